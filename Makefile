@@ -1,0 +1,35 @@
+SHELL := /bin/bash
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+
+.PHONY: setup demo test lint native clean
+
+setup: $(STAMP)
+
+# The editable install also builds the native kernels; editing C++ or pyproject.toml renews it.
+$(STAMP): pyproject.toml constraints.txt CMakeLists.txt $(shell find recon splatting -path '*native*' -name '*.[ch]pp' -o -path '*native*' -name CMakeLists.txt)
+	./scripts/system-libraries
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+demo: setup
+	$(BIN)/fewview demo --out demo
+
+test: setup
+	$(BIN)/python -m pytest
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+# Rebuilds the kernels into the environment without reinstalling the package (seconds, for work on the C++).
+native:
+	mkdir -p build
+	flock build/.lock bash -c 'cmake -S . -B build/dev -G Ninja -DCMAKE_BUILD_TYPE=Release >build/cmake.log && \
+	  cmake --build build/dev && cmake --install build/dev --prefix $$($(BIN)/python -c "import sysconfig; print(sysconfig.get_path(\"platlib\"))") >/dev/null'
+
+clean:
+	rm -rf build demo

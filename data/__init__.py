@@ -1,0 +1,1 @@
+"""Synthetic scenes with exact truth, and readers of photo sets with known cameras."""

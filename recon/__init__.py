@@ -1,0 +1,1 @@
+"""Scene data, the stage runner, pose-free initialisation, depth, fusion and metrics."""

@@ -1,0 +1,1 @@
+"""Dense depth from posed photos: multi-view stereo, completion and pruning."""

@@ -1,0 +1,34 @@
+"""The one family of errors a user can cause. Everything else is a bug and shows its trace."""
+
+
+class FewviewError(Exception):
+    """What went wrong, where, and what to do about it.
+
+    Args:
+        what: one sentence; names the file, option or stage concerned.
+        remedy: one sentence, in the imperative.
+    """
+
+    exit_code = 1
+
+    def __init__(self, what: str, remedy: str) -> None:
+        super().__init__(what, remedy)
+        self.what = what
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.remedy}"
+
+
+class InputError(FewviewError):
+    """Usage, configuration or input is wrong: running again unchanged cannot help (exit code 2)."""
+
+    exit_code = 2
+
+
+class ReconstructionError(FewviewError):
+    """The input is readable but does not hold what the stage needs, such as overlapping photos (exit code 1)."""
+
+
+class EnvironmentFault(FewviewError):
+    """The machine lacks something: disk space, a library, weights, a permission (exit code 1)."""

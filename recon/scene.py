@@ -1,0 +1,97 @@
+"""The shared vocabulary: cameras and posed views.
+
+Conventions (CONTRIBUTING.md): OpenCV camera axes (x right, y down, z forward); `T_world_camera` maps camera to
+world coordinates; pixel centres lie at half-integers, so an image spans [0, width] x [0, height].
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+
+@dataclass(frozen=True)
+class Camera:
+    """Intrinsics of one photo at one size, in pixels."""
+
+    width: int
+    height: int
+    fx: float
+    fy: float
+    cx: float
+    """Principal point; the image centre is (width / 2, height / 2)."""
+    cy: float
+    distortion: tuple[float, ...] = ()
+    """OpenCV order k1, k2, p1, p2[, k3]; empty for a pinhole."""
+
+    @property
+    def matrix(self) -> Float[np.ndarray, "3 3"]:
+        return np.array([[self.fx, 0, self.cx], [0, self.fy, self.cy], [0, 0, 1]], np.float64)
+
+    @property
+    def is_pinhole(self) -> bool:
+        return not any(self.distortion)
+
+    def resized(self, width: int, height: int) -> Camera:
+        """The same camera for the photo resampled to `width` x `height`."""
+        sx, sy = width / self.width, height / self.height
+        return replace(
+            self, width=width, height=height, fx=self.fx * sx, fy=self.fy * sy, cx=self.cx * sx, cy=self.cy * sy
+        )
+
+    def fitted(self, long_side: int) -> Camera:
+        """The same camera for the photo shrunk to `long_side` (never enlarged)."""
+        scale = min(1.0, long_side / max(self.width, self.height))
+        return self.resized(max(1, round(self.width * scale)), max(1, round(self.height * scale)))
+
+    def pinhole(self) -> Camera:
+        """The camera of the undistorted image (same matrix, no distortion)."""
+        return replace(self, distortion=())
+
+
+@dataclass(frozen=True)
+class View:
+    """A photo's place in the world."""
+
+    name: str
+    """The photo's unique name within the run."""
+    camera: Camera
+    """At the original (upright) resolution unless stated otherwise."""
+    T_world_camera: Float[np.ndarray, "4 4"]
+    """Camera to world, float64, scene units."""
+
+    @property
+    def center(self) -> Float[np.ndarray, "3"]:
+        return self.T_world_camera[:3, 3]
+
+    @property
+    def T_camera_world(self) -> Float[np.ndarray, "4 4"]:
+        return invert_rigid(self.T_world_camera)
+
+
+@dataclass(frozen=True)
+class PosedImage:
+    """An undistorted image with its pinhole camera: what depth and splatting work on."""
+
+    name: str
+    camera: Camera
+    """Pinhole, at the size of `image`."""
+    T_world_camera: Float[np.ndarray, "4 4"]
+    image: Float[np.ndarray, "H W 3"]
+    """RGB in [0, 1], float32."""
+    mask: Bool[np.ndarray, "H W"]
+    """True where the photo may be used (False: masked by the user, or outside the undistorted photo)."""
+
+    @property
+    def T_camera_world(self) -> Float[np.ndarray, "4 4"]:
+        return invert_rigid(self.T_world_camera)
+
+
+def invert_rigid(T: Float[np.ndarray, "4 4"]) -> Float[np.ndarray, "4 4"]:
+    """Inverse of a rigid motion."""
+    out = np.eye(4)
+    out[:3, :3] = T[:3, :3].T
+    out[:3, 3] = -T[:3, :3].T @ T[:3, 3]
+    return out

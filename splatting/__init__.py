@@ -1,0 +1,1 @@
+"""Gaussians, rasterisers, joint optimisation of Gaussians and poses, export and rendering."""
