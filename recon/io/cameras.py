@@ -1,0 +1,126 @@
+"""Reads and writes `cameras.json` (docs/artifacts.md): original size, OpenCV axes, half-integer centres."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recon.errors import InputError
+from recon.scene import Camera, View
+
+UNITS = ("unknown", "metre")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of one photo."""
+
+    name: str
+    registered: bool
+    reason: str | None = None
+    """Why the photo could not be placed, or None."""
+    observations: int = 0
+    """Triangulated points that the photo sees."""
+    reprojection_px: float | None = None
+    """Mean reprojection error in pixels of the original photo."""
+
+
+@dataclass(frozen=True)
+class CameraSet:
+    """The cameras of a run and how they were found."""
+
+    views: list[View]
+    """Registered views, in the order of the photos."""
+    units: str = "unknown"
+    """`unknown` or `metre`."""
+    scale_source: str = "none"
+    """What fixed the scale, in words."""
+    prior: str = "matching"
+    """The rung of the prior ladder that was used."""
+    verdicts: list[Verdict] = field(default_factory=list)
+    """One per photo, in the order of the photos."""
+
+    def view(self, name: str) -> View:
+        return next(view for view in self.views if view.name == name)
+
+
+def write_cameras(folder: Path, cameras: CameraSet) -> None:
+    """Write `folder/cameras.json`; the same cameras always give the same bytes, and read back exactly."""
+    document = {
+        "units": cameras.units,
+        "scale_source": cameras.scale_source,
+        "prior": cameras.prior,
+        "views": [_view_entry(view) for view in cameras.views],
+        "verdicts": [asdict(verdict) for verdict in cameras.verdicts],
+    }
+    # allow_nan=False: a pose that is not finite is a bug of the caller, and must not reach a file.
+    text = json.dumps(document, indent=1, sort_keys=True, allow_nan=False)
+    (folder / "cameras.json").write_text(text + "\n", encoding="utf-8")
+
+
+def read_cameras(folder: Path) -> CameraSet:
+    """Read `folder/cameras.json`.
+
+    Raises:
+        InputError: the file is missing, is not JSON, or does not hold what the schema asks.
+    """
+    path = folder / "cameras.json"
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        cameras = CameraSet(
+            views=[_view(entry) for entry in document["views"]],
+            units=document["units"],
+            scale_source=document["scale_source"],
+            prior=document["prior"],
+            verdicts=[Verdict(**entry) for entry in document["verdicts"]],
+        )
+        if cameras.units not in UNITS:
+            raise ValueError(f"units {cameras.units!r} is none of {', '.join(UNITS)}")
+    except FileNotFoundError:
+        raise InputError(f"There is no {path}.", "Name a finished `cameras` or `splat` folder.") from None
+    except KeyError as error:
+        raise InputError(f"{path} lacks {error}.", "Write it again with fewview.") from error
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"{path} is not a cameras.json of fewview: {error}.", "Write it again with fewview."
+        ) from error
+    return cameras
+
+
+def check_rigid(T: np.ndarray, tolerance: float = 1e-5) -> None:
+    """Raise ValueError unless `T` is a finite 4x4 rigid motion."""
+    if T.shape != (4, 4) or not np.isfinite(T).all():
+        raise ValueError("a pose is not a finite 4x4 matrix")
+    R = T[:3, :3]
+    rigid = np.allclose(R @ R.T, np.eye(3), atol=tolerance) and np.linalg.det(R) > 0
+    if not rigid or not np.array_equal(T[3], [0, 0, 0, 1]):
+        raise ValueError("a pose is not a rotation and a translation")
+
+
+def _view_entry(view: View) -> dict[str, Any]:
+    entry: dict[str, Any] = asdict(view.camera)
+    entry["distortion"] = list(view.camera.distortion)
+    return {"name": view.name, "world_from_camera": view.T_world_camera.tolist(), **entry}
+
+
+def _view(entry: dict[str, Any]) -> View:
+    T = np.array(entry["world_from_camera"], np.float64)
+    check_rigid(T)
+    camera = Camera(
+        width=int(entry["width"]),
+        height=int(entry["height"]),
+        fx=float(entry["fx"]),
+        fy=float(entry["fy"]),
+        cx=float(entry["cx"]),
+        cy=float(entry["cy"]),
+        distortion=tuple(float(value) for value in entry["distortion"]),
+    )
+    numbers = (camera.fx, camera.fy, camera.cx, camera.cy, *camera.distortion)
+    if not all(math.isfinite(value) for value in numbers) or min(camera.fx, camera.fy) <= 0:
+        raise ValueError(f"the intrinsics of {entry['name']} are not finite with positive focal lengths")
+    return View(name=str(entry["name"]), camera=camera, T_world_camera=T)

@@ -1,0 +1,87 @@
+"""The `photos/` artifact as later stages see it (docs/artifacts.md)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+
+from recon.errors import InputError
+
+
+@dataclass(frozen=True)
+class Photo:
+    """One entry of `views.json`. Sizes and the focal length are those of the upright original, in pixels."""
+
+    name: str
+    """Unique within the run: the file's name, with a number where two folders hold the same."""
+    key: str
+    """Unique stem, safe for file names; per-view files of later stages are named by it."""
+    source: str
+    """Where it came from within the input, such as `room/IMG_1.jpg`; never an absolute path."""
+    sha256: str
+    """Digest of the original file (for a frame: of the video)."""
+    width: int
+    height: int
+    image: str
+    """Working image, relative to the artifact folder; empty for a photo that could not be decoded."""
+    mask: str | None = None
+    focal_px: float | None = None
+    focal_source: str | None = None
+    """`exif-35mm`, `exif-sensor` or None."""
+    camera_group: str = ""
+    """Photos with equal values come from one camera at one zoom, so they may share intrinsics."""
+    sharpness: float | None = None
+    """Variance of the Laplacian of the grey working image (0 to 255)."""
+    excluded: str | None = None
+    """Why the photo is left out, or None."""
+    time_s: float | None = None
+    """Time within its video."""
+    exif: dict[str, Any] = field(default_factory=dict)
+
+    def load_image(self, folder: Path) -> Float[np.ndarray, "h w 3"]:
+        """The upright working image, RGB in [0, 1], float32."""
+        return self.load_image8(folder).astype(np.float32) / np.float32(255)
+
+    def load_image8(self, folder: Path) -> UInt8[np.ndarray, "h w 3"]:
+        """The upright working image, 8-bit sRGB."""
+        return cv2.cvtColor(_read_png(folder / self.image, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+
+    def load_mask(self, folder: Path) -> Bool[np.ndarray, "h w"] | None:
+        """True where the photo may be used, at the size of the working image; None where none was given."""
+        if self.mask is None:
+            return None
+        return _read_png(folder / self.mask, cv2.IMREAD_GRAYSCALE) >= 128
+
+
+def load_photos(folder: Path, excluded: bool = False) -> list[Photo]:
+    """The photos of a `photos/` artifact, in its order.
+
+    Args:
+        excluded: also return the photos that ingest left out (`Photo.excluded` says why).
+    """
+    entries = json.loads((folder / "views.json").read_text(encoding="utf-8"))["views"]
+    photos = [Photo(**entry) for entry in entries]
+    return [photo for photo in photos if excluded or photo.excluded is None]
+
+
+def save_photos(folder: Path, photos: list[Photo]) -> None:
+    """Write `views.json`; the same photos always give the same bytes."""
+    text = json.dumps({"views": [asdict(photo) for photo in photos]}, indent=1, sort_keys=True)
+    (folder / "views.json").write_text(text + "\n", encoding="utf-8")
+
+
+def _read_png(path: Path, flags: int) -> np.ndarray:
+    # imdecode and not imread: OpenCV cannot open non-ASCII paths on every system.
+    data = np.frombuffer(path.read_bytes(), np.uint8)
+    image = cv2.imdecode(data, flags) if data.size else None
+    if image is None:
+        raise InputError(
+            f"The working image {path} cannot be decoded.", "It was altered: delete its folder and run again."
+        )
+    return image

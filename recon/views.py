@@ -1,0 +1,106 @@
+"""Joins `photos/` and `cameras/`: undistorted images with their pinhole cameras."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float, Float32
+
+from recon.errors import InputError
+from recon.io.cameras import read_cameras
+from recon.photos import load_photos
+from recon.scene import Camera, PosedImage
+
+
+def load_posed(photos: Path, cameras: Path, long_side: int) -> list[PosedImage]:
+    """The registered views of a run, undistorted, with pinhole cameras at the asked size.
+
+    Args:
+        photos: folder of a `photos` artifact.
+        cameras: folder with a `cameras.json` (a `cameras` or `splat` artifact).
+        long_side: of the images in pixels; images are shrunk by area averaging and never enlarged beyond the
+            working size of `photos`.
+
+    Returns:
+        One `PosedImage` per view of `cameras.json`, in its order. `mask` is True where the user's mask is and
+        where the undistorted image shows the original photo.
+
+    Raises:
+        InputError: `cameras.json` is unreadable or names a photo that `photos` does not hold.
+    """
+    known = {photo.name: photo for photo in load_photos(photos)}
+    posed = []
+    for view in read_cameras(cameras).views:
+        photo = known.get(view.name)
+        if photo is None:
+            raise InputError(
+                f"{cameras / 'cameras.json'} names the photo {view.name}, which {photos} does not hold.",
+                "Use cameras and photos of one run.",
+            )
+        image = photo.load_image(photos)
+        height, width = image.shape[:2]
+        mask = photo.load_mask(photos)
+        if mask is None:
+            mask = np.ones((height, width), bool)
+        camera = view.camera.resized(width, height)
+        image, mask = undistort(image, mask, camera)
+        small = camera.pinhole().fitted(long_side)
+        image, mask = shrink(image, small.width, small.height), shrink_mask(mask, small.width, small.height)
+        posed.append(PosedImage(view.name, small, view.T_world_camera, image, mask))
+    return posed
+
+
+def undistort(
+    image: Float32[np.ndarray, "H W 3"], mask: Bool[np.ndarray, "H W"], camera: Camera
+) -> tuple[Float32[np.ndarray, "H W 3"], Bool[np.ndarray, "H W"]]:
+    """Resample a photo to `camera.pinhole()` (bicubic, clipped to [0, 1]).
+
+    Returns:
+        The image, and a mask that is True where the ray falls on an unmasked pixel inside the photo. What
+        lies outside repeats the photo's border, so that filters near the edge see no false step.
+    """
+    if camera.is_pinhole:
+        return image, mask
+    u, v = _source_pixels(camera)
+    out = cv2.remap(image, u, v, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    weight = cv2.remap(mask.astype(np.float32), u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    inside = (u >= -0.5) & (u <= camera.width - 0.5) & (v >= -0.5) & (v <= camera.height - 0.5)
+    # A pixel that is only partly unmasked shows some of what the user wants ignored.
+    return np.clip(out, 0, 1), (weight > 0.999) & inside & ~_folded(camera)
+
+
+def shrink(image: Float[np.ndarray, "H W ..."], width: int, height: int) -> Float[np.ndarray, "h w ..."]:
+    """Area-averaged copy at a smaller (or the same) size; pixel edges, not centres, coincide."""
+    if image.shape[:2] == (height, width):
+        return image
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+
+
+def shrink_mask(mask: Bool[np.ndarray, "H W"], width: int, height: int) -> Bool[np.ndarray, "h w"]:
+    """True where every covered pixel is True."""
+    return shrink(mask.astype(np.float32), width, height) > 0.999
+
+
+def _source_pixels(camera: Camera) -> tuple[Float32[np.ndarray, "H W"], Float32[np.ndarray, "H W"]]:
+    """Where each pixel of the undistorted image lies in the photo, in OpenCV's integer-centre coordinates."""
+    # OpenCV puts centres at integers: its coordinate u is our u + 0.5, so only the principal point moves.
+    K = camera.matrix
+    K[:2, 2] -= 0.5
+    size = (camera.width, camera.height)
+    return cv2.initUndistortRectifyMap(K, np.array(camera.distortion), None, K, size, cv2.CV_32FC1)
+
+
+def _folded(camera: Camera) -> Bool[np.ndarray, "H W"]:
+    """True where the polynomial has turned back inwards: such rays never reached the lens's image."""
+    x = (np.arange(camera.width) + 0.5 - camera.cx) / camera.fx
+    y = (np.arange(camera.height) + 0.5 - camera.cy) / camera.fy
+    radius = np.hypot(x[None, :], y[:, None])
+    samples = np.linspace(0, radius.max(), 1024)
+    rays = np.stack([samples, np.zeros_like(samples), np.ones_like(samples)], 1)
+    radial = np.array(camera.distortion)
+    radial[2:4] = 0  # The tangential terms bend, but do not fold.
+    image = cv2.projectPoints(rays, np.zeros(3), np.zeros(3), np.eye(3), radial)[0][:, 0, 0]
+    falling = np.flatnonzero(np.diff(image) <= 0)
+    return radius > samples[falling[0]] if falling.size else np.zeros(radius.shape, bool)
