@@ -1,0 +1,62 @@
+"""The `fewview` command: picks the subcommand, and turns errors into messages and exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from recon.errors import FewviewError
+
+COMMANDS = {
+    "run": "photos to cameras, splat, mesh and renders",
+    "demo": "the same on a synthetic room whose truth is known",
+    "benchmark": "measure a run against a photo set with known cameras",
+    "export": "copy results in the formats other tools read",
+    "models": "list or fetch the weights",
+    "doctor": "say what this machine lacks, and the fix",
+}
+"""Each is a module `apps.<name>` with `parse(argv) -> Arguments` and `main(Arguments) -> int`, imported when asked for."""
+
+INTERRUPTED = 130
+
+
+def usage() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {what}" for name, what in COMMANDS.items()]
+    return "\n".join(["usage: fewview COMMAND ...", "", *lines, "", "fewview COMMAND --help says more."])
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one subcommand.
+
+    Returns:
+        0 all well; 1 something failed; 2 usage, configuration or input; 130 interrupted.
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(usage())
+        return 0 if argv else 2
+    if argv[0] not in COMMANDS:
+        print(f"fewview: there is no command `{argv[0]}`.\n\n{usage()}", file=sys.stderr)
+        return 2
+    errors = Console(stderr=True, highlight=False)
+    try:
+        command = importlib.import_module(f"apps.{argv[0]}")
+        return int(command.main(command.parse(argv[1:])))
+    except FewviewError as error:
+        errors.print(f"[bold red]Error:[/] {_plain(error.what)}\n[bold]Remedy:[/] {_plain(error.remedy)}", soft_wrap=True)
+        return error.exit_code
+    except KeyboardInterrupt:
+        errors.print("Interrupted. Finished stages are kept; the same command continues.")
+        return INTERRUPTED
+
+
+def _plain(text: str) -> str:
+    return text.replace("[", "\\[")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

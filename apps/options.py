@@ -1,0 +1,58 @@
+"""Options that several subcommands share: presets, stages and the configuration of each stage."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Literal, TypeVar
+
+import tyro
+
+from recon.pipeline import PRESETS, PipelineConfig
+
+PresetName = Literal["fast", "default", "best"]
+StageName = Literal["photos", "matches", "cameras", "depth", "splat", "mesh", "renders"]
+
+
+@dataclass(frozen=True)
+class StageOptions:
+    """What to run."""
+
+    preset: PresetName = "default"
+    """Where the options of the stages start from."""
+    until: StageName | None = None
+    """Stop after this stage and what it needs."""
+    start: Annotated[StageName | None, tyro.conf.arg(name="from")] = None
+    """Redo this stage and everything after it, whatever is cached."""
+    force: tuple[StageName, ...] = ()
+    """Redo these stages."""
+    dry_run: bool = False
+    """Print what would run and what is cached; change nothing."""
+    options: Annotated[PipelineConfig, tyro.conf.arg(name="")] = PRESETS["default"]
+    """Options of the stages."""
+
+
+Arguments = TypeVar("Arguments")
+
+
+def parse_with_preset(arguments: type[Arguments], prog: str, argv: Sequence[str], **required: Any) -> Arguments:
+    """Parses `argv` into `arguments`, whose `stages` field starts from the preset that `argv` names.
+
+    Args:
+        arguments: a dataclass with a field `stages: StageOptions`.
+        prog: shown in the help.
+        argv: the words after the subcommand.
+        required: values for the fields without defaults (`tyro.MISSING`).
+    """
+    preset = _preset_named_in(argv)
+    stages = replace(StageOptions(), preset=preset, options=PRESETS[preset])
+    return tyro.cli(arguments, prog=prog, args=list(argv), default=arguments(stages=stages, **required))
+
+
+def _preset_named_in(argv: Sequence[str]) -> PresetName:
+    """A look ahead: defaults must be known before the other options are parsed. tyro reports a wrong name."""
+    for word, following in zip(argv, [*argv[1:], ""], strict=True):
+        name = following if word == "--preset" else word.removeprefix("--preset=") if "=" in word else ""
+        if name in PRESETS:
+            return name  # type: ignore[return-value]
+    return "default"

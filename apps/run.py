@@ -1,0 +1,67 @@
+"""`fewview run`: from photos to cameras, splat, mesh and renders."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+
+from apps.options import StageOptions, parse_with_preset
+from recon.dag import Manifest, run_stages
+from recon.pipeline import stages
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Turn 3 to 12 photos of a place into cameras, Gaussian splats, a mesh and renders."""
+
+    photos: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """A folder of photos, photos, or a video."""
+    out: Path
+    """Folder for the results; giving the same command again continues there."""
+    stages: Annotated[StageOptions, tyro.conf.arg(name="")]
+    json: bool = False
+    """Print the manifest as JSON on standard output (progress goes to standard error)."""
+
+
+def parse(argv: Sequence[str]) -> Arguments:
+    return parse_with_preset(Arguments, "fewview run", argv, photos=tyro.MISSING, out=tyro.MISSING)
+
+
+def reconstruct(photos: tuple[Path, ...], out: Path, options: StageOptions, console: Console) -> Manifest:
+    """Runs the graph on `photos` into `out` as `options` ask."""
+    return run_stages(
+        stages(options.options, photos),
+        out,
+        until=options.until,
+        start=options.start,
+        force=options.force,
+        dry_run=options.dry_run,
+        arguments=sys.argv[1:],
+        console=console,
+    )
+
+
+RESULTS = {
+    "cameras": "cameras/transforms.json",
+    "splat": "splat/splat.ply",
+    "mesh": "mesh/mesh.glb",
+    "renders": "renders/path.mp4",
+}
+
+
+def main(arguments: Arguments) -> int:
+    console = Console(stderr=True)
+    manifest = reconstruct(arguments.photos, arguments.out, arguments.stages, console)
+    if arguments.json:
+        print(manifest.to_json())
+    if not arguments.stages.dry_run:
+        for name, path in RESULTS.items():
+            if (arguments.out / path).exists():
+                console.print(f"  {name:<8} {arguments.out / path}", soft_wrap=True)
+    return 0
