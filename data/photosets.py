@@ -1,8 +1,8 @@
 """Real photo sets with true cameras, for benchmarks and tests. The sets are not part of the project.
 
 A set is a folder with `images/` and `cameras.json`: `frames[]` of `file, width, height, fx, fy, cx, cy`,
-optional `distortion` (k1, k2, p1, p2[, k3]) and `world_from_camera`, OpenCV axes. The files put the centre of the
-first pixel at (0, 0); reading moves it to (0.5, 0.5), the convention inside the program.
+optional `distortion` (k1, k2, p1, p2[, k3]) and `world_from_camera`, OpenCV axes. Their first pixel lies
+at (0, 0); reading moves it to (0.5, 0.5), the convention inside the program.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def evenly_spaced(n: int, k: int) -> list[int]:
 def benchmark_split(n: int, k: int) -> tuple[list[int], list[int]]:
     """Indices of the training and the test photos of a set of `n`.
 
-    `k` evenly spaced ones are for training, and of the rest 6 likewise for testing (all where fewer are left).
+    `k` evenly spaced ones are for training; of the rest, 6 likewise for testing (all where fewer are left).
     """
     train = evenly_spaced(n, k)
     rest = sorted(set(range(n)) - set(train))

@@ -1,0 +1,151 @@
+"""Decodes a photo of any supported kind to upright 8-bit sRGB at working size, and writes PNG."""
+
+from __future__ import annotations
+
+import io
+import struct
+import warnings
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pillow_heif
+from jaxtyping import UInt8
+from PIL import Image, ImageCms, ImageOps
+
+from recon.io.exif import ExifFacts, read_exif
+
+EXTENSIONS = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".heic", ".heif", ".hif", ".webp", ".bmp"}
+)
+RAW_EXTENSIONS = frozenset({".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2", ".pef"})
+MAX_MEGAPIXELS = 178
+"""Pillow's own guard against decompression bombs (twice its warning level)."""
+
+# What Pillow and its codecs raise for damaged files.
+_DECODING_ERRORS = (OSError, SyntaxError, ValueError, EOFError, RuntimeError, struct.error, zlib.error)
+
+pillow_heif.register_heif_opener()
+
+
+class UnreadableImage(Exception):
+    """`str()` completes the sentence "the photo is left out: it ..."."""
+
+
+@dataclass(frozen=True)
+class DecodedImage:
+    """An upright photo at working size."""
+
+    rgb: UInt8[np.ndarray, "h w 3"]
+    """sRGB; transparent parts are blended with mid-grey, which has the weakest edges against anything."""
+    alpha: UInt8[np.ndarray, "h w"] | None
+    """None where the photo is opaque."""
+    width: int
+    """Of the upright original, pixels."""
+    height: int
+    exif: ExifFacts
+    colour_note: str | None
+    """Why an embedded colour profile was not applied, or None."""
+
+
+def decode_image(data: bytes, long_side: int) -> DecodedImage:
+    """Decode an image file (its first frame) from its bytes.
+
+    EXIF rotation is applied once; embedded colour profiles (wide-gamut phones, CMYK) are converted to sRGB;
+    16-bit grey keeps its whole range. Shrinking averages areas; nothing is enlarged.
+
+    Args:
+        long_side: of the result, pixels.
+
+    Raises:
+        UnreadableImage: not an image, damaged, too large, or of a kind that is not a photo.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns of odd metadata and of images we accept.
+            with Image.open(io.BytesIO(data)) as file:
+                file.load()
+                facts = read_exif(file.getexif())
+                upright = _flat(ImageOps.exif_transpose(file))
+                profile = file.info.get("icc_profile")
+    except Image.UnidentifiedImageError:
+        raise UnreadableImage("is not an image that can be decoded") from None
+    except Image.DecompressionBombError:
+        raise UnreadableImage(f"has more than {MAX_MEGAPIXELS} megapixels") from None
+    except _DECODING_ERRORS as error:
+        truncated = "truncated" in str(error).lower() or isinstance(error, EOFError)
+        raise UnreadableImage("is truncated" if truncated else f"is damaged ({error})") from error
+    width, height = upright.size
+    small = shrink_to(np.asarray(upright), long_side)
+    alpha = None
+    if upright.mode == "RGBA":
+        small, alpha = small[..., :3], small[..., 3]
+    rgb, colour_note = _to_srgb(np.ascontiguousarray(small), upright.mode, profile)
+    if alpha is not None:
+        if alpha.min() == 255:
+            alpha = None
+        else:
+            weight = alpha[..., None].astype(np.float32) / 255
+            rgb = np.rint(rgb * weight + 128 * (1 - weight)).astype(np.uint8)
+    return DecodedImage(rgb, alpha, width, height, facts, colour_note)
+
+
+def shrink_to(image: np.ndarray, long_side: int) -> np.ndarray:
+    """Area-averaged copy with the given long side; the image itself where it is not larger."""
+    height, width = image.shape[:2]
+    scale = long_side / max(width, height)
+    if scale >= 1:
+        return image
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+
+
+def write_png(path: Path, image: UInt8[np.ndarray, "h w ..."]) -> None:
+    """Write RGB or grey as PNG, fast and the same bytes every time."""
+    stored = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
+    done, data = cv2.imencode(".png", stored, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    if not done:
+        raise AssertionError(f"OpenCV could not encode a {image.shape} image")
+    path.write_bytes(data.tobytes())
+
+
+def sharpness(rgb: UInt8[np.ndarray, "h w 3"]) -> float:
+    """Variance of the Laplacian of the grey image (0 to 255), after Pech-Pacheco et al., ICPR 2000."""
+    grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+    return float(cv2.Laplacian(grey, cv2.CV_64F).var())
+
+
+def _flat(image: Image.Image) -> Image.Image:
+    """The image in one of the modes L, RGB, RGBA, CMYK, 8 bits a channel."""
+    mode = image.mode
+    if mode in ("L", "RGB", "RGBA", "CMYK") and "transparency" not in image.info:
+        return image
+    if mode.startswith("I"):  # 16-bit grey; Pillow's own conversion would clip it at 255.
+        values = np.asarray(image)
+        if values.min() < 0 or values.max() > 65535:
+            raise UnreadableImage("holds 32-bit numbers and is not a photo")
+        return Image.fromarray(np.rint(values / 257).astype(np.uint8))
+    if mode == "F":
+        raise UnreadableImage("holds floating-point numbers and is not a photo")
+    return image.convert("RGBA" if image.has_transparency_data else "RGB")
+
+
+def _to_srgb(
+    pixels: np.ndarray, mode: str, profile: bytes | None
+) -> tuple[UInt8[np.ndarray, "h w 3"], str | None]:
+    """Pixels (h, w) or (h, w, 3 or 4) of the given mode to sRGB, through the embedded profile if it works."""
+    image = Image.fromarray(pixels, mode="CMYK") if mode == "CMYK" else Image.fromarray(pixels)
+    note = None
+    if profile:
+        try:
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            converted = ImageCms.profileToProfile(
+                image, source, ImageCms.createProfile("sRGB"), outputMode="RGB"
+            )
+            if converted is not None:
+                return np.array(converted), None
+        except (ImageCms.PyCMSError, OSError, ValueError) as error:
+            note = f"its colour profile cannot be used ({error})"
+    return np.array(image.convert("RGB")), note
