@@ -30,8 +30,8 @@ _DECODING_ERRORS = (OSError, SyntaxError, ValueError, EOFError, RuntimeError, st
 pillow_heif.register_heif_opener()
 
 
-class UnreadableImage(Exception):
-    """`str()` completes the sentence "the photo is left out: it ..."."""
+class UnusableImage(Exception):
+    """Why a file cannot be used as a photo, in a few words that follow its name and a colon."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def decode_image(data: bytes, long_side: int) -> DecodedImage:
         long_side: of the result, pixels.
 
     Raises:
-        UnreadableImage: not an image, damaged, too large, or of a kind that is not a photo.
+        UnusableImage: not an image, damaged, too large, or of a kind that is not a photo.
     """
     try:
         with warnings.catch_warnings():
@@ -71,12 +71,12 @@ def decode_image(data: bytes, long_side: int) -> DecodedImage:
                 upright = _flat(ImageOps.exif_transpose(file))
                 profile = file.info.get("icc_profile")
     except Image.UnidentifiedImageError:
-        raise UnreadableImage("is not an image that can be decoded") from None
+        raise UnusableImage("not an image that can be decoded") from None
     except Image.DecompressionBombError:
-        raise UnreadableImage(f"has more than {MAX_MEGAPIXELS} megapixels") from None
+        raise UnusableImage(f"more than {MAX_MEGAPIXELS} megapixels") from None
     except _DECODING_ERRORS as error:
         truncated = "truncated" in str(error).lower() or isinstance(error, EOFError)
-        raise UnreadableImage("is truncated" if truncated else f"is damaged ({error})") from error
+        raise UnusableImage("truncated" if truncated else f"damaged ({error})") from error
     width, height = upright.size
     small = shrink_to(np.asarray(upright), long_side)
     alpha = None
@@ -125,10 +125,10 @@ def _flat(image: Image.Image) -> Image.Image:
     if mode.startswith("I"):  # 16-bit grey; Pillow's own conversion would clip it at 255.
         values = np.asarray(image)
         if values.min() < 0 or values.max() > 65535:
-            raise UnreadableImage("holds 32-bit numbers and is not a photo")
+            raise UnusableImage("32-bit numbers, not a photo")
         return Image.fromarray(np.rint(values / 257).astype(np.uint8))
     if mode == "F":
-        raise UnreadableImage("holds floating-point numbers and is not a photo")
+        raise UnusableImage("floating-point numbers, not a photo")
     return image.convert("RGBA" if image.has_transparency_data else "RGB")
 
 

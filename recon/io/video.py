@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +11,11 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from recon.io.images import UnreadableImage, sharpness, shrink_to
+from recon.io.images import UnusableImage, sharpness, shrink_to
 
 EXTENSIONS = frozenset({".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mts", ".3gp"})
 CANDIDATES = 10
-"""Frames compared in each part of the video: enough to find one between two shakes of the hand."""
+"""Frames compared for each one taken: enough to find one between two shakes of the hand."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Frame:
 def sharpest_frames(
     path: Path, count: int, long_side: int, step: Callable[[int, int], None] = lambda done, total: None
 ) -> list[Frame]:
-    """Split a video into `count` equal parts and take the sharpest frame of each, by time.
+    """Split a video into `count` equal parts and take the sharpest frame of each one's middle half, by time.
 
     Args:
         count: of frames; a video with fewer gives all it has.
@@ -42,15 +43,15 @@ def sharpest_frames(
         step: called with the frames decoded so far and their (estimated) number.
 
     Raises:
-        UnreadableImage: not a video, or no frame of it decodes.
+        UnusableImage: not a video, or no frame of it decodes.
     """
     capture = _open(path)
     announced = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
     capture.release()
-    # Containers may announce no length, or a wrong one. Then the true count of the first pass serves a second.
+    # Containers may announce no length, or a wrong one: then the first pass only counts for a second.
     frames, total = _scan(path, count, long_side, max(announced, 1), step)
     if total == 0:
-        raise UnreadableImage("holds no frame that can be decoded")
+        raise UnusableImage("no frame of it can be decoded")
     if abs(total - announced) * count * 2 > total:
         frames, total = _scan(path, count, long_side, total, step)
     return frames
@@ -59,21 +60,35 @@ def sharpest_frames(
 def _scan(
     path: Path, count: int, long_side: int, length: int, step: Callable[[int, int], None]
 ) -> tuple[list[Frame], int]:
-    """The sharpest frame of each part of a video said to have `length` frames, and how many it really has."""
+    """The sharpest frames of a video said to have `length` frames, and how many it really has."""
     capture = _open(path)
+    parts = _candidates(min(count, length), length)
     best: dict[int, Frame] = {}
-    stride = max(1, length // (count * CANDIDATES))
     index = 0
     while capture.grab():
-        part = min(index * count // length, count - 1)
-        if index % stride == 0:
-            frame = _frame(capture, index, long_side)
-            if frame is not None and (part not in best or frame.sharpness > best[part].sharpness):
-                best[part] = frame
+        frame = _frame(capture, index, long_side) if index in parts else None
+        if frame is not None:
+            chosen = best.setdefault(parts[index], frame)
+            if frame.sharpness > chosen.sharpness:
+                best[parts[index]] = frame
         index += 1
         step(index, max(index, length))
     capture.release()
     return [best[part] for part in sorted(best)], index
+
+
+def _candidates(count: int, length: int) -> dict[int, int]:
+    """Which frames are looked at, and for which part of the video.
+
+    Only the middle half of each part counts: the sharpest of two neighbours could otherwise be adjacent.
+    """
+    parts: dict[int, int] = {}
+    for part in range(count):
+        first = math.floor((part + 0.25) * length / count)
+        last = math.ceil((part + 0.75) * length / count) - 1
+        for index in np.linspace(first, last, CANDIDATES).round():
+            parts.setdefault(int(index), part)
+    return parts
 
 
 def _frame(capture: cv2.VideoCapture, index: int, long_side: int) -> Frame | None:
@@ -90,5 +105,5 @@ def _open(path: Path) -> cv2.VideoCapture:
     # FFMPEG is part of OpenCV's wheels; other back ends depend on what the system has and ignore rotation.
     capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     if not capture.isOpened():
-        raise UnreadableImage("is not a video that can be decoded")
+        raise UnusableImage("not a video that can be decoded")
     return capture

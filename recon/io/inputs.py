@@ -1,0 +1,151 @@
+"""Finds the photos, videos and masks that a user's paths name, and gives them unique names."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from recon.errors import InputError
+from recon.io import images, video
+
+FORMATS = "JPEG, PNG, TIFF, HEIC, WebP or BMP"
+_KNOWN = images.EXTENSIONS | images.RAW_EXTENSIONS | video.EXTENSIONS
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file of the input."""
+
+    path: Path
+    label: str
+    """Name within the input: the file's name, preceded by that of the folder it was found in."""
+
+    @property
+    def is_video(self) -> bool:
+        return self.path.suffix.lower() in video.EXTENSIONS
+
+    @property
+    def is_raw(self) -> bool:
+        return self.path.suffix.lower() in images.RAW_EXTENSIONS
+
+
+def find_sources(paths: tuple[Path, ...]) -> list[Source]:
+    """The photos and videos that `paths` name, each once, in natural order of their names.
+
+    Folders are not searched deeper: the results of an earlier run may lie there. Files of other kinds, hidden
+    files, RAW files beside their developed photo and the clips of live photos are passed over.
+
+    Raises:
+        InputError: no path, or one that is missing, unreadable, without photos, or no photo.
+    """
+    if not paths:
+        raise InputError("No photos were named.", "Name a folder of photos, photos or a video.")
+    found: dict[Path, Source] = {}
+    for path in paths:
+        try:
+            for source in _list(path):
+                found.setdefault(source.path.resolve(), source)
+        except PermissionError:
+            raise InputError(
+                f"{path} cannot be read: permission denied.", "Allow reading it, or copy it."
+            ) from None
+    return sorted(found.values(), key=lambda source: (natural(source.path.name), natural(source.label)))
+
+
+def find_mask(photo: Path, folder: Path | None) -> Path | None:
+    """The mask named after a photo (`IMG_1.png` or `IMG_1.jpg.png` for `IMG_1.jpg`).
+
+    Args:
+        folder: where to look; None: in `masks` in the photo's folder, then beside it.
+
+    Raises:
+        InputError: `folder` is given and is no folder.
+    """
+    if folder is not None and not folder.is_dir():
+        raise InputError(f"There is no folder of masks {folder}.", "Check the path.")
+    folders = (
+        (folder,)
+        if folder is not None
+        else (photo.parent / "masks", photo.parent.absolute().parent / "masks")
+    )
+    for candidate in folders:
+        if candidate.is_dir():
+            by_stem = {
+                path.stem: path for path in sorted(candidate.iterdir()) if _is(path, images.EXTENSIONS)
+            }
+            mask = by_stem.get(photo.name, by_stem.get(photo.stem))
+            if mask is not None:
+                return mask
+    return None
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def natural(text: str) -> tuple[tuple[int, int, str], ...]:
+    """Sort key that puts IMG_9 before IMG_10."""
+    parts = re.findall(r"[0-9]+|[^0-9]+", text.casefold())
+    return tuple((0, int(part), part) if part.isdecimal() else (1, 0, part) for part in parts)
+
+
+class Names:
+    """Gives out unique names and keys, in the order asked."""
+
+    def __init__(self) -> None:
+        self._names: set[str] = set()
+        self._keys: set[str] = set()
+
+    def claim(self, file_name: str) -> tuple[str, str]:
+        """A name (the file's, numbered where it is taken) and a key: a stem safe in any file system.
+
+        Keys hold letters, digits, `_` and single `-`, and stay unique where case does not count.
+        """
+        stem, suffix = Path(file_name).stem, Path(file_name).suffix
+        name = _first_free(lambda tail: f"{stem}{tail}{suffix}", self._names)
+        safe = re.sub(r"-{2,}", "-", re.sub(r"[^A-Za-z0-9_-]", "_", stem)).strip("-") or "photo"
+        key = _first_free(lambda tail: f"{safe}{tail}", self._keys)
+        return name, key
+
+
+def _first_free(make: Callable[[str], str], taken: set[str]) -> str:
+    number = 1
+    while (text := make("" if number == 1 else f"-{number}")).casefold() in taken:
+        number += 1
+    taken.add(text.casefold())
+    return text
+
+
+def _list(path: Path) -> list[Source]:
+    if path.is_file():
+        if not _is(path, _KNOWN):
+            raise InputError(
+                f"{path} is not a photo or a video.", f"Name {FORMATS} files, videos or folders."
+            )
+        return [Source(path, path.name)]
+    if not path.is_dir():
+        raise InputError(f"There is no file or folder {path}.", "Check the spelling.")
+    within = [entry for entry in path.iterdir() if _is(entry, _KNOWN)]
+    developed = {entry.stem for entry in within if _is(entry, images.EXTENSIONS)}
+    kept = [entry for entry in within if _is(entry, images.EXTENSIONS) or entry.stem not in developed]
+    if not kept:
+        inner = sorted(
+            p.name for p in path.iterdir() if p.is_dir() and any(_is(e, _KNOWN) for e in p.iterdir())
+        )
+        remedy = (
+            f"Name the folder within it: {', '.join(inner)}."
+            if inner
+            else f"Put {FORMATS} files or a video there."
+        )
+        raise InputError(f"There are no photos in {path}.", remedy)
+    return [Source(entry, f"{path.resolve().name}/{entry.name}") for entry in kept]
+
+
+def _is(path: Path, extensions: frozenset[str]) -> bool:
+    """By its name alone. `._IMG_1.jpg` is what macOS leaves beside a photo, not a photo."""
+    return path.suffix.lower() in extensions and not path.name.startswith(".")
