@@ -1,0 +1,137 @@
+"""Artifact folders: committed by renaming, recovered after a kill, checked against their record.
+
+A stage fills OUT/.work/<stage>-<pid>. Its record, written last and synced, makes the folder complete: from then on the
+artifact exists, and whoever comes next finishes the renames. The folder it replaces is moved aside to
+OUT/.work/<stage>-<pid>.old first, since a folder cannot be replaced in one step.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from recon.dag.digests import RECORD, FileHashes
+from recon.dag.files import read_json, sync_folder, sync_tree, write_json
+from recon.errors import InputError
+
+WORK = ".work"
+SCHEMA = 1
+
+_LEFTOVER = re.compile(r"(?P<stage>[a-z][a-z0-9_]*)-\d+(?P<old>\.old)?")
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is known of a finished artifact; kept inside its folder."""
+
+    name: str
+    key: str
+    ingredients: dict[str, Any]
+    files: dict[str, dict[str, str | int]]
+    digest: str
+    seconds: float
+    peak_mib: float | None
+    attempts: int
+    facts: dict[str, Any]
+    fallbacks: list[dict[str, str]]
+    schema: int = SCHEMA
+
+
+def read_record(folder: Path) -> Record | None:
+    """The record of a complete artifact folder, or None."""
+    stored = read_json(folder / RECORD)
+    if not isinstance(stored, dict) or stored.get("schema") != SCHEMA:
+        return None
+    if stored.keys() != {field.name for field in fields(Record)}:
+        return None
+    return Record(**stored)
+
+
+def changed_files(folder: Path, record: Record, hashes: FileHashes) -> list[str]:
+    """Names of files that were changed, added or removed since the artifact was finished."""
+    found = hashes.folder(folder)
+    return sorted(
+        name for name in found.keys() | record.files.keys() if found.get(name) != record.files.get(name)
+    )
+
+
+def new_folder(out: Path, stage: str) -> Path:
+    """An empty folder for a stage to fill."""
+    folder = out / WORK / f"{stage}-{os.getpid()}"
+    folder.mkdir()
+    return folder
+
+
+def complete(folder: Path, record: Record) -> None:
+    """Makes a filled folder durable and complete."""
+    sync_tree(folder)
+    write_json(folder / RECORD, asdict(record), folder)
+
+
+def commit(folder: Path, out: Path, record: Record, keep: Path | None = None) -> None:
+    """Puts a complete folder into its place.
+
+    Args:
+        keep: where to move the folder it replaces, for one that the user changed; by default it is deleted.
+    """
+    target = out / record.name
+    aside = keep or folder.with_name(folder.name + ".old")
+    if target.exists():
+        os.rename(target, aside)
+    os.rename(folder, target)
+    sync_folder(out)
+    if keep is None:
+        shutil.rmtree(aside, ignore_errors=True)  # what is left over is removed by the next run
+
+
+def spare_name(out: Path, stage: str) -> Path:
+    """A free name beside the artifact for one that the user changed."""
+    candidates = (out / f"{stage}.modified{suffix}" for suffix in ["", *(f"-{i}" for i in range(2, 1000))])
+    return next(path for path in candidates if not path.exists())
+
+
+def recover(out: Path, hashes: FileHashes) -> list[str]:
+    """Finishes or undoes what a killed run left behind. Call it under the lock.
+
+    Returns:
+        What was done, for the log.
+    """
+    said = []
+    leftovers = [
+        (path, match) for path in sorted((out / WORK).iterdir()) if (match := _LEFTOVER.fullmatch(path.name))
+    ]
+    for path, match in leftovers:
+        record = None if match["old"] else read_record(path)
+        if record is None or record.name != match["stage"] or changed_files(path, record, hashes):
+            continue
+        target = out / record.name
+        before = read_record(target)
+        spoilt = before is not None and changed_files(target, before, hashes)
+        commit(path, out, record, spare_name(out, record.name) if spoilt else None)
+        said.append(f"{record.name}: finished by an interrupted run, adopted")
+    for path, match in leftovers:
+        if match["old"] and path.exists() and not (out / match["stage"]).exists():
+            os.rename(path, out / match["stage"])
+            said.append(f"{match['stage']}: put back as it was before an interrupted run")
+    for path in (out / WORK).iterdir():
+        if _LEFTOVER.fullmatch(path.name):
+            shutil.rmtree(path)
+        elif path.suffix == ".tmp":
+            path.unlink()
+    return said
+
+
+def refuse_foreign(out: Path, stages: Mapping[str, object] | list[str]) -> None:
+    """Raises InputError where a folder of the user's stands where an artifact would go: it would be replaced."""
+    for name in stages:
+        folder = out / name
+        if os.path.lexists(folder) and read_record(folder) is None:
+            raise InputError(
+                f"`{folder}` is in the way: fewview did not make it (it has no readable {RECORD}).",
+                "Choose another folder with --out, or move it away.",
+            )

@@ -1,0 +1,217 @@
+"""Runs a function in a child process, so that native code that aborts is an error message and not a lost run.
+
+A fresh interpreter is started instead of multiprocessing's "spawn": that imports the caller's main module again, which
+fails for scripts without a guard, from standard input and in notebooks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import recon.errors
+from recon.dag.memory import peak_mib
+from recon.dag.stage import import_path
+from recon.errors import EnvironmentFault, ReconstructionError
+from recon.progress import Progress
+
+_POLL_S = 0.2
+_EXIT_S = 5.0
+
+_BOOTSTRAP = "import sys; sys.path[:] = {path!r}; from recon.dag.child import main; main({events}, {parent})"
+
+
+class RemoteError(Exception):
+    """An exception of a child process whose class is not rebuilt here: its text and its trace."""
+
+    def __init__(self, class_name: str, message: str) -> None:
+        super().__init__(class_name, message)
+        self.class_name, self.message = class_name, message
+
+    def __str__(self) -> str:
+        return f"{self.class_name}: {self.message}"
+
+
+class RemoteTrace(Exception):
+    """The cause of an exception that came from a child process: shows the trace it had there."""
+
+    def __init__(self, trace: str) -> None:
+        super().__init__(trace)
+        self.trace = trace
+
+    def __str__(self) -> str:
+        return f"in the child process:\n{self.trace}"
+
+
+def run_isolated(
+    function: Callable[..., Any] | str,
+    args: Sequence[Any] = (),
+    *,
+    log: Path,
+    progress: Progress | None = None,
+) -> Any:
+    """Calls `function(*args)`, or `function(*args, progress)` where progress is given, in a child process.
+
+    The child's standard output and error, and its logger, are appended to `log`. It dies with this process, and on
+    Linux also with the thread that called this.
+
+    Args:
+        function: importable from a module, or "module:name".
+        args: picklable.
+        progress: gets what the child reports.
+
+    Returns:
+        What the function returned; picklable.
+
+    Raises:
+        FewviewError: what the function raised, as the nearest class of `recon.errors`.
+        ReconstructionError: the child aborted, crashed or ended without an answer.
+        EnvironmentFault: the child was killed, as the system does when memory runs out.
+        RemoteError: an exception of a class of a library; built-in exceptions come as they are. The trace is the cause.
+    """
+    return Child(function, args, log=log, progress=progress).run()
+
+
+class Child:
+    """One call in a child process; `peak_mib` holds its peak memory afterwards."""
+
+    def __init__(
+        self,
+        function: Callable[..., Any] | str,
+        args: Sequence[Any],
+        *,
+        log: Path,
+        progress: Progress | None,
+        name: str = "",
+    ) -> None:
+        self._function = import_path(function)
+        self._request = pickle.dumps((self._function, tuple(args), progress is not None))
+        self._log, self._progress = log, progress
+        self._name = name or f"`{self._function}`"
+        self.peak_mib: float | None = None
+
+    def run(self) -> Any:
+        reader, writer = os.pipe()
+        bootstrap = _BOOTSTRAP.format(path=sys.path, events=writer, parent=os.getpid())
+        try:
+            with open(self._log, "ab") as log:
+                process = subprocess.Popen(
+                    [sys.executable, "-u", "-c", bootstrap],
+                    stdin=subprocess.PIPE,
+                    stdout=log,
+                    stderr=log,
+                    pass_fds=[writer],
+                    process_group=0,  # Ctrl-C reaches this process alone, which then ends the child and its children
+                )
+        except BaseException:
+            os.close(reader)
+            raise
+        finally:
+            os.close(writer)
+        with Connection(reader, writable=False) as pipe:
+            try:
+                answer = self._converse(process, pipe)
+                _settle(process)
+            except BaseException:  # Ctrl-C, or a bug in what the progress calls
+                _kill(process)
+                raise
+        if answer is None:
+            raise self._lost(process.returncode)
+        kind, payload = answer
+        if kind == "done":
+            value, self.peak_mib = payload
+            return value
+        pickled, class_name, message, what, remedy, trace, self.peak_mib = payload
+        raise _rebuild(pickled, class_name, message, what, remedy) from RemoteTrace(trace)
+
+    def _converse(self, process: subprocess.Popen[bytes], pipe: Connection) -> tuple[str, Any] | None:
+        """The child's answer, or None where it ended without one."""
+        assert process.stdin is not None
+        try:
+            process.stdin.write(self._request)
+            process.stdin.flush()
+        except BrokenPipeError:  # it died while it started; what it left on the pipe is read below
+            pass
+        while True:
+            if not pipe.poll(_POLL_S):
+                self.peak_mib = peak_mib(process.pid) or self.peak_mib
+                if process.poll() is not None and not pipe.poll(0):
+                    return None
+                continue
+            try:
+                event, payload = pipe.recv()
+            except EOFError:
+                return None
+            except OSError as error:  # killed in the middle of a message
+                if error.errno in (None, errno.EPIPE, errno.ECONNRESET):
+                    return None
+                raise
+            if event in ("done", "error"):
+                return event, payload
+            assert self._progress is not None
+            if event == "step":
+                self._progress.step(*payload)
+            elif event == "fallback":
+                self._progress.fallback(**payload)
+            elif event == "fact":
+                self._progress.fact(*payload)
+
+    def _lost(self, code: int) -> EnvironmentFault | ReconstructionError:
+        peak = f" at {self.peak_mib:.0f} MiB" if self.peak_mib else ""
+        if code == -signal.SIGKILL:
+            return EnvironmentFault(
+                f"{self._name} was killed (SIGKILL){peak}: probably the system ran out of memory.",
+                f"Close other programs or ask for less; see {self._log}.",
+            )
+        if code < 0:
+            return ReconstructionError(
+                f"{self._name} crashed in native code ({signal.Signals(-code).name}){peak}.",
+                f"Its last lines are in {self._log}.",
+            )
+        return ReconstructionError(
+            f"{self._name} ended with exit code {code} and no result.", f"Its last lines are in {self._log}."
+        )
+
+
+def _settle(process: subprocess.Popen[bytes]) -> None:
+    """Waits for a child that has answered or died."""
+    try:
+        process.wait(_EXIT_S)
+    except subprocess.TimeoutExpired:  # it answered but hangs while it ends
+        _kill(process)
+    _close(process)
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """Ends a child and its own children."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    _close(process)
+
+
+def _close(process: subprocess.Popen[bytes]) -> None:
+    assert process.stdin is not None
+    with contextlib.suppress(BrokenPipeError):  # the request never reached it
+        process.stdin.close()
+
+
+def _rebuild(
+    pickled: bytes | None, class_name: str, message: str, what: str | None, remedy: str | None
+) -> BaseException:
+    if what is not None and remedy is not None:
+        error: BaseException = getattr(recon.errors, class_name)(what, remedy)
+        return error
+    if pickled is not None:
+        error = pickle.loads(pickled)
+        return error
+    return RemoteError(class_name, message)
