@@ -17,7 +17,7 @@ from jaxtyping import Bool, UInt8
 from recon.errors import InputError
 from recon.io.exif import ExifFacts, camera_group, focal_prior
 from recon.io.images import DecodedImage, UnusableImage, decode_image, sharpness, write_png
-from recon.io.inputs import Names, Source, digest, find_mask, find_sources
+from recon.io.inputs import Names, digest, find_mask, find_sources, is_raw, is_video
 from recon.io.video import sharpest_frames
 from recon.photos import Photo, save_photos
 from recon.progress import Progress
@@ -55,7 +55,7 @@ class IngestConfig:
         Raises:
             InputError: a path is missing or unreadable, or holds no photos.
         """
-        photos = [source.path for source in find_sources(self.photos)]
+        photos = find_sources(self.photos)
         masks = {mask for photo in photos if (mask := find_mask(photo, self.masks)) is not None}
         return (*photos, *sorted(masks))
 
@@ -78,7 +78,7 @@ def run(inputs: Mapping[str, Path], config: IngestConfig, out: Path, progress: P
         photos += _ingest(source, photos, names, config, out, progress)
     progress.step(len(sources), len(sources), "photo")
     _check_count(photos)
-    if config.masks is not None and not any(find_mask(source.path, config.masks) for source in sources):
+    if config.masks is not None and not any(find_mask(source, config.masks) for source in sources):
         raise InputError(
             f"No mask in {config.masks} is named after a photo.", "Name the mask of IMG_1.jpg IMG_1.png."
         )
@@ -90,46 +90,46 @@ def run(inputs: Mapping[str, Path], config: IngestConfig, out: Path, progress: P
 
 
 def _ingest(
-    source: Source, earlier: list[Photo], names: Names, config: IngestConfig, out: Path, progress: Progress
+    source: Path, earlier: list[Photo], names: Names, config: IngestConfig, out: Path, progress: Progress
 ) -> list[Photo]:
     """The photo of a file, or the frames of a video; where it cannot be used, one entry that says why."""
     sha256 = ""
     try:
         try:
-            sha256 = digest(source.path)
+            sha256 = digest(source)
         except OSError as error:
             raise UnusableImage(f"cannot be read ({error.strerror})") from error
         for photo in earlier:
             if photo.sha256 == sha256:
                 # Two copies look like two views from one place and mislead every later stage.
                 raise UnusableImage(f"the same file as {photo.source}")
-        if source.is_video:
+        if is_video(source):
             return [replace(photo, sha256=sha256) for photo in _frames(source, names, config, out)]
         return [replace(_photo(source, names, config, out, progress), sha256=sha256)]
     except UnusableImage as error:
         reason = str(error)
-    progress.fallback("all photos", f"the photos without {source.label}", reason)
-    return [Photo(*names.claim(source.path.name), source.label, sha256, 0, 0, image="", excluded=reason)]
+    progress.fallback("all photos", f"the photos without {source.name}", reason)
+    return [Photo(*names.claim(source.name), source.name, sha256, 0, 0, image="", excluded=reason)]
 
 
-def _photo(source: Source, names: Names, config: IngestConfig, out: Path, progress: Progress) -> Photo:
-    if source.is_raw:
+def _photo(source: Path, names: Names, config: IngestConfig, out: Path, progress: Progress) -> Photo:
+    if is_raw(source):
         raise UnusableImage("a RAW file; export it as JPEG, PNG or TIFF")
-    decoded = decode_image(source.path.read_bytes(), config.long_side)
+    decoded = decode_image(source.read_bytes(), config.long_side)
     if min(decoded.width, decoded.height) < MIN_SIDE:
         raise UnusableImage(f"only {decoded.width}x{decoded.height} pixels; {MIN_SIDE} are needed")
     if decoded.colour_note is not None:
-        progress.fallback("the embedded colour profile", f"sRGB for {source.label}", decoded.colour_note)
-    mask = _mask(source.path, decoded, config)
+        progress.fallback("the embedded colour profile", f"sRGB for {source.name}", decoded.colour_note)
+    mask = _mask(source, decoded, config)
     if mask is not None and not mask.any():
         raise UnusableImage("masked everywhere")
-    name, key = names.claim(source.path.name)
+    name, key = names.claim(source.name)
     focal_px, focal_source = focal_prior(decoded.exif, decoded.width, decoded.height)
     image_path, mask_path = _store(key, decoded.rgb, mask, out)
     return Photo(
         name=name,
         key=key,
-        source=source.label,
+        source=source.name,
         sha256="",
         width=decoded.width,
         height=decoded.height,
@@ -143,19 +143,19 @@ def _photo(source: Source, names: Names, config: IngestConfig, out: Path, progre
     )
 
 
-def _frames(source: Source, names: Names, config: IngestConfig, out: Path) -> Iterator[Photo]:
-    for frame in sharpest_frames(source.path, config.video_frames, config.long_side):
-        name, key = names.claim(f"{source.path.stem}_{frame.index:06d}.png")
+def _frames(source: Path, names: Names, config: IngestConfig, out: Path) -> Iterator[Photo]:
+    for frame in sharpest_frames(source, config.video_frames, config.long_side):
+        name, key = names.claim(f"{source.stem}_{frame.index:06d}.png")
         image_path, _ = _store(key, frame.rgb, None, out)
         yield Photo(
             name=name,
             key=key,
-            source=source.label,
+            source=source.name,
             sha256="",
             width=frame.width,
             height=frame.height,
             image=image_path,
-            camera_group=f"{source.label}, {camera_group(ExifFacts(), frame.width, frame.height)}",
+            camera_group=f"{source.name}, {camera_group(ExifFacts(), frame.width, frame.height)}",
             sharpness=frame.sharpness,
             time_s=frame.time_s,
         )

@@ -23,7 +23,7 @@ class Photo:
     key: str
     """Unique stem, safe for file names; per-view files of later stages are named by it."""
     source: str
-    """Where it came from within the input, such as `room/IMG_1.jpg`; never an absolute path."""
+    """Name of the file (for a frame: of the video)."""
     sha256: str
     """Digest of the original file (for a frame: of the video)."""
     width: int

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from recon.errors import InputError
@@ -15,25 +14,9 @@ FORMATS = "JPEG, PNG, TIFF, HEIC, WebP or BMP"
 _KNOWN = images.EXTENSIONS | images.RAW_EXTENSIONS | video.EXTENSIONS
 
 
-@dataclass(frozen=True)
-class Source:
-    """One file of the input."""
-
-    path: Path
-    label: str
-    """Name within the input: the file's name, preceded by that of the folder it was found in."""
-
-    @property
-    def is_video(self) -> bool:
-        return self.path.suffix.lower() in video.EXTENSIONS
-
-    @property
-    def is_raw(self) -> bool:
-        return self.path.suffix.lower() in images.RAW_EXTENSIONS
-
-
-def find_sources(paths: tuple[Path, ...]) -> list[Source]:
-    """The photos and videos that `paths` name, each once, in natural order of their names.
+def find_sources(paths: tuple[Path, ...]) -> list[Path]:
+    """The photos and videos that `paths` name, each once, in natural order of their names
+    (equal names: in the order of `paths`).
 
     Folders are not searched deeper: the results of an earlier run may lie there. Files of other kinds, hidden
     files, RAW files beside their developed photo and the clips of live photos are passed over.
@@ -43,16 +26,16 @@ def find_sources(paths: tuple[Path, ...]) -> list[Source]:
     """
     if not paths:
         raise InputError("No photos were named.", "Name a folder of photos, photos or a video.")
-    found: dict[Path, Source] = {}
+    found: dict[Path, Path] = {}
     for path in paths:
         try:
-            for source in _list(path):
-                found.setdefault(source.path.resolve(), source)
+            for file in _list(path):
+                found.setdefault(file.resolve(), file)
         except PermissionError:
             raise InputError(
                 f"{path} cannot be read: permission denied.", "Allow reading it, or copy it."
             ) from None
-    return sorted(found.values(), key=lambda source: (natural(source.path.name), natural(source.label)))
+    return sorted(found.values(), key=lambda file: natural(file.name))
 
 
 def find_mask(photo: Path, folder: Path | None) -> Path | None:
@@ -80,6 +63,14 @@ def find_mask(photo: Path, folder: Path | None) -> Path | None:
             if mask is not None:
                 return mask
     return None
+
+
+def is_video(path: Path) -> bool:
+    return path.suffix.lower() in video.EXTENSIONS
+
+
+def is_raw(path: Path) -> bool:
+    return path.suffix.lower() in images.RAW_EXTENSIONS
 
 
 def digest(path: Path) -> str:
@@ -121,18 +112,18 @@ def _first_free(make: Callable[[str], str], taken: set[str]) -> str:
     return text
 
 
-def _list(path: Path) -> list[Source]:
+def _list(path: Path) -> list[Path]:
     if path.is_file():
         if not _is(path, _KNOWN):
             raise InputError(
                 f"{path} is not a photo or a video.", f"Name {FORMATS} files, videos or folders."
             )
-        return [Source(path, path.name)]
+        return [path]
     if not path.is_dir():
         raise InputError(f"There is no file or folder {path}.", "Check the spelling.")
     within = [entry for entry in path.iterdir() if _is(entry, _KNOWN)]
     developed = {entry.stem for entry in within if _is(entry, images.EXTENSIONS)}
-    kept = [entry for entry in within if _is(entry, images.EXTENSIONS) or entry.stem not in developed]
+    kept = [entry for entry in sorted(within) if _is(entry, images.EXTENSIONS) or entry.stem not in developed]
     if not kept:
         inner = sorted(
             p.name for p in path.iterdir() if p.is_dir() and any(_is(e, _KNOWN) for e in p.iterdir())
@@ -143,7 +134,7 @@ def _list(path: Path) -> list[Source]:
             else f"Put {FORMATS} files or a video there."
         )
         raise InputError(f"There are no photos in {path}.", remedy)
-    return [Source(entry, f"{path.resolve().name}/{entry.name}") for entry in kept]
+    return kept
 
 
 def _is(path: Path, extensions: frozenset[str]) -> bool:
