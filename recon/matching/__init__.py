@@ -1,0 +1,53 @@
+"""Stage `matches`: which points of which photos show the same thing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from recon.errors import InputError
+from recon.progress import Progress
+
+
+@dataclass(frozen=True)
+class MatchingConfig:
+    """How photos are matched."""
+
+    keypoints: int = 2048
+    """At most so many a photo."""
+    long_side: int = 1024
+    """Of the images that keypoints are found in, in pixels."""
+    max_error_px: float = 4.0
+    """How far a match may lie from the epipolar line, in pixels of an image of `long_side`."""
+    min_matches: int = 15
+    """A pair with fewer verified matches counts as unmatched."""
+    seed: int = 0
+    """Of the random sampling in two-view verification."""
+
+    def __post_init__(self) -> None:
+        if self.keypoints < 64 or self.long_side < 64:
+            raise InputError(
+                "Matching needs at least 64 keypoints and a long side of 64 px.", "Ask for more."
+            )
+        if self.max_error_px <= 0 or self.min_matches < 8:
+            raise InputError(
+                "max_error_px must be positive and min_matches at least 8.", "Correct the matching options."
+            )
+
+
+def run(inputs: Mapping[str, Path], config: MatchingConfig, out: Path, progress: Progress) -> None:
+    """Match every pair of photos: `features/`, `pairs.json` and `pairs/` in `out` (docs/artifacts.md).
+
+    Photos that match too little are also tried turned by quarters. Without the networks' weights, SIFT is
+    used and said to be. The cost grows with the square of the number of photos.
+
+    Args:
+        inputs: `photos`.
+    """
+    from recon.matching.stage import match_photos  # torch and kornia take seconds to import
+
+    match_photos(inputs["photos"], config, out, progress)
+
+
+__all__ = ["MatchingConfig", "run"]
