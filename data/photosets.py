@@ -92,6 +92,8 @@ def _view(frame: dict[str, Any]) -> View:
     if isinstance(distortion, dict):
         distortion = [distortion.get(key, 0.0) for key in _DISTORTION]
     coefficients = tuple(float(value) for value in distortion)
+    if not any(coefficients[4:]):
+        coefficients = coefficients[:4]
     camera = Camera(
         width=int(frame["width"]),
         height=int(frame["height"]),

@@ -1,0 +1,102 @@
+"""Reads and writes nerfstudio's `transforms.json`: OpenGL camera axes (x right, y up, z backward)."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from recon.errors import InputError
+from recon.io.cameras import check_rigid
+from recon.scene import Camera, View
+
+_FLIP = np.diag([1.0, -1.0, -1.0, 1.0])
+"""Between OpenCV and OpenGL camera axes, either way."""
+_DISTORTION = ("k1", "k2", "p1", "p2", "k3")
+
+
+def write_transforms(path: Path, views: list[View]) -> None:
+    """Write the views with intrinsics per frame; `file_path` is the view's name.
+
+    The world frame is unchanged: only the cameras' axes are turned.
+    """
+    document = {"camera_model": "OPENCV", "frames": [_frame(view) for view in views]}
+    text = json.dumps(document, indent=1, sort_keys=True, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def read_transforms(path: Path) -> list[View]:
+    """Read views with intrinsics that are shared, per frame, or given as `camera_angle_x`.
+
+    A missing principal point is the image's centre.
+
+    Returns:
+        Views named by `file_path` (as written), in the order of the file.
+
+    Raises:
+        InputError: the file is missing, is not of this kind, lacks sizes or focal lengths, or has a camera
+            model other than pinhole and OpenCV.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        return [_view({**document, **frame}) for frame in document["frames"]]
+    except FileNotFoundError:
+        raise InputError(f"There is no {path}.", "Check the path.") from None
+    except KeyError as error:
+        raise InputError(f"{path} lacks {error}.", "Give it at the top or in every frame.") from error
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{path} is not a readable transforms.json: {error}.", "Export it again.") from error
+
+
+def _frame(view: View) -> dict[str, Any]:
+    camera = view.camera
+    frame: dict[str, Any] = {
+        "file_path": view.name,
+        "w": camera.width,
+        "h": camera.height,
+        "fl_x": camera.fx,
+        "fl_y": camera.fy,
+        "cx": camera.cx,
+        "cy": camera.cy,
+        "transform_matrix": (view.T_world_camera @ _FLIP).tolist(),
+    }
+    # A pinhole says so by zeros: nerfstudio's readers want the keys.
+    coefficients = dict.fromkeys(_DISTORTION[:4], 0.0) | dict(
+        zip(_DISTORTION, camera.distortion, strict=False)
+    )
+    return frame | coefficients
+
+
+def _view(frame: dict[str, Any]) -> View:
+    """From a frame's entries over the file's."""
+    if frame.get("camera_model", "OPENCV") not in ("OPENCV", "PINHOLE", "SIMPLE_PINHOLE"):
+        raise ValueError(f"camera_model {frame['camera_model']} is neither OPENCV nor PINHOLE")
+    width, height = int(frame["w"]), int(frame["h"])
+    if "fl_x" in frame or "camera_angle_x" not in frame:
+        fx = float(frame["fl_x"])
+    else:
+        fx = width / 2 / math.tan(float(frame["camera_angle_x"]) / 2)
+    coefficients = tuple(float(frame.get(name, 0)) for name in _DISTORTION)
+    if any(float(frame.get(name, 0)) for name in ("k4", "k5", "k6")):
+        raise ValueError("distortion beyond k3 is not supported")
+    if not coefficients[4]:
+        coefficients = coefficients[:4]
+    camera = Camera(
+        width=width,
+        height=height,
+        fx=fx,
+        fy=float(frame.get("fl_y", fx)),
+        cx=float(frame.get("cx", width / 2)),
+        cy=float(frame.get("cy", height / 2)),
+        distortion=coefficients if any(coefficients) else (),
+    )
+    if not all(map(math.isfinite, (camera.fx, camera.fy, camera.cx, camera.cy, *coefficients))):
+        raise ValueError(f"the intrinsics of {frame['file_path']} are not finite")
+    if min(camera.fx, camera.fy, width, height) <= 0:
+        raise ValueError(f"the size and focal lengths of {frame['file_path']} are not positive")
+    T = np.array(frame["transform_matrix"], np.float64)
+    check_rigid(T, tolerance=1e-3)
+    return View(str(PurePosixPath(frame["file_path"])), camera, T @ _FLIP)
