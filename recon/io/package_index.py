@@ -6,15 +6,16 @@ Everything goes through the user's own pip (its index, mirrors, certificates, pr
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-# `pip download` prepares the metadata of a source archive, which runs its setup.py. For those, pip's own finder
-# and session (hence all of the user's settings) find the link and fetch the bytes, and nothing is unpacked. That is
-# private to pip, so wheels, which hold what runs by default, take the public command.
+# `pip download` prepares the metadata of a source archive, which runs its setup.py. For those, pip's own
+# finder and session (hence all of the user's settings) find the link and fetch the bytes, and nothing is
+# unpacked. That is private to pip, so wheels, which hold what runs by default, take the public command.
 _FETCH_SOURCE_ARCHIVE = """
 import sys
 from pathlib import Path
@@ -107,10 +108,12 @@ def download_archive(
 
 def _complaint(lines: list[str]) -> str:
     """The most telling line of pip's output: a full disk or a network fault before the generic last one."""
-    for sign in ("No space left", "No module named pip", "NewConnectionError", "connection", "Max retries"):
-        found = [line for line in lines if sign in line]
-        if found:
-            return found[-1].strip()
+    for line in lines:
+        if "No space left" in line or "No module named pip" in line:
+            return line.strip()
+        broken = re.search(r"after connection broken by '(.*)': ", line)
+        if broken:
+            return "the index cannot be reached: " + broken[1].rstrip("')").rsplit(">: ")[-1]
     return lines[-1].strip() if lines else ""
 
 
