@@ -62,7 +62,7 @@ def write_model(
     The same model always gives the same bytes.
 
     Raises:
-        InputError: the text format is asked for and a view's name holds a space, where COLMAP would cut it off.
+        InputError: the text format is asked for, and a view's name holds a space, where COLMAP cuts it off.
     """
     for view in views:
         if file_format == "text" and " " in view.name:

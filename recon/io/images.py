@@ -67,8 +67,8 @@ def decode_image(data: bytes, long_side: int) -> DecodedImage:
             warnings.simplefilter("ignore")  # Pillow warns of odd metadata and of images we accept.
             with Image.open(io.BytesIO(data)) as file:
                 file.load()
-                facts = read_exif(file.getexif())
-                upright = _flat(ImageOps.exif_transpose(file))
+                facts, upright = _turned_upright(file)
+                upright = _flat(upright)
                 profile = file.info.get("icc_profile")
     except Image.UnidentifiedImageError:
         raise UnusableImage("not an image that can be decoded") from None
@@ -115,6 +115,13 @@ def sharpness(rgb: UInt8[np.ndarray, "h w 3"]) -> float:
     """Variance of the Laplacian of the grey image (0 to 255), after Pech-Pacheco et al., ICPR 2000."""
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
     return float(cv2.Laplacian(grey, cv2.CV_64F).var())
+
+
+def _turned_upright(image: Image.Image) -> tuple[ExifFacts, Image.Image]:
+    try:
+        return read_exif(image.getexif()), ImageOps.exif_transpose(image)
+    except _DECODING_ERRORS:
+        return ExifFacts(), image  # Damaged EXIF is no reason to lose a photo.
 
 
 def _flat(image: Image.Image) -> Image.Image:
