@@ -52,4 +52,6 @@ def stages(config: PipelineConfig, photos: tuple[Path, ...]) -> tuple[Stage, ...
     )
 
 
-STAGE_NAMES = ("photos", "matches", "cameras", "depth", "splat", "mesh", "renders")
+PRESETS = {
+    "default": PipelineConfig(),
+}
