@@ -9,8 +9,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from splatting._cpu import rasterize_cpu
+from splatting._cuda import rasterize_cuda
 from splatting.gaussians import Gaussians
-from splatting.reference import rasterize_reference
 
 
 class Intrinsics(Protocol):
@@ -89,13 +90,35 @@ def rasterize(
         EnvironmentFault: the back end for this device is not installed; names the cause and the fix.
     """
     gaussians.check()
-    degree = gaussians.degree if sh_degree is None else min(sh_degree, gaussians.degree)
+    means = gaussians.means
+    if means.dtype != torch.float32:
+        raise ValueError(f"gaussians.means is {means.dtype}, not torch.float32")
     if intrinsics is None:
-        intrinsics = gaussians.means.new_tensor([camera.fx, camera.fy, camera.cx, camera.cy])
+        intrinsics = means.new_tensor([camera.fx, camera.fy, camera.cx, camera.cy])
     if background is None:
-        background = gaussians.means.new_zeros(3)
-    image, alpha, depth, normal, median = rasterize_reference(
-        gaussians, T_camera_world, intrinsics, camera.width, camera.height,
-        background=background, antialiased=antialiased, sh_degree=degree, near=near, normals=normals,
-    )  # fmt: skip
-    return Rendering(image, alpha, depth, normal if normals else None, median if median_depth else None)
+        background = means.new_zeros(3)
+    given = {"T_camera_world": (T_camera_world, (4, 4)), "intrinsics": (intrinsics, (4,)), "background": (background, (3,))}
+    for name, (tensor, shape) in given.items():
+        if tuple(tensor.shape) != shape:
+            raise ValueError(f"{name} has shape {tuple(tensor.shape)}, not {shape}")
+        if tensor.dtype != torch.float32:
+            raise ValueError(f"{name} is {tensor.dtype}, not torch.float32")
+        if not bool(tensor.isfinite().all()):
+            raise ValueError(f"{name}: NaN or infinite values")
+    degree = gaussians.degree if sh_degree is None else min(sh_degree, gaussians.degree)
+    back_end = rasterize_cuda if means.is_cuda else rasterize_cpu
+    image, alpha, depth, normal, median = back_end(
+        gaussians,
+        T_camera_world,
+        intrinsics,
+        camera.width,
+        camera.height,
+        background=background,
+        antialiased=antialiased,
+        sh_degree=degree,
+        near=near,
+        normals=normals,
+        median=median_depth,
+        threads=torch.get_num_threads() if threads is None else threads,
+    )
+    return Rendering(image, alpha, depth, normal, median)

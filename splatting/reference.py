@@ -83,6 +83,27 @@ def sh_basis(directions: Float[Tensor, "N 3"], degree: int) -> Float[Tensor, "N 
     return torch.stack(basis, -1)
 
 
+def view_colours(gaussians: Gaussians, T_camera_world: Float[Tensor, "4 4"], degree: int) -> Float[Tensor, "N 3"]:
+    """Colour of each Gaussian as the camera sees it."""
+    # The camera centre is -R^T t.
+    offset = gaussians.means + T_camera_world[:3, :3].T @ T_camera_world[:3, 3]
+    basis = sh_basis(torch.nn.functional.normalize(offset, dim=-1), degree)
+    return (0.5 + torch.einsum("nk,nkc->nc", basis, gaussians.sh[:, : basis.shape[1]])).clamp_min(0)
+
+
+def camera_normals(
+    gaussians: Gaussians,
+    axes: Float[Tensor, "N 3 3"],
+    T_camera_world: Float[Tensor, "4 4"],
+    points: Float[Tensor, "N 3"],
+) -> Float[Tensor, "N 3"]:
+    """Each Gaussian's thinnest axis in the camera frame, turned towards the camera; `points`: means in that frame."""
+    thin = gaussians.log_scales.argmin(-1)
+    normal = axes[torch.arange(len(thin), device=thin.device), :, thin] @ T_camera_world[:3, :3].T
+    away = (normal.detach() * points.detach()).sum(-1, keepdim=True) > 0
+    return torch.where(away, -normal, normal)
+
+
 def project(
     gaussians: Gaussians,
     T_camera_world: Float[Tensor, "4 4"],
@@ -125,15 +146,9 @@ def project(
         opacity = opacity * torch.where(kept, torch.where(kept, det / blurred, 1.0).sqrt(), 0.0)
     visible = visible & (opacity >= ALPHA_MIN)
 
-    offset = gaussians.means + R.T @ t  # the camera centre is -R^T t
-    basis = sh_basis(torch.nn.functional.normalize(offset, dim=-1), sh_degree)
-    colour = (0.5 + torch.einsum("nk,nkc->nc", basis, gaussians.sh[:, : basis.shape[1]])).clamp_min(0)
-    channels = [colour, z[:, None]]
+    channels = [view_colours(gaussians, T_camera_world, sh_degree), z[:, None]]
     if normals:
-        thin = gaussians.log_scales.argmin(-1)
-        normal = axes[torch.arange(len(z), device=z.device), :, thin] @ R.T
-        away = (normal.detach() * camera.detach()).sum(-1, keepdim=True) > 0
-        channels.append(torch.where(away, -normal, normal))
+        channels.append(camera_normals(gaussians, axes, T_camera_world, camera))
     return Projected(mean, covariance, opacity, z, torch.cat(channels, -1), visible)
 
 
