@@ -1,0 +1,82 @@
+"""Writes a coloured triangle mesh as binary glTF 2.0 (one file, no textures)."""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int, UInt8
+
+_ARRAY_BUFFER, _ELEMENT_ARRAY_BUFFER = 34962, 34963
+_UINT16, _UINT32, _FLOAT32 = 5123, 5125, 5126
+
+
+def write_glb(
+    path: Path,
+    vertices: Float[np.ndarray, "V 3"],
+    faces: Int[np.ndarray, "F 3"],
+    colors: UInt8[np.ndarray, "V 3"],
+    T_gltf_mesh: Float[np.ndarray, "4 4"],
+) -> None:
+    """Write a mesh that viewers show in exactly its colours (unlit, both sides).
+
+    Args:
+        path: ends in `.glb`.
+        vertices: in the mesh's own frame and units.
+        faces: indices into `vertices`.
+        colors: sRGB. The format wants linear light, so they are stored as linear 16-bit values.
+        T_gltf_mesh: mesh to glTF axes (y up, metres), stored as the node's matrix.
+    """
+    positions = np.ascontiguousarray(vertices, "<f4")
+    linear = np.full((len(colors), 4), 65535, "<u2")
+    linear[:, :3] = np.round(_srgb_to_linear(colors) * 65535)
+    arrays = [
+        (positions, _FLOAT32, "VEC3", _ARRAY_BUFFER),
+        (linear, _UINT16, "VEC4", _ARRAY_BUFFER),
+        (np.ascontiguousarray(faces, "<u4").reshape(-1), _UINT32, "SCALAR", _ELEMENT_ARRAY_BUFFER),
+    ]
+    views: list[dict[str, Any]] = []
+    accessors: list[dict[str, Any]] = []
+    payload = b""
+    for index, (array, component, kind, target) in enumerate(arrays):
+        data = array.tobytes()  # Every element size is a multiple of 4, so alignment needs no padding.
+        views.append({"buffer": 0, "byteOffset": len(payload), "byteLength": len(data), "target": target})
+        accessors.append({"bufferView": index, "componentType": component, "count": len(array), "type": kind})
+        payload += data
+    accessors[0] |= {"min": positions.min(0).tolist(), "max": positions.max(0).tolist()}
+    accessors[1]["normalized"] = True
+    document = {
+        "asset": {"version": "2.0", "generator": "fewview"},
+        "scene": 0,
+        "scenes": [{"nodes": [0]}],
+        "nodes": [{"name": "scene", "mesh": 0, "matrix": np.asarray(T_gltf_mesh, float).T.reshape(-1).tolist()}],
+        "meshes": [
+            {"primitives": [{"attributes": {"POSITION": 0, "COLOR_0": 1}, "indices": 2, "material": 0, "mode": 4}]}
+        ],
+        "materials": [
+            {
+                "doubleSided": True,
+                # For viewers that do not know the extension: matt, so that light does not wash the colours out.
+                "pbrMetallicRoughness": {"metallicFactor": 0.0, "roughnessFactor": 1.0},
+                "extensions": {"KHR_materials_unlit": {}},
+            }
+        ],
+        "extensionsUsed": ["KHR_materials_unlit"],
+        "buffers": [{"byteLength": len(payload)}],
+        "bufferViews": views,
+        "accessors": accessors,
+    }
+    header = json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 4)
+    with path.open("wb") as file:
+        file.write(struct.pack("<4sII", b"glTF", 2, 12 + 8 + len(header) + 8 + len(payload)))
+        file.write(struct.pack("<I4s", len(header), b"JSON") + header)
+        file.write(struct.pack("<I4s", len(payload), b"BIN\0") + payload)
+
+
+def _srgb_to_linear(colors: UInt8[np.ndarray, "V 3"]) -> Float[np.ndarray, "V 3"]:
+    value = colors.astype(np.float64) / 255
+    return np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)

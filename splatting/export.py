@@ -1,0 +1,101 @@
+"""Splats as files that other viewers read: the PLY layout of 3DGS (Kerbl et al. 2023)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from recon.errors import InputError
+from splatting.gaussians import Gaussians
+
+_REST_COUNTS = (0, 9, 24, 45)
+"""Number of `f_rest` properties for degrees 0 to 3."""
+
+
+def write_ply(path: Path, gaussians: Gaussians) -> None:
+    """Write `gaussians` as binary little-endian PLY, float32, one vertex each.
+
+    Properties in this order: x y z, nx ny nz (zero), f_dc_0..2, f_rest_* (all coefficients of red, then green, then
+    blue), opacity (logit), scale_0..2 (log), rot_0..3 (wxyz, unit). World frame, scene units.
+    """
+    gaussians = gaussians.detach().to("cpu").normalized()
+    count = gaussians.count
+    rest = gaussians.sh[:, 1:].transpose(1, 2).reshape(count, -1)
+    columns = [
+        gaussians.means,
+        torch.zeros(count, 3),
+        gaussians.sh[:, 0],
+        rest,
+        gaussians.logit_opacities[:, None],
+        gaussians.log_scales,
+        gaussians.quats,
+    ]
+    table = torch.cat(columns, 1).numpy().astype("<f4")
+    lines = ["ply", "format binary_little_endian 1.0", f"element vertex {count}"]
+    lines += [f"property float {name}" for name in _properties(rest.shape[1])]
+    lines += ["end_header", ""]
+    with path.open("wb") as file:
+        file.write("\n".join(lines).encode("ascii"))
+        file.write(table.tobytes())
+
+
+def read_ply(path: Path) -> Gaussians:
+    """Read what `write_ply` or another 3DGS program wrote (binary, float32, properties in any order).
+
+    Returns:
+        Float32 tensors on the CPU, quaternions unit.
+
+    Raises:
+        InputError: the file is missing, cut short, or not such a PLY.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"There is no {path}.", "Name the splat.ply of a finished run.") from None
+    end = data.find(b"end_header\n")
+    lines = data[:end].decode("ascii", "replace").splitlines() if end >= 0 else []
+    if len(lines) < 3 or lines[0] != "ply" or lines[1] != "format binary_little_endian 1.0":
+        raise _not_splats(path, "it is not a binary little-endian PLY")
+    content = [line.split() for line in lines[2:] if not line.startswith(("comment", "obj_info"))]
+    if content[0][:2] != ["element", "vertex"] or any(line[:2] != ["property", "float"] for line in content[1:]):
+        raise _not_splats(path, "it holds more than vertices with float properties")
+    count = int(content[0][2])
+    columns = {line[2]: index for index, line in enumerate(content[1:])}
+    rest = sum(name.startswith("f_rest_") for name in columns)
+    missing = [name for name in _properties(rest) if name not in columns and name not in ("nx", "ny", "nz")]
+    if missing or rest not in _REST_COUNTS:
+        raise _not_splats(path, f"it lacks {', '.join(missing) or 'some of f_rest_*'}")
+    start = end + len(b"end_header\n")
+    if len(data) - start < count * len(columns) * 4:
+        raise _not_splats(path, "it is cut short")
+    table = np.frombuffer(data, "<f4", count * len(columns), start).reshape(count, len(columns))
+
+    def take(*names: str) -> torch.Tensor:
+        picked = table[:, [columns[name] for name in names]]
+        return torch.from_numpy(np.ascontiguousarray(picked, np.float32))
+
+    sh = take("f_dc_0", "f_dc_1", "f_dc_2")[:, None]
+    if rest:
+        higher = take(*(f"f_rest_{i}" for i in range(rest))).reshape(count, 3, rest // 3)
+        sh = torch.cat([sh, higher.transpose(1, 2)], 1).contiguous()
+    return Gaussians(
+        means=take("x", "y", "z"),
+        quats=take("rot_0", "rot_1", "rot_2", "rot_3"),
+        log_scales=take("scale_0", "scale_1", "scale_2"),
+        logit_opacities=take("opacity")[:, 0],
+        sh=sh,
+    ).normalized()
+
+
+def _properties(rest: int) -> list[str]:
+    return [
+        *("x", "y", "z", "nx", "ny", "nz", "f_dc_0", "f_dc_1", "f_dc_2"),
+        *(f"f_rest_{i}" for i in range(rest)),
+        *("opacity", "scale_0", "scale_1", "scale_2", "rot_0", "rot_1", "rot_2", "rot_3"),
+    ]
+
+
+def _not_splats(path: Path, why: str) -> InputError:
+    return InputError(f"{path} is not a 3DGS splat file: {why}.", "Name the splat.ply of a finished run.")
