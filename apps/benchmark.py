@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
+from recon.evaluate import evaluate
 from rich.console import Console
 
 from apps.options import StageOptions, parse_with_preset
@@ -16,7 +17,6 @@ from apps.run import reconstruct
 from data.photosets import PhotoSet, benchmark_split, load_photoset
 from recon.dag import Manifest
 from recon.errors import InputError
-from recon.evaluate import evaluate
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         command = importlib.import_module(f"apps.{argv[0]}")
         return int(command.main(command.parse(argv[1:])))
     except FewviewError as error:
-        errors.print(f"[bold red]Error:[/] {_plain(error.what)}\n[bold]Remedy:[/] {_plain(error.remedy)}", soft_wrap=True)
+        errors.print(
+            f"[bold red]Error:[/] {_plain(error.what)}\n[bold]Remedy:[/] {_plain(error.remedy)}",
+            soft_wrap=True,
+        )
         return error.exit_code
     except KeyboardInterrupt:
         errors.print("Interrupted. Finished stages are kept; the same command continues.")

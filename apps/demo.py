@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
+from recon.evaluate import evaluate
 from rich.console import Console
 from rich.table import Table
 
@@ -15,7 +16,6 @@ from apps.options import StageOptions, parse_with_preset
 from apps.run import RESULTS, reconstruct
 from data.gallery import generate, write_scene
 from data.photosets import load_photoset
-from recon.evaluate import evaluate
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,17 @@ def main(arguments: Arguments) -> int:
     reconstruct(tuple(truth.images), run, arguments.stages, console)
     if arguments.stages.dry_run or arguments.stages.until is not None:
         return 0
-    figures = evaluate(truth, run, train=[view.name for view in truth.views], test=[], optimise_test_poses=False)
+    figures = evaluate(
+        truth, run, train=[view.name for view in truth.views], test=[], optimise_test_poses=False
+    )
     table = Table("against the exact truth", "", title="Demo")
     table.add_row("photos registered", f"{figures['registered']} of {len(truth.views)}")
-    table.add_row("rotation error, mean over pairs", f"{figures['pairs']['rotation_deg']['mean']:.3f} degrees")
-    table.add_row("direction error, mean over pairs", f"{figures['pairs']['translation_deg']['mean']:.3f} degrees")
+    table.add_row(
+        "rotation error, mean over pairs", f"{figures['pairs']['rotation_deg']['mean']:.3f} degrees"
+    )
+    table.add_row(
+        "direction error, mean over pairs", f"{figures['pairs']['translation_deg']['mean']:.3f} degrees"
+    )
     table.add_row("focal length error", f"{100 * figures['focal_relative_error']:.2f} %")
     console.print(table)
     console.print("Look at:")

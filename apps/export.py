@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
 from recon.errors import InputError
+from recon.io.cameras import read_cameras
+from recon.io.colmap import read_model, write_model
+from recon.io.originals import write_originals
+from recon.io.transforms import write_transforms
 
 Format = Literal["splat", "mesh-glb", "mesh-ply", "points", "colmap", "transforms", "video"]
-
-FILES: dict[Format, tuple[str, ...]] = {
-    "splat": ("splat/splat.ply",),
-    "mesh-glb": ("mesh/mesh.glb",),
-    "mesh-ply": ("mesh/mesh.ply",),
-    "points": ("depth/points.ply",),
-    # Cameras refined with the splat where there is one, else as mapped.
-    "colmap": ("splat/sparse", "cameras/sparse"),
-    "transforms": ("splat/transforms.json", "cameras/transforms.json"),
-    "video": ("renders/path.mp4",),
-}
-"""For each format the places it may stand in a run, best first."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +27,14 @@ class Arguments:
     run: Annotated[Path, tyro.conf.Positional]
     """Folder that `fewview run` wrote."""
     to: Path
-    """Folder to copy into (made if need be; existing files are not overwritten)."""
-    formats: Annotated[tuple[Format, ...], tyro.conf.arg(name="format")] = ("splat", "mesh-glb", "colmap", "transforms")
-    """What to copy."""
+    """Folder to write; it must be new or empty."""
+    formats: Annotated[tuple[Format, ...], tyro.conf.arg(name="format")] = (
+        "splat",
+        "mesh-glb",
+        "colmap",
+        "transforms",
+    )
+    """What to write. `colmap` and `transforms` come with the upright photos in `images/`."""
 
 
 def parse(argv: Sequence[str]) -> Arguments:
@@ -44,28 +42,67 @@ def parse(argv: Sequence[str]) -> Arguments:
 
 
 def main(arguments: Arguments) -> int:
-    if not (arguments.run / "manifest.json").is_file():
-        raise InputError(f"{arguments.run} is not the folder of a run (it has no manifest.json).", "Name the --out of a `fewview run`.")
-    # Everything is looked up before anything is copied: an export is whole or refused.
-    found = {name: _source(arguments.run, name) for name in dict.fromkeys(arguments.formats)}
-    for source in found.values():
-        target = arguments.to / source.name
-        if target.exists():
-            raise InputError(f"{target} exists already.", "Name another --to, or move it away: nothing is overwritten.")
-    arguments.to.mkdir(parents=True, exist_ok=True)
-    for name, source in found.items():
-        target = arguments.to / source.name
-        if source.is_dir():
-            shutil.copytree(source, target)
-        else:
-            shutil.copy2(source, target)
-        print(f"{name}: {target}")
+    run, to = arguments.run, arguments.to
+    if not (run / "manifest.json").is_file():
+        raise InputError(
+            f"{run} is not the folder of a run (it has no manifest.json).",
+            "Name the --out of a `fewview run`.",
+        )
+    if to.exists() and any(to.iterdir()):
+        raise InputError(f"{to} is not empty.", "Name a new folder with --to: nothing is overwritten.")
+    formats = tuple(dict.fromkeys(arguments.formats))
+    for name in formats:
+        _source(run, name)  # all are looked up before any is written: an export is whole or refused
+    to.mkdir(parents=True, exist_ok=True)
+    if {"colmap", "transforms"} & set(formats):
+        _write_cameras(run, to, formats)
+    for name in formats:
+        if name not in ("colmap", "transforms"):
+            shutil.copy2(_source(run, name), to)
+        print(f"{name}: {to / _PLACES[name][0].split('/', 1)[1]}")
     return 0
 
 
+_PLACES: dict[Format, tuple[str, ...]] = {
+    "splat": ("splat/splat.ply",),
+    "mesh-glb": ("mesh/mesh.glb",),
+    "mesh-ply": ("mesh/mesh.ply",),
+    "points": ("depth/points.ply",),
+    # Cameras refined with the splat where there is one, else as mapped.
+    "colmap": ("splat/sparse/0", "cameras/sparse/0"),
+    "transforms": ("splat/transforms.json", "cameras/transforms.json"),
+    "video": ("renders/path.mp4",),
+}
+"""For each format the places it may stand in a run, best first."""
+
+
 def _source(run: Path, name: Format) -> Path:
-    for place in FILES[name]:
+    for place in _PLACES[name]:
         if (run / place).exists():
             return run / place
-    stage = FILES[name][0].split("/")[0]
-    raise InputError(f"{run} holds no {name}: its stage `{stage}` has not finished.", "Give the `fewview run` command again; it continues where it stopped.")
+    stage = _PLACES[name][0].split("/")[0]
+    raise InputError(
+        f"{run} holds no {name}: its stage `{stage}` has not finished.",
+        "Give the `fewview run` command again; it continues where it stopped.",
+    )
+
+
+def _write_cameras(run: Path, to: Path, formats: tuple[Format, ...]) -> None:
+    """The cameras with their photos: names and sizes are those of the photos written to `images/`."""
+    folder = _source(run, "transforms").parent
+    manifest = json.loads((run / "manifest.json").read_text(encoding="utf-8"))
+    originals = [Path(source["path"]) for source in manifest["sources"]["photos"]]
+    written = write_originals(run / "photos", originals, read_cameras(folder).views, to / "images")
+    if "colmap" in formats:
+        model = to / "sparse" / "0"
+        model.mkdir(parents=True)
+        views, points = read_model(folder / "sparse" / "0")
+        renamed = [
+            replace(view, name=written[view.name].name, camera=written[view.name].camera) for view in views
+        ]
+        scales = [new.camera.width / view.camera.width for new, view in zip(renamed, views, strict=True)]
+        tracks = [[(i, xy * scales[i]) for i, xy in track] for track in points.tracks]
+        write_model(model, renamed, replace(points, tracks=tracks))
+    if "transforms" in formats:
+        frames = [replace(view, name=f"images/{view.name}") for view in written.values()]
+        write_transforms(to / "transforms.json", frames)

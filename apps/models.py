@@ -34,7 +34,13 @@ def main(arguments: Arguments) -> int:
         return 0
     table = Table("name", "MiB", "licence", "used for", "from", "cached")
     for entry in weights.REGISTRY.values():
-        table.add_row(entry.name, f"{entry.bytes / 2**20:.1f}", entry.licence, entry.used_for,
-                      entry.package, "yes" if weights.cached(entry.name) else "no")
+        table.add_row(
+            entry.name,
+            f"{entry.bytes / 2**20:.1f}",
+            entry.licence,
+            entry.used_for,
+            entry.package,
+            "yes" if weights.cached(entry.name) else "no",
+        )
     Console().print(table)
     return 0

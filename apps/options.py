@@ -35,7 +35,9 @@ class StageOptions:
 Arguments = TypeVar("Arguments")
 
 
-def parse_with_preset(arguments: type[Arguments], prog: str, argv: Sequence[str], **required: Any) -> Arguments:
+def parse_with_preset(
+    arguments: type[Arguments], prog: str, argv: Sequence[str], **required: Any
+) -> Arguments:
     """Parses `argv` into `arguments`, whose `stages` field starts from the preset that `argv` names.
 
     Args:

@@ -57,11 +57,12 @@ RESULTS = {
 
 def main(arguments: Arguments) -> int:
     console = Console(stderr=True)
-    manifest = reconstruct(arguments.photos, arguments.out, arguments.stages, console)
+    reconstruct(arguments.photos, arguments.out, arguments.stages, console)
+    if arguments.stages.dry_run:
+        return 0
     if arguments.json:
-        print(manifest.to_json())
-    if not arguments.stages.dry_run:
-        for name, path in RESULTS.items():
-            if (arguments.out / path).exists():
-                console.print(f"  {name:<8} {arguments.out / path}", soft_wrap=True)
+        print((arguments.out / "manifest.json").read_text(encoding="utf-8"), end="")
+    for name, path in RESULTS.items():
+        if (arguments.out / path).exists():
+            console.print(f"  {name:<8} {arguments.out / path}", soft_wrap=True)
     return 0

@@ -38,11 +38,20 @@ def stages(config: PipelineConfig, photos: tuple[Path, ...]) -> tuple[Stage, ...
     Args:
         config: one configuration a stage.
         photos: the user's files and folders.
+
+    Raises:
+        InputError: there is no photo at `photos`.
     """
+    ingest = replace(config.photos, photos=photos)
     return (
-        Stage("photos", "recon.ingest:run", config=replace(config.photos, photos=photos), sources=photos),
-        Stage("matches", "recon.matching:run", ("photos",), config.matches,
-              weights=(digest("aliked-n16"), digest("lightglue-aliked"))),
+        Stage("photos", "recon.ingest:run", config=ingest, sources=ingest.sources()),
+        Stage(
+            "matches",
+            "recon.matching:run",
+            ("photos",),
+            config.matches,
+            weights=(digest("aliked-n16"), digest("lightglue-aliked")),
+        ),
         # pycolmap and open3d can abort the interpreter, so these two run in child processes.
         Stage("cameras", "recon.sfm:run", ("photos", "matches"), config.cameras, isolated=True),
         Stage("depth", "recon.depth:run", ("photos", "cameras"), config.depth),

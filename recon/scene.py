@@ -38,7 +38,13 @@ class Camera:
         """The same camera for the photo resampled to `width` x `height`."""
         sx, sy = width / self.width, height / self.height
         return replace(
-            self, width=width, height=height, fx=self.fx * sx, fy=self.fy * sy, cx=self.cx * sx, cy=self.cy * sy
+            self,
+            width=width,
+            height=height,
+            fx=self.fx * sx,
+            fy=self.fy * sy,
+            cx=self.cx * sx,
+            cy=self.cy * sy,
         )
 
     def fitted(self, long_side: int) -> Camera:
