@@ -1,7 +1,7 @@
 """Artifact folders: committed by renaming, recovered after a kill, checked against their record.
 
-A stage fills OUT/.work/<stage>-<pid>. Its record, written last and synced, makes the folder complete: from then on the
-artifact exists, and whoever comes next finishes the renames. The folder it replaces is moved aside to
+A stage fills OUT/.work/<stage>-<pid>. Its record, written last and synced, makes the folder complete: from then
+on the artifact exists, and whoever comes next finishes the renames. The folder it replaces is moved to
 OUT/.work/<stage>-<pid>.old first, since a folder cannot be replaced in one step.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -122,16 +122,16 @@ def recover(out: Path, hashes: FileHashes) -> list[str]:
         if _LEFTOVER.fullmatch(path.name):
             shutil.rmtree(path)
         elif path.suffix == ".tmp":
-            path.unlink()
+            path.unlink(missing_ok=True)  # one that only asks for the lock may remove its own
     return said
 
 
-def refuse_foreign(out: Path, stages: Mapping[str, object] | list[str]) -> None:
-    """Raises InputError where a folder of the user's stands where an artifact would go: it would be replaced."""
+def refuse_foreign(out: Path, stages: Iterable[str]) -> None:
+    """Raises InputError where something of the user's stands in an artifact's place: it would be replaced."""
     for name in stages:
         folder = out / name
-        if os.path.lexists(folder) and read_record(folder) is None:
+        if os.path.lexists(folder) and not (folder / RECORD).is_file():
             raise InputError(
-                f"`{folder}` is in the way: fewview did not make it (it has no readable {RECORD}).",
+                f"`{folder}` is in the way: fewview did not make it (it holds no {RECORD}).",
                 "Choose another folder with --out, or move it away.",
             )

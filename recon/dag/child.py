@@ -1,4 +1,4 @@
-"""The child's side of `recon.dag.isolate`: started as `python -c "...; main()"`, asked through standard input."""
+"""The child's side of `recon.dag.isolate`: a fresh interpreter that is asked through standard input."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _PR_SET_PDEATHSIG = 1
 def main(events: int, parent: int) -> None:
     """Runs the function that the parent asks for and answers through the pipe `events`.
 
-    Messages are pairs: ("step" | "fallback" | "fact", payload) while it works, then ("done", (value, peak MiB)) or
-    ("error", (pickled exception or None, class, message, what, remedy, trace, peak MiB)).
+    Messages are pairs: ("step" | "fallback" | "fact", payload) while it works, then ("done", (value, MiB)) or
+    ("error", (pickled exception or None, class, message, what, remedy, trace, MiB)); MiB is the peak memory.
     """
     os.set_inheritable(events, False)
     _die_with_parent(parent)
@@ -56,7 +56,9 @@ def main(events: int, parent: int) -> None:
 
 
 def pack(error: BaseException) -> tuple[bytes | None, str, str, str | None, str | None, str, float | None]:
-    """An exception as it travels to the parent; only built-in classes are pickled, since others may load libraries."""
+    """An exception as it travels to the parent. Only built-in ones are pickled: others may load libraries."""
+    if isinstance(error, MemoryError):  # numpy has its own, which says no more
+        error = MemoryError(str(error)).with_traceback(error.__traceback__)
     pickled = None
     if isinstance(error, Exception) and type(error).__module__ == "builtins":
         try:

@@ -1,4 +1,4 @@
-"""What the user sees of a run: live lines on a terminal, plain lines elsewhere, and tables before and after."""
+"""What the user sees of a run: live lines on a terminal, plain ones elsewhere, tables before and after."""
 
 from __future__ import annotations
 
@@ -83,10 +83,12 @@ class Display:
     def ended(self, name: str, entry: StageEntry) -> None:
         if self._live and name in self._tasks:
             self._live.remove_task(self._tasks.pop(name))
-        text = {
-            "ok": f"done in {_seconds(entry.seconds)}, peak memory {_mib(entry.peak_mib)}",
-            "failed": f"failed: {entry.error['message'] if entry.error else entry.reason}",
-        }.get(entry.status, f"{entry.status}: {entry.reason}" if entry.reason else entry.status)
+        if entry.status == "ok":
+            text = f"done in {_seconds(entry.seconds)}, peak memory {_mib(entry.peak_mib)}"
+        elif entry.status == "failed":
+            text = f"failed: {_failure(entry)}"
+        else:
+            text = f"{entry.status}: {entry.reason}"
         self.say(f"{name:<{self._width}}  {text}")
 
     def plan(self, manifest: Manifest) -> None:
@@ -115,6 +117,13 @@ class Display:
 
 def _coloured(status: str, text: str) -> str:
     return f"[{_COLOURS[status]}]{text}[/]"
+
+
+def _failure(entry: StageEntry) -> str:
+    assert entry.error is not None
+    # A remedy makes it a message for the user; anything else is a bug, whose class tells more than its text.
+    prefix = "" if entry.error["remedy"] else f"{entry.error['class']}: "
+    return f"{prefix}{entry.error['message']} (log: {entry.log})"
 
 
 def _seconds(value: float | None) -> str:

@@ -23,12 +23,12 @@ _RACY_NS = 2_000_000_000
 class FileHashes:
     """Hashes of files, remembered by path, size, times and inode.
 
-    A file that changed less than two seconds before it was hashed is not remembered: on file systems with coarse
-    times a second change could leave all of them as they are.
+    A file that changed less than two seconds before it was hashed is not remembered: on file systems with
+    coarse times a second change could leave all of them as they are.
     """
 
     def __init__(self, memory: Path, root: Path) -> None:
-        """`memory` is the file that keeps the hashes between runs (damage costs only time), `root` the output folder."""
+        """`memory` keeps the hashes between runs (damage costs only time); `root` is the output folder."""
         self._memory, self._root = memory, root
         stored = read_json(memory)
         self._known: dict[str, list[object]] = stored if isinstance(stored, dict) else {}
@@ -74,8 +74,10 @@ class FileHashes:
         """The same for a file or folder of the user's.
 
         Raises:
-            InputError: it is absent or cannot be read.
+            InputError: it is absent, cannot be read, or is the output folder itself.
         """
+        if source.resolve() == self._root.resolve():
+            raise InputError(f"`{source}` is the output folder as well.", "Choose another folder with --out.")
         try:
             if source.is_dir():
                 return self.folder(source, without=self._root.resolve())

@@ -23,7 +23,7 @@ def program_version() -> str:
 
 @functools.cache
 def library_versions() -> dict[str, str]:
-    """Versions of the libraries the program asks for, read without importing them; of all where it is not installed."""
+    """Versions of the libraries the program asks for, without importing them; all if not installed."""
     try:
         asked = importlib.metadata.requires(PROGRAM) or []
     except importlib.metadata.PackageNotFoundError:
@@ -40,7 +40,7 @@ def library_versions() -> dict[str, str]:
 
 
 def environment() -> dict[str, Any]:
-    """Python, system, processors, threads, libraries and the accelerator. Torch is asked only where it is loaded."""
+    """Python, system, processors, threads, libraries, accelerator. Torch is asked only if it is loaded."""
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),

@@ -1,7 +1,7 @@
 """Runs a function in a child process, so that native code that aborts is an error message and not a lost run.
 
-A fresh interpreter is started instead of multiprocessing's "spawn": that imports the caller's main module again, which
-fails for scripts without a guard, from standard input and in notebooks.
+A fresh interpreter is started instead of multiprocessing's "spawn": that imports the caller's main module
+again, which fails for scripts without a guard, from standard input and in notebooks.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ def run_isolated(
 ) -> Any:
     """Calls `function(*args)`, or `function(*args, progress)` where progress is given, in a child process.
 
-    The child's standard output and error, and its logger, are appended to `log`. It dies with this process, and on
-    Linux also with the thread that called this.
+    The child's standard output and error, and its logger, are appended to `log`. It dies with this process,
+    and on Linux also with the thread that called this.
 
     Args:
         function: importable from a module, or "module:name".
@@ -76,7 +76,7 @@ def run_isolated(
         FewviewError: what the function raised, as the nearest class of `recon.errors`.
         ReconstructionError: the child aborted, crashed or ended without an answer.
         EnvironmentFault: the child was killed, as the system does when memory runs out.
-        RemoteError: an exception of a class of a library; built-in exceptions come as they are. The trace is the cause.
+        RemoteError: a library's exception; built-in ones come as they are. The trace is the cause.
     """
     return Child(function, args, log=log, progress=progress).run()
 
@@ -110,7 +110,7 @@ class Child:
                     stdout=log,
                     stderr=log,
                     pass_fds=[writer],
-                    process_group=0,  # Ctrl-C reaches this process alone, which then ends the child and its children
+                    process_group=0,  # Ctrl-C reaches this process alone, which then ends the child
                 )
         except BaseException:
             os.close(reader)
@@ -166,15 +166,15 @@ class Child:
                 self._progress.fact(*payload)
 
     def _lost(self, code: int) -> EnvironmentFault | ReconstructionError:
-        peak = f" at {self.peak_mib:.0f} MiB" if self.peak_mib else ""
         if code == -signal.SIGKILL:
+            peak = f" at {self.peak_mib:.0f} MiB" if self.peak_mib else ""
             return EnvironmentFault(
                 f"{self._name} was killed (SIGKILL){peak}: probably the system ran out of memory.",
                 f"Close other programs or ask for less; see {self._log}.",
             )
         if code < 0:
             return ReconstructionError(
-                f"{self._name} crashed in native code ({signal.Signals(-code).name}){peak}.",
+                f"{self._name} crashed in native code ({signal.Signals(-code).name}).",
                 f"Its last lines are in {self._log}.",
             )
         return ReconstructionError(

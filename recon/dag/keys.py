@@ -18,7 +18,7 @@ from recon.dag.stage import Stage
 def encode(value: Any) -> Any:
     """JSON for the key: different values give different JSON.
 
-    Dataclasses lose the fields with `metadata={"key": False}`; everything that JSON has no type for is tagged.
+    Dataclasses lose the fields with `metadata={"key": False}`; what JSON has no type for is tagged.
 
     Raises:
         TypeError: a value whose meaning cannot be pinned down, such as an array, a function or a set.

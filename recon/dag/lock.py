@@ -1,8 +1,8 @@
 """One run per output folder, with owners that were killed told from those at work.
 
 On one machine the kernel's file lock decides: it vanishes with its owner, however that one ended. Where files
-cannot be locked, or the owner is on another machine that shares the folder, the owner's identity (machine, process
-and start time) and its heartbeat, the lock file's modification time, decide.
+cannot be locked, or the owner is on another machine that shares the folder, the owner's identity (machine,
+process and start time) and its heartbeat, the lock file's modification time, decide.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ class FolderLock:
         try:
             return probe.stat().st_mtime - os.fstat(self._descriptor).st_mtime
         finally:
-            probe.unlink()
+            probe.unlink(missing_ok=True)
 
     def _beat(self) -> None:
         while not self._stop.wait(BEAT_S):
@@ -148,7 +148,7 @@ def machine() -> dict[str, str]:
 
 
 def start_time(pid: int) -> str | None:
-    """When a process started, in the kernel's ticks, which tells it from a later one with its number; None if unknown."""
+    """When a process started, in ticks: tells it from a later one with the same number. None if unknown."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:

@@ -70,7 +70,7 @@ class Manifest:
     stages: dict[str, StageEntry]
     state: Literal["planned", "running", "complete", "failed", "interrupted"] = "planned"
     pending: list[str] = field(default_factory=list)
-    """Stages that --from or --force asked to redo and that are not redone yet: the same command continues there."""
+    """Stages that --from or --force asked to redo and that are not yet: the same command continues there."""
     environment: dict[str, Any] = field(default_factory=dict)
     sources: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     """By stage, the user's files it read: `path` and `files` with their hashes."""
@@ -114,7 +114,7 @@ def attempts_before(stored: Any, stage: str, key: str) -> int:
 
 
 def still_pending(stored: Any, request: dict[str, Any], asked: Sequence[str]) -> list[str]:
-    """Which of the stages to redo are left, where an earlier run with the same request was killed or interrupted."""
+    """Which of the stages to redo are left, if a run with the same request was killed or interrupted."""
     try:
         if stored["state"] in ("running", "interrupted") and stored["request"] == request:
             return [name for name in asked if name in stored["pending"]]

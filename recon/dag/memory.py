@@ -9,9 +9,9 @@ _PEAK = re.compile(r"VmHWM:\s+(\d+) kB")
 
 
 def peak_mib(pid: int | str = "self") -> float | None:
-    """Largest resident memory of a process in MiB since its start or the last reset; None where Linux's /proc is absent.
+    """Largest resident memory of a process in MiB since its start or the last reset; None without /proc.
 
-    The maximum that getrusage reports would be wrong for a child: it includes what its parent held before exec.
+    What getrusage reports would be wrong for a child: it includes what its parent held at the fork.
     """
     try:
         match = _PEAK.search(Path(f"/proc/{pid}/status").read_text())
@@ -21,7 +21,7 @@ def peak_mib(pid: int | str = "self") -> float | None:
 
 
 def reset_peak() -> bool:
-    """Forgets this process's peak, so that the next reading belongs to the stage alone; False where that cannot be done."""
+    """Forgets this process's peak, so that the next reading is the stage's own; False where that fails."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:

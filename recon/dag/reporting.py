@@ -26,7 +26,7 @@ class StageProgress:
     """Logs notes and fallbacks, and passes steps, fallbacks and facts on."""
 
     def __init__(self, send: Send) -> None:
-        """`send(event, payload)` gets ("step", (done, total, what)), ("fallback", dict) and ("fact", (name, value))."""
+        """`send` gets ("step", (done, total, what)), ("fallback", dict) and ("fact", (name, value))."""
         self._send = send
         self._last = 0.0
 
@@ -85,7 +85,7 @@ def _finite(value: Any) -> Any:
 
 class _LogFile(logging.FileHandler):
     def handleError(self, record: logging.LogRecord) -> None:
-        """A log that cannot be written fails the stage, as any of its files would, instead of filling the screen."""
+        """A log that cannot be written fails the stage, as any of its files would."""
         raise
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import logging
+import os
 import shutil
 import time
 from collections.abc import Iterable, Sequence
@@ -19,7 +20,8 @@ from recon.dag.artifact import WORK, Record
 from recon.dag.console import Display
 from recon.dag.digests import FileHashes, digest_of
 from recon.dag.environment import environment, program_version
-from recon.dag.files import read_json, write_fault, writing
+from recon.dag.faults import memory_fault, write_fault, writing
+from recon.dag.files import read_json
 from recon.dag.isolate import Child
 from recon.dag.keys import difference, ingredients, key_of, plain
 from recon.dag.lock import FolderLock
@@ -45,8 +47,9 @@ def run_stages(
 ) -> Manifest:
     """Brings the artifacts of `stages` in `out` up to date, one stage after the other.
 
-    A stage whose key and files are as its record says is taken as it is. A stage that fails leaves out those that need
-    it; the others still run. Killed at any instant and called again, it continues, and ends with the same artifacts.
+    A stage whose key and files are as its record says is taken as it is. A stage that fails leaves out those
+    that need it; the others still run. Killed at any instant and called again, it continues, and ends with
+    the same artifacts. The logs of two runs at once in one process would mix: give each run a process.
 
     Args:
         stages: the graph; see `Stage`.
@@ -63,7 +66,7 @@ def run_stages(
 
     Raises:
         ValueError: the graph is malformed (a mistake of its author).
-        InputError: an option names no stage, a source is absent, or something of the user's stands in an artifact's place.
+        InputError: an option names no stage, a source is absent, or something of the user's is in the way.
         EnvironmentFault: `out` is in use or cannot be written.
         Exception: what the first failed stage raised, after the others have run.
         KeyboardInterrupt: as it came; the manifest then says interrupted.
@@ -78,12 +81,12 @@ def run_stages(
         redo.update(
             {name: f"asked for by --from {start}" for name in graph.names if name in graph.descendants(start)}
         )
-    if left_out := [name for name in redo if name not in wanted]:
-        redo = {name: why for name, why in redo.items() if name in wanted}
-        if not redo:
+    for option, name in [("--from", start), *(("--force", name) for name in force)]:
+        if name and name not in wanted:
             raise InputError(
-                f"--until {until} leaves out {', '.join(left_out)}, to be redone.", "Choose a later --until."
+                f"{option} {name} is left out by --until {until}.", "Choose a later stage for --until."
             )
+    redo = {name: why for name, why in redo.items() if name in wanted}
 
     manifest = Manifest(
         out=out,
@@ -96,6 +99,8 @@ def run_stages(
         },
         started=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )
+    if out.exists() and not out.is_dir():
+        raise InputError(f"`{out}` is a file.", "Choose a folder with --out.")
     artifact.refuse_foreign(out, graph.names)
     if dry_run:
         hashes = FileHashes(out / WORK / "hashes.json", out)
@@ -119,14 +124,12 @@ def run_stages(
 
 def _prepare(out: Path) -> None:
     """Makes the output folder and proves that it can be written, before any work is done."""
-    if out.exists() and not out.is_dir():
-        raise InputError(f"`{out}` is a file.", "Choose a folder with --out.")
     with writing(out):
         (out / WORK).mkdir(parents=True, exist_ok=True)
         (out / "logs").mkdir(exist_ok=True)
-        probe = out / WORK / "probe.tmp"
+        probe = out / WORK / f"probe-{os.getpid()}.tmp"
         probe.write_bytes(b"0" * 4096)
-        probe.unlink()
+        probe.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -163,7 +166,7 @@ class _Run:
             entry = self.manifest.stages[stage.name]
             waiting = [need for need in stage.needs if self.manifest.stages[need].digest is None]
             if stage.name not in self.wanted:
-                entry.status, entry.reason = "skipped", self._not_asked()
+                entry.status, entry.reason = "skipped", self._not_asked(stage)
             elif stage.name in self.redo:
                 entry.reason = self.redo[stage.name]
             elif not (self.out / stage.name).exists():
@@ -199,7 +202,7 @@ class _Run:
         entry = self.manifest.stages[stage.name]
         missing = [need for need in stage.needs if self.manifest.stages[need].status in ("failed", "skipped")]
         if stage.name not in self.wanted:
-            entry.status, entry.reason = "skipped", self._not_asked()
+            entry.status, entry.reason = "skipped", self._not_asked(stage)
             return
         if missing:
             entry.status, entry.reason = (
@@ -290,11 +293,11 @@ class _Run:
             artifact.complete(folder, record)
         except BaseException as error:
             entry.seconds = round(time.monotonic() - began, 3)
-            fault = error if isinstance(error, FewviewError) else self._fault(stage, error)
+            fault = None if isinstance(error, FewviewError) else self._fault(stage, error)
             shutil.rmtree(folder)  # first of all: on a full disk this makes room for the manifest
             with contextlib.suppress(OSError):  # the log may lie on the full disk, too
                 log.error("failed", exc_info=error)
-            if fault is error or fault is None:
+            if fault is None:
                 raise
             raise fault from error
         keep = artifact.spare_name(self.out, stage.name) if decision.spoilt else None
@@ -338,19 +341,16 @@ class _Run:
         return peak_mib() if measured else None
 
     def _fault(self, stage: Stage, error: BaseException) -> EnvironmentFault | None:
-        if isinstance(error, MemoryError):
-            return EnvironmentFault(
-                f"Stage `{stage.name}` ran out of memory.", "Close other programs, or ask for less."
-            )
-        return write_fault(error, self.out)
+        return memory_fault(error, f"Stage `{stage.name}`") or write_fault(error, self.out)
 
     def _save(self) -> None:
         self.manifest.environment = environment()
         with writing(self.out):
             self.manifest.save()
 
-    def _not_asked(self) -> str:
-        return f"not needed for --until {self.manifest.request['until']}"
+    def _not_asked(self, stage: Stage) -> str:
+        stale = "; its folder is of an earlier run" if (self.out / stage.name).exists() else ""
+        return f"not needed for --until {self.manifest.request['until']}{stale}"
 
 
 def _became(manifest: Manifest, name: str) -> str:

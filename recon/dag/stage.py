@@ -30,8 +30,8 @@ class Stage:
     resolved when the stage starts, so that declaring a graph loads nothing heavy."""
     needs: tuple[str, ...] = ()
     config: Any = None
-    """A frozen dataclass. Fields with `metadata={"key": False}` (such as a thread count that cannot change the
-    result) do not enter the key."""
+    """A frozen dataclass. Fields with `metadata={"key": False}` (such as a thread count that cannot change
+    the result) do not enter the key."""
     version: int = 1
     """Raised whenever the code changes what it writes: earlier artifacts are then redone."""
     sources: tuple[Path, ...] = ()
@@ -39,9 +39,11 @@ class Stage:
     weights: tuple[str, ...] = ()
     """SHA-256 of every file of network weights the stage loads."""
     isolated: bool = False
-    """Run in a child process, for native code that may abort."""
+    """Run in a child process, for native code that may abort. The function must then be importable."""
 
     def __post_init__(self) -> None:
+        if self.isolated:
+            import_path(self.run)
         if not _NAME.fullmatch(self.name) or self.name in _RESERVED:
             raise ValueError(
                 f"{self.name!r} cannot name a stage: use a-z, 0-9 and _, and none of {sorted(_RESERVED)}"
