@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from recon.errors import InputError
-from recon.io.cameras import check_rigid
+from recon.io.cameras import canonical_distortion, check_rigid
 from recon.scene import Camera, View
 
 TEST_PHOTOS = 6
@@ -91,9 +91,6 @@ def _view(frame: dict[str, Any]) -> View:
     distortion = frame.get("distortion") or {}
     if isinstance(distortion, dict):
         distortion = [distortion.get(key, 0.0) for key in _DISTORTION]
-    coefficients = tuple(float(value) for value in distortion)
-    if not any(coefficients[4:]):
-        coefficients = coefficients[:4]
     camera = Camera(
         width=int(frame["width"]),
         height=int(frame["height"]),
@@ -101,7 +98,7 @@ def _view(frame: dict[str, Any]) -> View:
         fy=float(frame["fy"]),
         cx=float(frame["cx"]) + 0.5,
         cy=float(frame["cy"]) + 0.5,
-        distortion=coefficients if any(coefficients) else (),
+        distortion=canonical_distortion(distortion),
     )
     T = np.array(frame["world_from_camera"], np.float64)
     check_rigid(T, tolerance=1e-4)

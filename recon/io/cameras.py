@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,22 @@ def check_rigid(T: np.ndarray, tolerance: float = 1e-5) -> None:
         raise ValueError("a pose is not a rotation and a translation")
 
 
+def check_intrinsics(camera: Camera, name: str) -> None:
+    """Raise ValueError unless a camera can project."""
+    if not all(map(math.isfinite, (camera.fx, camera.fy, camera.cx, camera.cy, *camera.distortion))):
+        raise ValueError(f"the intrinsics of {name} are not finite")
+    if min(camera.fx, camera.fy, camera.width, camera.height) <= 0:
+        raise ValueError(f"the size and focal lengths of {name} are not positive")
+
+
+def canonical_distortion(coefficients: Sequence[float]) -> tuple[float, ...]:
+    """(k1, k2, p1, p2[, k3]) as few as say the same: no k3 where it is 0, nothing where all are."""
+    padded = (*map(float, coefficients), 0.0, 0.0, 0.0, 0.0, 0.0)[:5]
+    if not any(padded):
+        return ()
+    return padded if padded[4] else padded[:4]
+
+
 def _view_entry(view: View) -> dict[str, Any]:
     entry: dict[str, Any] = asdict(view.camera)
     entry["distortion"] = list(view.camera.distortion)
@@ -120,7 +137,5 @@ def _view(entry: dict[str, Any]) -> View:
         cy=float(entry["cy"]),
         distortion=tuple(float(value) for value in entry["distortion"]),
     )
-    numbers = (camera.fx, camera.fy, camera.cx, camera.cy, *camera.distortion)
-    if not all(math.isfinite(value) for value in numbers) or min(camera.fx, camera.fy) <= 0:
-        raise ValueError(f"the intrinsics of {entry['name']} are not finite with positive focal lengths")
+    check_intrinsics(camera, entry["name"])
     return View(name=str(entry["name"]), camera=camera, T_world_camera=T)

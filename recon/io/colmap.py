@@ -14,7 +14,7 @@ import pycolmap
 from jaxtyping import Float, UInt8
 
 from recon.errors import InputError
-from recon.io.cameras import CameraSet, write_cameras
+from recon.io.cameras import CameraSet, canonical_distortion, check_intrinsics, write_cameras
 from recon.io.transforms import write_transforms
 from recon.scene import Camera, View, invert_rigid
 
@@ -122,7 +122,14 @@ def read_model(folder: Path) -> tuple[list[View], SparsePoints]:
         image = model.image(image_id)
         T = np.eye(4)
         T[:3] = image.cam_from_world().matrix()
-        views.append(View(image.name, _from_colmap(model.camera(image.camera_id), folder), invert_rigid(T)))
+        camera = _from_colmap(model.camera(image.camera_id), folder)
+        try:
+            check_intrinsics(camera, image.name)  # pycolmap does not notice a truncated cameras.bin.
+        except ValueError as error:
+            raise InputError(
+                f"The COLMAP model in {folder} is damaged: {error}.", "Export it again."
+            ) from error
+        views.append(View(image.name, camera, invert_rigid(T)))
     index = {image_id: i for i, image_id in enumerate(image_ids)}
     points = [model.point3D(point_id) for point_id in sorted(model.point3D_ids())]
     tracks = []
@@ -146,7 +153,7 @@ def _to_colmap(camera: Camera, camera_id: int) -> pycolmap.Camera:
     params = [camera.fx, camera.fy, camera.cx, camera.cy]
     model = "PINHOLE"
     if not camera.is_pinhole:
-        coefficients = [*camera.distortion, 0.0, 0.0, 0.0, 0.0, 0.0][:5]
+        coefficients = [*camera.distortion, 0.0][:5]
         model = "FULL_OPENCV" if coefficients[4] else "OPENCV"
         params += [*coefficients, 0.0, 0.0, 0.0] if coefficients[4] else coefficients[:4]
     return pycolmap.Camera(
@@ -165,8 +172,5 @@ def _from_colmap(camera: pycolmap.Camera, folder: Path) -> Camera:
         raise InputError(
             f"The COLMAP model in {folder} has a camera with rational terms.", f"fewview reads {_MODELS}."
         )
-    distortion: tuple[float, ...] = ()
-    if any(coefficients):
-        radial, rest = [*coefficients, 0.0][:2], coefficients[2:5]
-        distortion = (*radial, *([*rest, 0.0, 0.0][: max(2, len(rest))]))
+    distortion = canonical_distortion(coefficients)
     return Camera(camera.width, camera.height, fx, fy, cx, cy, distortion)

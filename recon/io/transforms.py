@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from recon.errors import InputError
-from recon.io.cameras import check_rigid
+from recon.io.cameras import canonical_distortion, check_intrinsics, check_rigid
 from recon.scene import Camera, View
 
 _FLIP = np.diag([1.0, -1.0, -1.0, 1.0])
@@ -79,11 +79,8 @@ def _view(frame: dict[str, Any]) -> View:
         fx = float(frame["fl_x"])
     else:
         fx = width / 2 / math.tan(float(frame["camera_angle_x"]) / 2)
-    coefficients = tuple(float(frame.get(name, 0)) for name in _DISTORTION)
     if any(float(frame.get(name, 0)) for name in ("k4", "k5", "k6")):
         raise ValueError("distortion beyond k3 is not supported")
-    if not coefficients[4]:
-        coefficients = coefficients[:4]
     camera = Camera(
         width=width,
         height=height,
@@ -91,12 +88,9 @@ def _view(frame: dict[str, Any]) -> View:
         fy=float(frame.get("fl_y", fx)),
         cx=float(frame.get("cx", width / 2)),
         cy=float(frame.get("cy", height / 2)),
-        distortion=coefficients if any(coefficients) else (),
+        distortion=canonical_distortion([float(frame.get(name, 0)) for name in _DISTORTION]),
     )
-    if not all(map(math.isfinite, (camera.fx, camera.fy, camera.cx, camera.cy, *coefficients))):
-        raise ValueError(f"the intrinsics of {frame['file_path']} are not finite")
-    if min(camera.fx, camera.fy, width, height) <= 0:
-        raise ValueError(f"the size and focal lengths of {frame['file_path']} are not positive")
+    check_intrinsics(camera, frame["file_path"])
     T = np.array(frame["transform_matrix"], np.float64)
     check_rigid(T, tolerance=1e-3)
     return View(str(PurePosixPath(frame["file_path"])), camera, T @ _FLIP)
