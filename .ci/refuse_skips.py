@@ -1,4 +1,4 @@
-"""Fails when a test was skipped that this machine could have run: only a missing GPU or missing data excuse."""
+"""Fails when a test was skipped that this machine could have run: only a missing GPU or data excuse."""
 
 import os
 import shutil

@@ -35,7 +35,7 @@ class Arguments:
     frames: str | None = None
     """Use only the frames A:B of the set, as a Python slice."""
     test_poses: Literal["optimised", "fixed"] = "optimised"
-    """Also optimise the test photos' poses against the frozen Gaussians, or score them only where they are."""
+    """Also optimise the test poses against the frozen Gaussians, or score them only where they are."""
 
 
 def parse(argv: Sequence[str]) -> Arguments:

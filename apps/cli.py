@@ -18,7 +18,8 @@ COMMANDS = {
     "models": "list or fetch the weights",
     "doctor": "say what this machine lacks, and the fix",
 }
-"""Each is a module `apps.<name>` with `parse(argv) -> Arguments` and `main(Arguments) -> int`, imported when asked for."""
+"""Each is a module `apps.<name>` with `parse(argv) -> Arguments` and `main(Arguments) -> int`, loaded when
+asked for."""
 
 INTERRUPTED = 130
 

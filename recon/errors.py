@@ -27,7 +27,7 @@ class InputError(FewviewError):
 
 
 class ReconstructionError(FewviewError):
-    """The input is readable but does not hold what the stage needs, such as overlapping photos (exit code 1)."""
+    """The input is readable but lacks what the stage needs, such as overlap of the photos (exit code 1)."""
 
 
 class EnvironmentFault(FewviewError):

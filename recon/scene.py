@@ -1,7 +1,7 @@
 """The shared vocabulary: cameras and posed views.
 
-Conventions (CONTRIBUTING.md): OpenCV camera axes (x right, y down, z forward); `T_world_camera` maps camera to
-world coordinates; pixel centres lie at half-integers, so an image spans [0, width] x [0, height].
+Conventions (CONTRIBUTING.md): OpenCV camera axes (x right, y down, z forward); `T_world_camera` maps camera
+to world coordinates; pixel centres lie at half-integers, so an image spans [0, width] x [0, height].
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class View:
     """Camera to world, float64, scene units."""
 
     @property
-    def center(self) -> Float[np.ndarray, "3"]:
+    def center(self) -> Float[np.ndarray, " 3"]:
         return self.T_world_camera[:3, 3]
 
     @property

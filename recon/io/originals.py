@@ -23,7 +23,7 @@ _QUALITY = 95
 def write_originals(photos: Path, originals: list[Path], views: list[View], to: Path) -> dict[str, View]:
     """Writes one image a view into `to`.
 
-    Upright JPEG and PNG files are copied as they are; all else is decoded, turned upright and written as JPEG.
+    Upright JPEG and PNG files are copied as they are; all else is turned upright and written as JPEG.
     Frames of a video are written at the working size of the run, and their cameras are resized with them.
 
     Args:
