@@ -19,7 +19,7 @@ class Progress(Protocol):
         """Something second best was used: shown, logged and recorded in the manifest, never silent."""
 
     def fact(self, name: str, value: Any) -> None:
-        """A JSON-serialisable fact for the manifest, kept with the artifact: a cached stage still states it."""
+        """A JSON-serialisable fact for the manifest, kept with the artifact for when it is cached."""
 
 
 class LogProgress:
