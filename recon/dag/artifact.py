@@ -1,7 +1,7 @@
 """Artifact folders: committed by renaming, recovered after a kill, checked against their record.
 
-A stage fills OUT/.work/<stage>-<pid>. Its record, written last and synced, makes the folder complete: from then
-on the artifact exists, and whoever comes next finishes the renames. The folder it replaces is moved to
+A stage fills OUT/.work/<stage>-<pid>. Its record, written last and synced, makes the folder complete: from
+then on it is the artifact, and whoever comes next finishes the renames. The folder it replaces is moved to
 OUT/.work/<stage>-<pid>.old first, since a folder cannot be replaced in one step.
 """
 
