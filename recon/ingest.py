@@ -6,6 +6,7 @@ The files are only read. A photo that cannot be used is left out with its reason
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -50,14 +51,15 @@ class IngestConfig:
             raise InputError(f"A video cannot give {self.video_frames} frames.", "Ask for 1 or more.")
 
     def sources(self) -> tuple[Path, ...]:
-        """Every file that the stage reads: photos, videos and masks.
+        """Every file that the stage can read: photos, videos and masks.
 
         Raises:
             InputError: a path is missing or unreadable, or holds no photos.
         """
         photos = find_sources(self.photos)
         masks = {mask for photo in photos if (mask := find_mask(photo, self.masks)) is not None}
-        return (*photos, *sorted(masks))
+        # `run` names the unreadable ones and goes on without them.
+        return tuple(path for path in (*photos, *sorted(masks)) if os.access(path, os.R_OK))
 
 
 def run(inputs: Mapping[str, Path], config: IngestConfig, out: Path, progress: Progress) -> None:
@@ -100,7 +102,7 @@ def _ingest(
         except OSError as error:
             raise UnusableImage(f"cannot be read ({error.strerror})") from error
         for photo in earlier:
-            if photo.sha256 == sha256:
+            if photo.sha256 == sha256 and photo.excluded is None:
                 # Two copies look like two views from one place and mislead every later stage.
                 raise UnusableImage(f"the same file as {photo.source}")
         if is_video(source):
