@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from data.photosets import data_root
+
+# No deadline: machines differ, and a slow one has found no fault. The same examples every time.
+hypothesis.settings.register_profile("fewview", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("fewview")
 
 
 @pytest.fixture(scope="session")

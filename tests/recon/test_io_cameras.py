@@ -96,7 +96,7 @@ def test_transforms_round_trip(FOLDER: Path, views: list[View]) -> None:
 
 
 @given(views=view_lists(), seed=st.integers(0, 99), file_format=st.sampled_from(["binary", "text"]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_colmap_round_trip(FOLDER: Path, views: list[View], seed: int, file_format: Any) -> None:
     for file in FOLDER.glob("*.bin"):
         file.unlink()
