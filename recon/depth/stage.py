@@ -90,7 +90,7 @@ def dense_depth(
             "Take photos that overlap more, from places further apart.",
         )
     if config.completion:
-        maps = complete(views, maps)
+        maps = complete(views, maps, config.seed)
     seconds = {"stereo": matched - start, "completion": time.perf_counter() - matched}
     progress.fact("seconds", {name: round(value, 2) for name, value in seconds.items()})
     return maps

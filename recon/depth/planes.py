@@ -1,0 +1,197 @@
+"""The planes of a scene: by RANSAC on verified points, and along the room's three directions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Float32
+
+from recon.depth.consistency import ray_directions
+from recon.depth.covisibility import VERIFIED, DepthMap, world_points
+from recon.scene import PosedImage
+
+SAMPLES_PER_VIEW = 6000
+CANDIDATES = 256
+MOST_PLANES = 16
+LEAST_SHARE = 0.008
+"""Of all sampled points that a plane must explain."""
+TOLERANCE = 0.008
+"""Distance of an inlier from its plane, as a share of its depth in the view that saw it."""
+NORMAL_COSINE = 0.8
+SQUARE_DEG = 12.0
+"""Planes this close to a right angle vote for the room's directions."""
+MOST_AXIS_PLANES = 5
+SAME_OFFSET = 0.02
+"""Two parallel planes nearer than this share of the median depth are one."""
+
+
+@dataclass(frozen=True)
+class ScenePlane:
+    """normal . X = offset in the world frame."""
+
+    normal: Float[np.ndarray, " 3"]
+    """Unit."""
+    offset: float
+
+    def inverse_depth(self, view: PosedImage) -> Float32[np.ndarray, "H W"]:
+        """1 / z of the plane at every pixel; 0 or less where it lies behind the camera."""
+        in_camera = view.T_world_camera[:3, :3].T @ self.normal
+        distance = self.offset - self.normal @ view.T_world_camera[:3, 3]
+        if abs(distance) < 1e-9:
+            return np.zeros(view.mask.shape, np.float32)
+        return (ray_directions(view) @ (in_camera / distance)).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class _Samples:
+    xyz: Float[np.ndarray, "N 3"]
+    normal: Float[np.ndarray, "N 3"]
+    reach: Float[np.ndarray, " N"]
+    """Inlier distance: scene units."""
+
+
+def find_planes(views: Sequence[PosedImage], maps: Sequence[DepthMap], seed: int) -> list[ScenePlane]:
+    """Planes that the verified points of all views support, the largest first.
+
+    Sequential RANSAC, then, where two of the planes meet at a right angle, planes along the three directions
+    that they span, at the peaks of the points' offsets (Furukawa et al. 2009, Manhattan-world stereo): a wall
+    of which only a picture or its upper edge could be matched still gets a plane of the right direction.
+    """
+    rng = np.random.default_rng(seed)
+    samples = _sample(views, maps)
+    if len(samples.xyz) < 100:
+        return []
+    planes, shares = _ransac(samples, rng)
+    axes = _square_axes(planes, shares)
+    if axes is not None:
+        planes = planes + _axis_planes(axes, samples, planes)
+    return planes
+
+
+def _sample(views: Sequence[PosedImage], maps: Sequence[DepthMap]) -> _Samples:
+    parts = []
+    for view, depth_map in zip(views, maps, strict=True):
+        rows, columns = np.nonzero(depth_map.source == VERIFIED)
+        stride = max(1, len(rows) // SAMPLES_PER_VIEW)
+        rows, columns = rows[::stride], columns[::stride]
+        normal = depth_map.normal[rows, columns].astype(np.float64) @ view.T_world_camera[:3, :3].T
+        reach = TOLERANCE * depth_map.depth[rows, columns].astype(np.float64)
+        parts.append((world_points(view, depth_map.depth, rows, columns), normal, reach))
+    return _Samples(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def _ransac(samples: _Samples, rng: np.random.Generator) -> tuple[list[ScenePlane], list[float]]:
+    left = np.arange(len(samples.xyz))
+    planes: list[ScenePlane] = []
+    shares: list[float] = []
+    while len(planes) < MOST_PLANES and len(left) > 50:
+        plane = _best_candidate(samples, left, rng)
+        for _ in range(3):
+            inside = _inliers(plane, samples, left)
+            if inside.sum() < 8:
+                break
+            plane = _fit(samples, left[inside])
+        inside = _inliers(plane, samples, left)
+        share = inside.sum() / len(samples.xyz)
+        if share < LEAST_SHARE:
+            break
+        planes.append(plane)
+        shares.append(float(share))
+        left = left[~inside]
+    return planes, shares
+
+
+def _best_candidate(samples: _Samples, left: np.ndarray, rng: np.random.Generator) -> ScenePlane:
+    # Neighbours in the list are neighbours in a row of one view; a triple reaches over up to some rows.
+    first = rng.integers(0, len(left), CANDIDATES)
+    a, b, c = (
+        samples.xyz[left[(first + rng.integers(0, reach, CANDIDATES)) % len(left)]] for reach in (1, 40, 1500)
+    )
+    normal = np.cross(b - a, c - a)
+    length = np.linalg.norm(normal, axis=1)
+    # Half of the candidates are single points with the normal that stereo gave them.
+    from_point = (np.arange(CANDIDATES) % 2 == 0) | (length < 1e-12)
+    normal = np.where(
+        from_point[:, None], samples.normal[left[first]], normal / np.maximum(length, 1e-12)[:, None]
+    )
+    offset = (normal * a).sum(1)
+    pool = left[:: max(1, len(left) // 8000)]
+    near = np.abs(samples.xyz[pool] @ normal.T - offset) < samples.reach[pool][:, None]
+    near &= np.abs(samples.normal[pool] @ normal.T) > NORMAL_COSINE
+    best = int(np.argmax(near.sum(0)))
+    return ScenePlane(normal[best], float(offset[best]))
+
+
+def _inliers(plane: ScenePlane, samples: _Samples, subset: np.ndarray) -> np.ndarray:
+    near = np.abs(samples.xyz[subset] @ plane.normal - plane.offset) < samples.reach[subset]
+    return near & (np.abs(samples.normal[subset] @ plane.normal) > NORMAL_COSINE)
+
+
+def _fit(samples: _Samples, subset: np.ndarray) -> ScenePlane:
+    xyz, weight = samples.xyz[subset], 1 / np.square(samples.reach[subset])
+    mean = (xyz * weight[:, None]).sum(0) / weight.sum()
+    centred = xyz - mean
+    normal = np.linalg.eigh((centred * weight[:, None]).T @ centred)[1][:, 0]
+    return ScenePlane(normal, float(normal @ mean))
+
+
+def _square_axes(planes: Sequence[ScenePlane], shares: Sequence[float]) -> Float[np.ndarray, "3 3"] | None:
+    """Rows: three orthogonal directions that most plane area follows; None if no two planes meet squarely."""
+    normals = np.array([plane.normal for plane in planes])
+    limit = np.sin(np.radians(SQUARE_DEG))
+    best, best_score = None, 0.0
+    for i in range(len(planes)):
+        for j in range(i + 1, len(planes)):
+            if abs(normals[i] @ normals[j]) > limit:
+                continue
+            axes = _orthogonal(normals[i], normals[j], shares[i], shares[j])
+            aligned = np.abs(normals @ axes.T).max(1) > np.cos(np.radians(5))
+            score = float(np.array(shares)[aligned].sum())
+            if score > best_score:
+                best, best_score = axes, score
+    return best
+
+
+def _orthogonal(a: np.ndarray, b: np.ndarray, weight_a: float, weight_b: float) -> Float[np.ndarray, "3 3"]:
+    """The nearest orthogonal pair (each turned in inverse proportion to its weight), and their cross product."""
+    error = (a @ b) / (weight_a + weight_b)
+    a, b = a - b * error * weight_b, b - a * error * weight_a
+    a = a / np.linalg.norm(a)
+    b = b - a * (a @ b)
+    b = b / np.linalg.norm(b)
+    return np.stack([a, b, np.cross(a, b)])
+
+
+def _axis_planes(
+    axes: Float[np.ndarray, "3 3"], samples: _Samples, known: Sequence[ScenePlane]
+) -> list[ScenePlane]:
+    """Per direction the strongest peaks of the points' offsets, and the outermost ones (walls enclose)."""
+    unit = SAME_OFFSET * float(np.median(samples.reach)) / TOLERANCE
+    found = []
+    for axis in axes:
+        offsets = samples.xyz @ axis
+        low, high = np.percentile(offsets, [0.2, 99.8])
+        bins = int(np.clip(np.ceil((high - low) / (0.5 * unit)), 8, 2000))
+        histogram, edges = np.histogram(offsets, bins, (low, high))
+        smooth = np.convolve(histogram, [0.25, 0.5, 0.25], mode="same")
+        enough = smooth > 0.003 * len(offsets)
+        padded = np.concatenate([[0], smooth, [0]])
+        peak = enough & (smooth >= padded[:-2]) & (smooth > padded[2:])
+        at = np.nonzero(peak)[0]
+        if not len(at):
+            continue
+        strongest = at[np.argsort(-smooth[at], kind="stable")][:MOST_AXIS_PLANES]
+        for i in sorted({*strongest.tolist(), int(at[0]), int(at[-1])}):
+            centre = 0.5 * (edges[i] + edges[i + 1])
+            near = np.abs(offsets - centre) < unit
+            offset = float(np.median(offsets[near]))
+            if not any(_same(axis, offset, plane, unit) for plane in [*known, *found]):
+                found.append(ScenePlane(axis, offset))
+    return found
+
+
+def _same(normal: np.ndarray, offset: float, plane: ScenePlane, unit: float) -> bool:
+    cosine = float(normal @ plane.normal)
+    return abs(cosine) > 0.9998 and abs(offset - np.sign(cosine) * plane.offset) < unit
