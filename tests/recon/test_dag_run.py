@@ -9,6 +9,8 @@ import os
 import resource
 import subprocess
 import sys
+import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from rich.console import Console
 from recon.dag import Manifest, Stage, run_stages
 from recon.dag.memory import peak_mib
 from recon.errors import EnvironmentFault, InputError, ReconstructionError
+from recon.progress import Progress
 
 
 def run(stages: list[Stage], out: Path, **options: Any) -> Manifest:
@@ -260,7 +263,7 @@ def test_a_full_disk_loses_nothing(tmp_path: Path, isolated: bool) -> None:
 
 
 def test_a_manifest_that_cannot_be_written_is_a_clear_error_and_the_run_resumes(tmp_path: Path) -> None:
-    """From the second stage on no file may grow beyond 512 bytes: neither its record nor the manifest fits."""
+    """From the second stage on, files end at 512 bytes: its record and the manifest do not fit."""
     stages = [Stage("first", write, config=Toy()), Stage("second", crash, ("first",), Toy(crash="limit"))]
     pid = os.fork()
     if pid == 0:
@@ -327,9 +330,17 @@ def test_peak_memory_is_the_stages_own(tmp_path: Path) -> None:
 
 def test_live_display(tmp_path: Path) -> None:
     text = io.StringIO()
-    run(chain(Toy()), tmp_path, console=Console(file=text, force_terminal=True, width=100, color_system=None))
-    assert "done in" in text.getvalue()
-    assert "half 2/2" in text.getvalue() or "half 1/2" in text.getvalue()
+
+    def watched(inputs: Mapping[str, Path], config: None, out: Path, progress: Progress) -> None:
+        progress.step(3, 7, "photo")
+        deadline = time.monotonic() + 10
+        while "photo 3/7" not in text.getvalue() and time.monotonic() < deadline:
+            time.sleep(0.02)
+
+    console = Console(file=text, force_terminal=True, width=100, color_system=None)
+    run([Stage("watched", watched)], tmp_path, console=console)
+    assert "photo 3/7" in text.getvalue()
+    assert "watched  done in" in text.getvalue()
 
 
 @pytest.mark.parametrize(
