@@ -8,8 +8,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from data.gallery.solids import Box
-from data.gallery.textures import PICTURES, Texture, colour, drawers, fabric, framed, make_texture, picture, plain, rug
-from data.gallery.textures import spine, wood
+from data.gallery.textures import (
+    PICTURES,
+    Texture,
+    colour,
+    drawers,
+    fabric,
+    framed,
+    make_texture,
+    picture,
+    plain,
+    rug,
+    spine,
+    wood,
+)
 
 
 @dataclass(frozen=True)
@@ -95,7 +107,9 @@ def desk(rng: np.random.Generator) -> Piece:
 
 def low_table(rng: np.random.Generator) -> Piece:
     w, d, h = rng.uniform(0.8, 1.1), rng.uniform(0.5, 0.65), rng.uniform(0.38, 0.46)
-    return Piece("table", w, d, tuple([*_table(rng, w, d, h), *_things(rng, -w / 2 + 0.1, w / 2 - 0.1, d, h)]))
+    return Piece(
+        "table", w, d, tuple([*_table(rng, w, d, h), *_things(rng, -w / 2 + 0.1, w / 2 - 0.1, d, h)])
+    )
 
 
 def cabinet(rng: np.random.Generator) -> Piece:
@@ -121,7 +135,8 @@ def box_with_picture(rng: np.random.Generator) -> Piece:
     """A crate whose sides show photographs."""
     w, d, h = rng.uniform(0.4, 0.6, 3)
     sides = {
-        side: framed(rng, picture(PICTURES[rng.integers(len(PICTURES))])) for side in ("front", "left", "right", "top")
+        side: framed(rng, picture(PICTURES[rng.integers(len(PICTURES))]))
+        for side in ("front", "left", "right", "top")
     }
     return Piece("crate", w, d, (Box((-w / 2, 0, 0), (w / 2, d, h), wood(rng), sides),))
 

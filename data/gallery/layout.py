@@ -38,9 +38,9 @@ class Placed:
 class Stand:
     """The line along which the photographer walks."""
 
-    start: Float[np.ndarray, "2"]
-    end: Float[np.ndarray, "2"]
-    target: Float[np.ndarray, "2"]
+    start: Float[np.ndarray, " 2"]
+    end: Float[np.ndarray, " 2"]
+    target: Float[np.ndarray, " 2"]
     """What the photos look towards."""
 
     def distance(self, points: Float[np.ndarray, "N 2"]) -> float:
@@ -70,10 +70,26 @@ def make_layout(rng: np.random.Generator, shape: Shape, views: int) -> Layout:
     openings = _doors_and_windows(rng, polygon, stand)
     pieces: list[Placed] = []
     for kind in _shuffled(rng, furniture.BY_THE_WALL):
-        _put(kind(rng), polygon, stand, openings, pieces, lambda piece: _by_a_wall(rng, polygon, piece), tries=60)
+        _put(
+            kind(rng),
+            polygon,
+            stand,
+            openings,
+            pieces,
+            lambda piece: _by_a_wall(rng, polygon, piece),
+            tries=60,
+        )
     centre = polygon.mean(0)
     for kind in _shuffled(rng, furniture.IN_THE_OPEN):
-        _put(kind(rng), polygon, stand, openings, pieces, lambda piece: _in_the_open(rng, centre, piece), tries=40)
+        _put(
+            kind(rng),
+            polygon,
+            stand,
+            openings,
+            pieces,
+            lambda piece: _in_the_open(rng, centre, piece),
+            tries=40,
+        )
     openings += _pictures(rng, polygon, openings, pieces)
     return Layout(polygon, height, tuple(openings), tuple(pieces), stand)
 
@@ -87,7 +103,7 @@ def walls(polygon: Float[np.ndarray, "N 2"]) -> list[tuple[np.ndarray, np.ndarra
     return out
 
 
-def contains(polygon: Float[np.ndarray, "N 2"], points: Float[np.ndarray, "P 2"]) -> Bool[np.ndarray, "P"]:
+def contains(polygon: Float[np.ndarray, "N 2"], points: Float[np.ndarray, "P 2"]) -> Bool[np.ndarray, " P"]:
     """Even-odd rule."""
     inside = np.zeros(len(points), bool)
     for a, b in zip(polygon, np.roll(polygon, -1, 0), strict=True):
@@ -137,9 +153,15 @@ def _doors_and_windows(rng: np.random.Generator, polygon: np.ndarray, stand: Sta
     seen = [wall for wall in walls(polygon) if (stand.target - stand.start) @ wall[2] < 0.3]
     white = plain(np.array([0.85, 0.84, 0.8]))
     placed: list[Placed] = []
-    for kind, width, low, high in (("window", 1.25, 0.95, 2.05), ("door", 0.9, 0.0, 2.0), ("window", 0.95, 0.95, 2.05)):
+    for kind, width, low, high in (
+        ("window", 1.25, 0.95, 2.05),
+        ("door", 0.9, 0.0, 2.0),
+        ("window", 0.95, 0.95, 2.05),
+    ):
         view = door(rng) if kind == "door" else window(rng)
-        box = Box((-width / 2, 0, low), (width / 2, 0.03, high), white, {"front": view}, 0.9 * (kind == "window"))
+        box = Box(
+            (-width / 2, 0, low), (width / 2, 0.03, high), white, {"front": view}, 0.9 * (kind == "window")
+        )
         piece = Piece(kind, width, 0.03, (box,))
         for _ in range(20):
             frame = _on_wall(rng, seen[rng.integers(len(seen))], width / 2 + 0.15, gap=0)
@@ -149,7 +171,9 @@ def _doors_and_windows(rng: np.random.Generator, polygon: np.ndarray, stand: Sta
     return placed
 
 
-def _pictures(rng: np.random.Generator, polygon: np.ndarray, openings: list[Placed], pieces: list[Placed]) -> list[Placed]:
+def _pictures(
+    rng: np.random.Generator, polygon: np.ndarray, openings: list[Placed], pieces: list[Placed]
+) -> list[Placed]:
     """Framed photographs where nothing tall stands before the wall."""
     tall = [placed for placed in pieces if placed.piece.height > 1.15]
     hung: list[Placed] = []
@@ -162,7 +186,12 @@ def _pictures(rng: np.random.Generator, polygon: np.ndarray, openings: list[Plac
             frame = _on_wall(rng, wall, w / 2 + 0.06, gap=0)
             if frame is None:
                 continue
-            box = Box((-w / 2, 0, low), (w / 2, 0.025, low + h), plain(np.full(3, 0.2)), {"front": framed(rng, image)})
+            box = Box(
+                (-w / 2, 0, low),
+                (w / 2, 0.025, low + h),
+                plain(np.full(3, 0.2)),
+                {"front": framed(rng, image)},
+            )
             placed = Placed(Piece("picture", w, 0.025, (box,)), frame)
             if _free(placed, openings + hung + tall, 0.08):
                 hung.append(placed)

@@ -14,7 +14,7 @@ from data.gallery.textures import Texture, srgb_from_linear
 from recon.scene import Camera, View
 
 if TYPE_CHECKING:
-    import open3d as o3d
+    pass
 
 SUPERSAMPLING = 2
 """Rays per pixel and axis."""
@@ -28,7 +28,7 @@ _AMBIENT_RAYS = 40
 class Light:
     """A small horizontal lamp that shines down."""
 
-    center: Float[np.ndarray, "3"]
+    center: Float[np.ndarray, " 3"]
     radius: float
     power: float
 
@@ -92,7 +92,9 @@ class Renderer:
         depth = self._depth(view, world, face).astype(np.float32)
         from_origin = np.einsum("fij,fj->fi", self._axes, view.center - self._origins)
         axes = self._axes[face].astype(np.float32)
-        st = from_origin[face].astype(np.float32) + depth[:, None] * np.einsum("nij,nj->ni", axes, world.astype(np.float32))
+        st = from_origin[face].astype(np.float32) + depth[:, None] * np.einsum(
+            "nij,nj->ni", axes, world.astype(np.float32)
+        )
         slant = np.abs(np.einsum("ni,ni->n", self._normals[face], world)) / np.linalg.norm(world, axis=1)
         footprint = depth / fine.fx / np.sqrt(np.maximum(slant, 0.05))
         albedo = self._albedo(face, st, footprint.astype(np.float32))
@@ -119,7 +121,10 @@ class Renderer:
         return height[face] / np.einsum("...i,...i->...", self._normals[face], world)
 
     def _albedo(
-        self, face: Int[np.ndarray, "N"], st: Float32[np.ndarray, "N 2"], footprint: Float32[np.ndarray, "N"]
+        self,
+        face: Int[np.ndarray, " N"],
+        st: Float32[np.ndarray, "N 2"],
+        footprint: Float32[np.ndarray, " N"],
     ) -> Float32[np.ndarray, "N 3"]:
         """Trilinear texture lookup."""
         out = np.empty((len(face), 3), np.float32)
@@ -135,7 +140,9 @@ class Renderer:
                 out[which] = _trilinear(self._textures[index], texels[which], level[which])
         return out
 
-    def _irradiance(self, face: Int[np.ndarray, "N"], st: Float32[np.ndarray, "N 2"]) -> Float32[np.ndarray, "N 3"]:
+    def _irradiance(
+        self, face: Int[np.ndarray, " N"], st: Float32[np.ndarray, "N 2"]
+    ) -> Float32[np.ndarray, "N 3"]:
         corner = self._corners[face]
         at = corner[:, :2] + st * corner[:, 2:4]
         at = np.clip(at, corner[:, :2], corner[:, :2] + corner[:, 4:6])
@@ -150,7 +157,9 @@ class Renderer:
             The image, and per face the place of its first sample (x, y), samples per metre along s and t, and its
             last sample relative to the first.
         """
-        counts = np.array([[max(2, round(side / LIGHTMAP_M) + 1) for side in face.size] for face in self._faces])
+        counts = np.array(
+            [[max(2, round(side / LIGHTMAP_M) + 1) for side in face.size] for face in self._faces]
+        )
         width = max(512, counts[:, 0].max())
         corners, x, y, shelf = np.empty((len(counts), 6), np.float32), 0, 0, 0
         for index in np.argsort(-counts[:, 1], kind="stable"):
@@ -199,7 +208,9 @@ class Renderer:
             ball = rng.standard_normal((len(points), 3))
             way = normals + 0.999 * ball / np.linalg.norm(ball, axis=1, keepdims=True)
             distance = self._distance(points, way / np.linalg.norm(way, axis=1, keepdims=True))
-            total += (0.5 / _AMBIENT_RAYS * np.minimum(0.25 + distance / 1.6, 1.0))[:, None] * np.array([0.97, 0.99, 1.0])
+            total += (0.5 / _AMBIENT_RAYS * np.minimum(0.25 + distance / 1.6, 1.0))[:, None] * np.array(
+                [0.97, 0.99, 1.0]
+            )
         return total
 
     def _blocked(self, points: np.ndarray, rays: np.ndarray) -> np.ndarray:
@@ -238,7 +249,7 @@ def _rays(camera: Camera) -> Float[np.ndarray, "H W 3"]:
     return np.stack([*grid, np.ones_like(grid[0])], -1)
 
 
-def _mesh(faces: list[Face]) -> tuple[np.ndarray, np.ndarray, Int[np.ndarray, "T"]]:
+def _mesh(faces: list[Face]) -> tuple[np.ndarray, np.ndarray, Int[np.ndarray, " T"]]:
     vertices, triangles, owner, start = [], [], [], 0
     for index, face in enumerate(faces):
         points, corners = face.mesh()
@@ -249,7 +260,7 @@ def _mesh(faces: list[Face]) -> tuple[np.ndarray, np.ndarray, Int[np.ndarray, "T
     return np.concatenate(vertices), np.concatenate(triangles), np.array(owner, np.int32)
 
 
-def _texel_mapping(face: Face) -> Float[np.ndarray, "4"]:
+def _texel_mapping(face: Face) -> Float[np.ndarray, " 4"]:
     """(scale of s, of t, offset of the column, of the row) from metres to texels of the finest level."""
     rows, cols = face.texture.levels[0].shape[:2]
     if face.texture.texels_per_m is None:
@@ -259,7 +270,7 @@ def _texel_mapping(face: Face) -> Float[np.ndarray, "4"]:
 
 
 def _trilinear(
-    texture: Texture, texels: Float32[np.ndarray, "N 2"], level: Float32[np.ndarray, "N"]
+    texture: Texture, texels: Float32[np.ndarray, "N 2"], level: Float32[np.ndarray, " N"]
 ) -> Float32[np.ndarray, "N 3"]:
     rows, cols = texture.levels[0].shape[:2]
     if texture.texels_per_m is None:
@@ -268,13 +279,19 @@ def _trilinear(
     else:
         wrapped, border = np.mod(texels, np.array([cols, rows], np.float32)), cv2.BORDER_WRAP
     level = np.minimum(level, len(texture.levels) - 1)
-    low = np.minimum(level.astype(np.int32), len(texture.levels) - 2) if len(texture.levels) > 1 else level.astype(int)
+    low = (
+        np.minimum(level.astype(np.int32), len(texture.levels) - 2)
+        if len(texture.levels) > 1
+        else level.astype(int)
+    )
     out = np.empty((len(texels), 3), np.float32)
     for step in np.unique(low):
         which = np.flatnonzero(low == step)
         share = (level[which] - step)[:, None]
         colours = [
-            _lookup(texture.levels[min(step + k, len(texture.levels) - 1)], wrapped[which], (cols, rows), border)
+            _lookup(
+                texture.levels[min(step + k, len(texture.levels) - 1)], wrapped[which], (cols, rows), border
+            )
             for k in (0, 1)
         ]
         out[which] = colours[0] * (1 - share) + colours[1] * share
@@ -282,7 +299,10 @@ def _trilinear(
 
 
 def _lookup(
-    image: Float32[np.ndarray, "h w 3"], texels: Float32[np.ndarray, "N 2"], finest: tuple[int, int], border: int
+    image: Float32[np.ndarray, "h w 3"],
+    texels: Float32[np.ndarray, "N 2"],
+    finest: tuple[int, int],
+    border: int,
 ) -> Float32[np.ndarray, "N 3"]:
     x = texels[:, 0] * (image.shape[1] / finest[0]) - 0.5
     y = texels[:, 1] * (image.shape[0] / finest[1]) - 0.5

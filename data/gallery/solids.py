@@ -15,9 +15,9 @@ from data.gallery.textures import Texture
 class Face:
     """A flat polygon. A point of it is `origin + s u + t v`, with s in [0, size[0]] and t in [0, size[1]], metres."""
 
-    origin: Float[np.ndarray, "3"]
-    u: Float[np.ndarray, "3"]
-    v: Float[np.ndarray, "3"]
+    origin: Float[np.ndarray, " 3"]
+    u: Float[np.ndarray, " 3"]
+    v: Float[np.ndarray, " 3"]
     """u and v are unit and orthogonal; u x v is the normal, towards the side that is seen."""
     size: tuple[float, float]
     texture: Texture
@@ -30,7 +30,7 @@ class Face:
     """Corners in (s, t), counterclockwise, where the face is not the whole rectangle."""
 
     @property
-    def normal(self) -> Float[np.ndarray, "3"]:
+    def normal(self) -> Float[np.ndarray, " 3"]:
         return np.cross(self.u, self.v)
 
     def mesh(self) -> tuple[Float[np.ndarray, "V 3"], Int[np.ndarray, "F 3"]]:
@@ -44,9 +44,9 @@ class Face:
 class Frame:
     """Where a piece of furniture stands: local x along its width, y from its back to its front, z up."""
 
-    origin: Float[np.ndarray, "2"]
+    origin: Float[np.ndarray, " 2"]
     """Middle of its back edge on the floor, metres."""
-    forward: Float[np.ndarray, "2"]
+    forward: Float[np.ndarray, " 2"]
     """Unit, where its front looks."""
 
     @property

@@ -36,7 +36,9 @@ def make_texture(srgb: Rgb, texels_per_m: float | None = None) -> Texture:
     levels = [linear_from_srgb(np.clip(srgb, 0, 1)).astype(np.float32)]
     while min(levels[-1].shape[:2]) > 1:
         rows, cols = levels[-1].shape[:2]
-        levels.append(cv2.resize(levels[-1], (max(1, cols // 2), max(1, rows // 2)), interpolation=cv2.INTER_AREA))
+        levels.append(
+            cv2.resize(levels[-1], (max(1, cols // 2), max(1, rows // 2)), interpolation=cv2.INTER_AREA)
+        )
     return Texture(tuple(levels), texels_per_m)
 
 
@@ -47,7 +49,9 @@ def linear_from_srgb(srgb: Float[np.ndarray, "*S"]) -> Float[np.ndarray, "*S"]:
 
 def srgb_from_linear(linear: Float[np.ndarray, "*S"]) -> Float[np.ndarray, "*S"]:
     """IEC 61966-2-1."""
-    return np.where(linear <= 0.0031308, linear * 12.92, 1.055 * np.maximum(linear, 1e-9) ** (1 / 2.4) - 0.055)
+    return np.where(
+        linear <= 0.0031308, linear * 12.92, 1.055 * np.maximum(linear, 1e-9) ** (1 / 2.4) - 0.055
+    )
 
 
 def picture(name: str) -> Rgb:
@@ -79,14 +83,16 @@ def noise(
     return (out - out.mean()) / out.std()
 
 
-def colour(rng: np.random.Generator, light: tuple[float, float], saturation: float) -> Float[np.ndarray, "3"]:
+def colour(
+    rng: np.random.Generator, light: tuple[float, float], saturation: float
+) -> Float[np.ndarray, " 3"]:
     """A random sRGB colour of lightness within `light`."""
     hue = rng.random(3)
     hue = (hue - hue.mean()) / (np.ptp(hue) + 1e-6)
     return np.clip(rng.uniform(*light) + saturation * hue, 0.03, 0.97)
 
 
-def plain(rgb: Float[np.ndarray, "3"]) -> Texture:
+def plain(rgb: Float[np.ndarray, " 3"]) -> Texture:
     """One colour, without any texture."""
     return make_texture(np.tile(np.asarray(rgb, np.float32), (2, 2, 1)))
 
@@ -133,7 +139,7 @@ def bricks(rng: np.random.Generator, width_m: float, height_m: float) -> Texture
     return make_texture(image + 0.045 * noise(rng, rows, cols, 16)[..., None], scale)
 
 
-def grain(rng: np.random.Generator, rows: int, cols: int, base: Float[np.ndarray, "3"]) -> Rgb:
+def grain(rng: np.random.Generator, rows: int, cols: int, base: Float[np.ndarray, " 3"]) -> Rgb:
     """Wood with its grain along the columns."""
     warp = noise(rng, rows, cols, 90, 20, stretch=4)
     rings = np.sin(np.linspace(0, rows / 14, rows)[:, None] * 2 + 2.5 * warp)
@@ -141,7 +147,7 @@ def grain(rng: np.random.Generator, rows: int, cols: int, base: Float[np.ndarray
     return (base * (1 + 0.13 * rings + 0.09 * fibres)[..., None]).astype(np.float32)
 
 
-def wood_colour(rng: np.random.Generator) -> Float[np.ndarray, "3"]:
+def wood_colour(rng: np.random.Generator) -> Float[np.ndarray, " 3"]:
     return rng.uniform(0.35, 0.78) * np.array([1.0, rng.uniform(0.72, 0.84), rng.uniform(0.45, 0.66)])
 
 
