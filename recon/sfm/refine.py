@@ -1,0 +1,102 @@
+"""The final bundle adjustment: what may be believed of the intrinsics, and which observations stay."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from recon.sfm.bundle import Bundle, Prior, adjust
+from recon.sfm.mapping import Candidate, Sensors
+
+EXIF_DEVIATION = 0.05
+"""Of the logarithm of a recorded focal length: a 35 mm equivalent is rounded to whole millimetres."""
+GUESS_DEVIATION = 0.5
+"""Of the logarithm of a focal length that nothing is known of, about 60 degrees of field of view."""
+# The principal point and k1 are held tighter than lenses are made, because matches err together over whole
+# regions, and few photos explain that by moving the principal point. Measured at 3 and 6 photos of five
+# scenes: a deviation of .001 gives mean rotation errors of .41 and .22 degrees, .006 .53 and .26, a fixed
+# centre .43 and .29.
+PRINCIPAL_DEVIATION = 0.001
+"""Of the principal point from the centre, in long sides."""
+K1_DEVIATION = 0.01
+SUPPORTED_PX = 0.5
+"""Distortion that moves the corners of the photo by less is left out."""
+
+
+def make_prior(
+    candidate: Candidate, sensors: Sensors, known_focals: dict[int, float], guess_px: np.ndarray
+) -> Prior:
+    """The prior for a candidate's lenses and sensors.
+
+    Args:
+        known_focals: recorded focal length in working pixels, by lens.
+        guess_px: focal length at 60 degrees, working pixels, per lens.
+    """
+    lenses = np.unique(sensors.lens[candidate.photos])
+    used = np.unique(sensors.sensor[candidate.photos])
+    known = np.array([lens in known_focals for lens in lenses])
+    focal = np.array([known_focals.get(int(lens), guess_px[lens]) for lens in lenses])
+    return Prior(
+        log_focal=np.log(focal),
+        log_focal_deviation=np.where(known, EXIF_DEVIATION, GUESS_DEVIATION),
+        k1_deviation=np.full(len(lenses), K1_DEVIATION),
+        principal=sensors.size[used] / 2,
+        principal_deviation=PRINCIPAL_DEVIATION * sensors.size[used].max(axis=1),
+    )
+
+
+def refine(candidate: Candidate, prior: Prior, max_error_px: float, min_observations: int) -> Candidate:
+    """Adjust, drop outliers and photos that see too little, adjust again.
+
+    Fewer than two photos may be left.
+    """
+    candidate = _without_outliers(
+        replace(candidate, bundle=adjust(candidate.bundle, prior)), max_error_px, min_observations
+    )
+    bundle = candidate.bundle
+    if len(candidate.photos) < 2:
+        return candidate
+    weak = _corner_shift_px(bundle) < SUPPORTED_PX
+    if weak.any():
+        prior = replace(prior, k1_deviation=np.where(weak, 1e-9, prior.k1_deviation))
+        bundle = replace(bundle, k1=np.where(weak, 0.0, bundle.k1))
+    bundle = adjust(bundle, prior)
+    bundle = replace(bundle, k1=np.where(weak, 0.0, bundle.k1))
+    return _without_outliers(replace(candidate, bundle=bundle), max_error_px, min_observations)
+
+
+def _corner_shift_px(bundle: Bundle) -> np.ndarray:
+    """How far k1 moves the corner of each lens's largest photo."""
+    focal = np.exp(bundle.log_focal)
+    radius = np.zeros(len(focal))
+    np.maximum.at(radius, bundle.lens, np.linalg.norm(bundle.principal[bundle.sensor], axis=1))
+    return focal * np.abs(bundle.k1) * (radius / focal) ** 3
+
+
+def _without_outliers(candidate: Candidate, max_error_px: float, min_observations: int) -> Candidate:
+    bundle = candidate.bundle.only(candidate.bundle.errors_px() < max_error_px)
+    photos = candidate.photos
+    while photos:
+        seen = np.bincount(bundle.image, minlength=len(photos))
+        stays = seen >= min_observations
+        if stays.all():
+            break
+        # One at a time, the weakest first: the points of one photo may have been another's support.
+        gone = int(np.argmin(seen))
+        bundle = _without_image(bundle, gone)
+        photos = photos[:gone] + photos[gone + 1 :]
+    return replace(candidate, photos=photos, bundle=bundle)
+
+
+def _without_image(bundle: Bundle, gone: int) -> Bundle:
+    bundle = bundle.only(bundle.image != gone)
+    keep = np.arange(len(bundle.R)) != gone
+    return replace(
+        bundle,
+        R=bundle.R[keep],
+        t=bundle.t[keep],
+        lens=bundle.lens[keep],
+        sensor=bundle.sensor[keep],
+        image=bundle.image - (bundle.image > gone),
+    )
