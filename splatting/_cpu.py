@@ -62,6 +62,12 @@ def library() -> ctypes.CDLL:
     lib.fewview_splatting_backward.restype = None
     lib.fewview_splatting_tiles.argtypes = [ctypes.c_int32, ctypes.c_int32]
     lib.fewview_splatting_tiles.restype = ctypes.c_int64
+    lib.fewview_splatting_photometric.argtypes = [at, integer, at]
+    lib.fewview_splatting_photometric.restype = None
+    lib.fewview_splatting_adam.argtypes = [at, integer, integer]
+    lib.fewview_splatting_adam.restype = None
+    lib.fewview_splatting_force_baseline.argtypes = [integer]
+    lib.fewview_splatting_force_baseline.restype = None
     return lib
 
 

@@ -1,4 +1,5 @@
 // The C interface of the rasteriser (splatting/kernels.py). All pointers are float32 and contiguous unless stated.
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -125,4 +126,35 @@ EXPORT void fewview_splatting_backward(const Scene* scene, const View* view, con
   for (int k = 0; k < kViewSums; ++k) view_sums[k] = 0;
   for (int64_t b = 0; b < blocks; ++b)
     for (int k = 0; k < kViewSums; ++k) view_sums[k] += sums[b * kViewSums + k];
+}
+
+// Writes job->gradient (unless null) and sums[2]: the loss, and the weighted mean squared error.
+EXPORT void fewview_splatting_photometric(const PhotometricJob* job, int threads, double* sums) {
+  // Neighbouring strips compute 4 radii of rows twice, so few strips; where they are cut changes no result.
+  const int least = 8 * kWindowRadius;
+  const int strips = std::max(1, std::min(threads * 2, job->height / least));
+  thread_local Scratch<float> scratch;
+  std::vector<double> row_sums(2 * job->height);
+  const int64_t each = photometric_scratch(job->width);
+  float* buffers = scratch.take(each * strips);
+  PhotometricJob own = *job;
+  own.row_sums = row_sums.data();
+  parallel_for(strips, threads, [&](int64_t s, int) {
+    kernels().photometric(own, int(job->height * s / strips), int(job->height * (s + 1) / strips), buffers + s * each);
+  });
+  sums[0] = sums[1] = 0;
+  for (int i = 0; i < 2 * job->height; ++i) sums[i % 2] += row_sums[i];
+}
+
+// One step for all tensors at once.
+EXPORT void fewview_splatting_adam(const AdamJob* jobs, int count, int threads) {
+  constexpr int64_t kStretch = 1 << 14;
+  std::vector<int64_t> starts(count + 1, 0);
+  for (int j = 0; j < count; ++j) starts[j + 1] = starts[j] + (jobs[j].size + kStretch - 1) / kStretch;
+  parallel_for(starts[count], threads, [&](int64_t item, int) {
+    int j = 0;
+    while (item >= starts[j + 1]) ++j;
+    const int64_t begin = (item - starts[j]) * kStretch;
+    kernels().adam(jobs[j], begin, std::min(begin + kStretch, jobs[j].size));
+  });
 }

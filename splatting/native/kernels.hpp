@@ -62,6 +62,32 @@ struct SceneGradients {
   float *means, *quats, *log_scales, *logit_opacities, *sh;
 };
 
+constexpr int kWindowRadius = 5;
+
+// Loss = sum over pixels and channels of scale * weight * ((1 - ssim_weight) |x - t| + ssim_weight (1 - SSIM)).
+// Pixels of weight 0 count as equal to the target.
+struct PhotometricJob {
+  const float *rendered, *target, *weight;      // (H, W, 3), (H, W, 3), (H, W) or null
+  const float *target_mean, *target_variance;   // (H, W, 3), under the window
+  float* gradient;                              // (H, W, 3) by `rendered`, or null
+  double* row_sums;                             // (H, 2): loss, and scale * weight * squared error
+  float window[kWindowRadius + 1];              // one half, the centre first
+  float ssim_weight, scale;
+  int32_t width, height;
+};
+// Floats of scratch in one row, and in all.
+static inline int64_t photometric_row(int32_t width) { return (3 * int64_t(width) + 6 * kWindowRadius + 16 + 15) / 16 * 16; }
+static inline int64_t photometric_scratch(int32_t width) { return (6 * (2 * kWindowRadius + 1) + 4) * photometric_row(width); }
+
+struct AdamJob {
+  float *parameter, *mean, *variance;
+  const float* gradient;
+  int64_t size;
+  float rate;  // divided by 1 - beta1^step
+  float beta1, beta2, epsilon;
+  float correction2;  // 1 / sqrt(1 - beta2^step)
+};
+
 // The kernels compiled once per instruction set.
 struct Kernels {
   // Projects Gaussians [begin, end); returns a bit per input tensor (in the order of Scene) that holds NaN or
@@ -74,6 +100,8 @@ struct Kernels {
   // Sums the slots of each Gaussian (offsets: its range of slots) and carries them to the parameters.
   void (*project_backward)(const Scene&, const View&, const int32_t* offsets, const float* slots, int64_t begin,
                            int64_t end, const SceneGradients&, double* view_sums);
+  void (*photometric)(const PhotometricJob&, int row_begin, int row_end, float* scratch);
+  void (*adam)(const AdamJob&, int64_t begin, int64_t end);
 };
 
 namespace baseline {

@@ -38,6 +38,12 @@ inline Ints load(const int32_t* p) {
   __builtin_memcpy(&v, p, sizeof(v));
   return v;
 }
+// The first n lanes, zero beyond.
+inline Floats load_some(const float* p, int n) {
+  Floats v = {};
+  for (int i = 0; i < n; ++i) v[i] = p[i];
+  return v;
+}
 inline void store(float* p, Floats v) { __builtin_memcpy(p, &v, sizeof(v)); }
 inline void store(int32_t* p, Ints v) { __builtin_memcpy(p, &v, sizeof(v)); }
 
