@@ -1,4 +1,4 @@
-"""What only one photo sees, or stereo cannot match: planes where they explain it, edge-aware diffusion elsewhere."""
+"""What only one photo sees, or stereo cannot match: planes where they explain it, else diffusion."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Float32
 
+from recon.depth.confidence import COMPLETED_WEIGHTS, completed_features, probability
 from recon.depth.consistency import ray_directions
 from recon.depth.covisibility import COMPLETED, VERIFIED, DepthMap
 from recon.depth.diffusion import diffuse, distance_to
@@ -27,7 +28,8 @@ STEP_SCALE = 0.04
 """Relative depth step at which two neighbouring labels fully disagree."""
 COLOUR_SCALE = 0.25
 CONTRAST_SCALE = 0.08
-W_FIT, W_FRONT, W_COLOUR, W_FAR, W_FREE, W_SMOOTH = 4.0, 2.0, 1.0, 0.3, 0.45, 1.2
+FAR_SCALE = 0.25
+W_FIT, W_FRONT, W_COLOUR, W_FAR, W_NEAR, W_FREE, W_SMOOTH = 4.0, 2.0, 1.0, 0.6, 1.0, 0.45, 1.2
 
 
 def complete(views: Sequence[PosedImage], maps: Sequence[DepthMap], seed: int) -> list[DepthMap]:
@@ -37,16 +39,22 @@ def complete(views: Sequence[PosedImage], maps: Sequence[DepthMap], seed: int) -
     unknown, such as sky.
     """
     planes = find_planes(views, maps, seed)
-    return [
-        _fill(
-            view,
-            maps[i],
-            planes,
-            [other for j, other in enumerate(views) if j != i],
-            [other for j, other in enumerate(maps) if j != i],
-        )
-        for i, view in enumerate(views)
-    ]
+    out = []
+    for i, view in enumerate(views):
+        others = [j for j in range(len(views)) if j != i]
+        filled = fill(view, maps[i], planes, [views[j] for j in others], [maps[j] for j in others])
+        out.append(maps[i] if filled is None else _merged(view, maps[i], filled))
+    return out
+
+
+@dataclass(frozen=True)
+class Filled:
+    inverse: Float32[np.ndarray, "H W"]
+    """Verified or completed inverse depth; meaningful where `target` is or the pixel was verified."""
+    target: Bool[np.ndarray, "H W"]
+    """Pixels that completion gives a depth."""
+    features: dict[str, Float32[np.ndarray, "H W"]]
+    """For `confidence.probability` with `COMPLETED_WEIGHTS`."""
 
 
 @dataclass(frozen=True)
@@ -59,16 +67,17 @@ class _Known:
     """Pixels to the nearest known one."""
 
 
-def _fill(
+def fill(
     view: PosedImage,
     depth_map: DepthMap,
     planes: Sequence[ScenePlane],
     others: Sequence[PosedImage],
     other_maps: Sequence[DepthMap],
-) -> DepthMap:
+) -> Filled | None:
+    """Complete one view; None if neither it nor its neighbours verified anything that it shows."""
     known = _known(view, depth_map, others, other_maps)
     if not (known.inverse > 0).any():
-        return depth_map
+        return None
     long_side = max(known.inverse.shape)
     farthest = FARTHEST / float(np.percentile(known.inverse[known.inverse > 0], 1))
     diffused = np.maximum(diffuse(view.image, known.inverse, known.weight), 1 / farthest)
@@ -78,7 +87,7 @@ def _fill(
         if (inverse > 1 / farthest).any():
             surfaces.append(inverse)
     graph = superpixels(view.image, SUPERPIXELS)
-    chosen = _choose(view, graph, surfaces, known, farthest, others, other_maps)
+    chosen, energy = _choose(view, graph, surfaces, known, farthest, others, other_maps)
     picked = chosen[graph.label]
     planar = picked > 0
     inverse = _take(surfaces, picked)
@@ -92,14 +101,27 @@ def _fill(
 
     target = ~known.verified & view.mask & (inverse > 0)
     target &= planar | (known.distance < REACH * long_side)
-    inverse = pushed_behind(view, inverse, target, farthest, others, other_maps)
-    target &= inverse > 0
-    depth = np.where(target, 1 / np.maximum(inverse, 1e-9), depth_map.depth).astype(np.float32)
-    guess = 0.5 * np.exp(-known.distance / (0.1 * long_side)) * np.where(planar, 1.0, 0.5)
-    confidence = np.where(target, guess, depth_map.confidence)
-    normal = np.where(target[..., None], depth_normals(view, 1 / np.maximum(inverse, 1e-9)), depth_map.normal)
-    source = np.where(target, COMPLETED, depth_map.source)
-    return DepthMap(depth, confidence.astype(np.float16), normal.astype(np.float16), source.astype(np.uint8))
+    free = pushed_behind(view, inverse, target, farthest, others, other_maps)
+    features = completed_features(
+        planar,
+        ~known.verified & (known.inverse > 0),
+        known.distance,
+        energy.astype(np.float32)[graph.label],
+        free != inverse,
+    )
+    return Filled(free, target & (free > 0), features)
+
+
+def _merged(view: PosedImage, depth_map: DepthMap, filled: Filled) -> DepthMap:
+    target, depth = filled.target, 1 / np.maximum(filled.inverse, 1e-9)
+    confidence = np.where(target, probability(filled.features, COMPLETED_WEIGHTS), depth_map.confidence)
+    normal = np.where(target[..., None], depth_normals(view, depth), depth_map.normal)
+    return DepthMap(
+        np.where(target, depth, depth_map.depth).astype(np.float32),
+        confidence.astype(np.float16),
+        normal.astype(np.float16),
+        np.where(target, COMPLETED, depth_map.source).astype(np.uint8),
+    )
 
 
 def _take(surfaces: Sequence[np.ndarray], picked: np.ndarray) -> np.ndarray:
@@ -124,13 +146,20 @@ def _choose(
     farthest: float,
     others: Sequence[PosedImage],
     other_maps: Sequence[DepthMap],
-) -> np.ndarray:
-    """The surface of each superpixel: 0 is the diffused one."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """The surface of each superpixel (0: the diffused one), and its cost there (mean over the pixels)."""
     have = known.inverse > 0
     share_known = graph.mean(have.astype(np.float32))
     unary = np.zeros((graph.count, len(surfaces)))
     stride = 4
-    coarse = graph.label[stride // 2 :: stride, stride // 2 :: stride].ravel()
+    grid = np.s_[stride // 2 :: stride, stride // 2 :: stride]
+    coarse = graph.label[grid].ravel()
+    y, x = (
+        axis[grid].ravel().astype(np.float32) + np.float32(0.5)
+        for axis in np.mgrid[: have.shape[0], : have.shape[1]]
+    )
+    samples = np.maximum(np.bincount(coarse, minlength=graph.count), 1)
+    nearest = float(np.percentile(known.inverse[have], 99))
     long_side = max(have.shape)
     for k, surface in enumerate(surfaces):
         valid = surface > 1 / farthest
@@ -138,12 +167,12 @@ def _choose(
             have, np.abs(np.log(np.maximum(surface, 1e-9) / np.where(have, known.inverse, 1))), 0
         )
         misfit = np.where(have, np.minimum(misfit / FIT_SCALE, 1), 0)
-        front, difference = contradicted(view, np.where(valid, surface, 0), others, other_maps, stride)
+        proposed = np.where(valid, surface, 0)[grid].ravel()
+        front, difference = contradicted(view, x, y, proposed, others, other_maps)
         colour = np.where(np.isfinite(difference), np.minimum(difference / COLOUR_SCALE, 1), 0.35)
-        samples = np.maximum(np.bincount(coarse, minlength=graph.count), 1)
         unary[:, k] += W_FIT * graph.mean(misfit.astype(np.float32))
-        unary[:, k] += W_FRONT * np.bincount(coarse, front.ravel(), graph.count) / samples
-        unary[:, k] += W_COLOUR * np.bincount(coarse, colour.ravel(), graph.count) / samples
+        unary[:, k] += W_FRONT * np.bincount(coarse, front, graph.count) / samples
+        unary[:, k] += W_COLOUR * np.bincount(coarse, colour, graph.count) / samples
         unary[:, k] += 4.0 * graph.mean((~valid).astype(np.float32))
         if k == 0:
             away = known.distance
@@ -151,9 +180,12 @@ def _choose(
         else:
             support = have & (misfit < 0.5)
             away = distance_to(support)
-        unary[:, k] += W_FAR * np.minimum(graph.mean(away) / (0.25 * long_side), 1)
-    unary *= (graph.area / graph.area.mean())[:, None]
-    return minimise(unary, graph.edges, _pairwise(graph, surfaces))
+        unary[:, k] += W_FAR * np.minimum(graph.mean(away) / (FAR_SCALE * long_side), 1)
+        closer = np.clip(np.log(np.maximum(surface, 1e-9) / nearest) / np.log(2), 0, 1)
+        unary[:, k] += W_NEAR * graph.mean(closer.astype(np.float32))
+    size = (graph.area / graph.area.mean())[:, None]
+    chosen = minimise(unary * size, graph.edges, _pairwise(graph, surfaces))
+    return chosen, unary[np.arange(graph.count), chosen]
 
 
 def _pairwise(

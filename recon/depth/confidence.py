@@ -1,43 +1,83 @@
-"""The probability that a depth lies within 2 % of the truth."""
+"""The probability that a depth lies within 2 % of the truth, by logistic regression.
+
+Fitted by maximum likelihood on rooms of `data.gallery`; tests/recon/test_depth_confidence.py checks it on
+rooms that the fit has not seen.
+"""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Bool, Float32
 
-from recon.depth.consistency import Agreement
+from recon.depth.consistency import MAX_ERROR_PX, MAX_ERROR_RELATIVE, Agreement
 from recon.depth.patchmatch import PlaneMap, grey
 from recon.scene import PosedImage
 
-FEATURES = ("bias", "cost", "agreeing", "error_px", "error_relative", "log_angle", "log_texture")
-WEIGHTS = (3.0, -3.0, 1.0, -1.0, -1.0, 0.3, 0.3)
+VERIFIED_WEIGHTS = {
+    "bias": 2.41,
+    "cost": -5.75,
+    "agreeing": 0.66,
+    "error_px": -0.10,
+    "error_relative": -1.32,
+    "log_angle": 0.55,
+    "log_contrast": 0.08,
+}
+COMPLETED_WEIGHTS = {
+    "bias": 3.48,
+    "planar": 1.03,
+    "borrowed": -0.44,
+    "root_distance": -10.86,
+    "energy": -2.24,
+    "pushed": -2.50,
+}
 
 
-def features(view: PosedImage, planes: PlaneMap, agreed: Agreement) -> Float32[np.ndarray, "H W F"]:
-    """What the confidence is computed from, per pixel, in the order of `FEATURES`."""
-    cost = np.clip(planes.cost, 0, 1)
-    texture = local_contrast(view)
-    error_px = np.minimum(agreed.error_px, 3)
-    error_relative = np.minimum(agreed.error_relative, 0.05) * 50
-    angle = np.log(np.maximum(agreed.angle_deg, 0.2))
-    return np.stack(
-        [
-            np.ones_like(cost),
-            cost,
-            np.minimum(agreed.count.astype(np.float32), 3) - 1,
-            error_px,
-            error_relative,
-            angle,
-            np.log(texture),
-        ],
-        -1,
-    ).astype(np.float32)
+def verified_features(
+    view: PosedImage, planes: PlaneMap, agreed: Agreement
+) -> dict[str, Float32[np.ndarray, "H W"]]:
+    """What the confidence of a verified pixel is computed from."""
+    return {
+        "bias": np.ones_like(planes.cost),
+        "cost": np.clip(planes.cost, 0, 1),
+        "agreeing": np.minimum(agreed.count.astype(np.float32), 3) - 1,
+        "error_px": np.minimum(agreed.error_px / MAX_ERROR_PX, 1),
+        "error_relative": np.minimum(agreed.error_relative / MAX_ERROR_RELATIVE, 1),
+        "log_angle": np.log(np.clip(agreed.angle_deg, 0.2, 45)),
+        "log_contrast": np.log(local_contrast(view)),
+    }
 
 
-def verified_confidence(view: PosedImage, planes: PlaneMap, agreed: Agreement) -> Float32[np.ndarray, "H W"]:
-    """Logistic regression on `features`, fitted on synthetic rooms (tests/recon/test_depth_confidence.py)."""
-    logit = features(view, planes, agreed) @ np.array(WEIGHTS, np.float32)
+def completed_features(
+    planar: Bool[np.ndarray, "H W"],
+    borrowed: Bool[np.ndarray, "H W"],
+    distance: Float32[np.ndarray, "H W"],
+    energy: Float32[np.ndarray, "H W"],
+    pushed: Bool[np.ndarray, "H W"],
+) -> dict[str, Float32[np.ndarray, "H W"]]:
+    """What the confidence of a completed pixel is computed from.
+
+    Args:
+        planar: on a plane of the scene (else diffused).
+        borrowed: where another view verified a surface.
+        distance: pixels to the nearest verified or borrowed pixel.
+        energy: cost of the chosen surface in its superpixel.
+        pushed: moved behind what another view sees.
+    """
+    return {
+        "bias": np.ones_like(distance),
+        "planar": planar.astype(np.float32),
+        "borrowed": borrowed.astype(np.float32),
+        "root_distance": np.sqrt(distance / max(distance.shape)),
+        "energy": np.minimum(energy, 3),
+        "pushed": pushed.astype(np.float32),
+    }
+
+
+def probability(
+    features: dict[str, Float32[np.ndarray, "H W"]], weights: dict[str, float]
+) -> Float32[np.ndarray, "H W"]:
+    logit = sum((features[name] * np.float32(weight) for name, weight in weights.items()), np.float32(0))
     return (1 / (1 + np.exp(-logit))).astype(np.float32)
 
 

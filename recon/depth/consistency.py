@@ -17,6 +17,7 @@ MAX_ERROR_RELATIVE = 0.015
 MAX_COST = 0.5
 SPECKLE_PX = 60
 """Smallest connected surface that is kept, in pixels of a 512 px image."""
+LEAST_SPECKLE_PX = 25
 SPECKLE_STEP = 0.02
 """Relative depth step that separates two surfaces."""
 
@@ -133,6 +134,7 @@ def _speckles(inverse: np.ndarray, keep: np.ndarray) -> np.ndarray:
     # filterSpeckles wants 16-bit values: the logarithm in eighths of the step.
     unit = max(SPECKLE_STEP / 8, float(np.ptp(log)) / 30000)
     levels = np.where(keep, (log - log.min()) / unit, -100).astype(np.int16)
-    area = max(4, round(SPECKLE_PX * (max(inverse.shape) / 512) ** 2))
+    # On a small image, too, a handful of pixels may agree by chance.
+    area = max(LEAST_SPECKLE_PX, round(SPECKLE_PX * (max(inverse.shape) / 512) ** 2))
     cv2.filterSpeckles(levels, -100, area, round(SPECKLE_STEP / unit))
     return keep & (levels == -100)

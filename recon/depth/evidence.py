@@ -16,37 +16,34 @@ IN_FRONT = 0.03
 """A surface that lies this share of its depth before what another photo verified would have hidden it."""
 BORROW_COLOUR = 0.12
 """Largest RGB distance at which another photo's point may be one that this photo shows."""
-PUSH_STEPS = 24
+PUSH = 0.94
+"""Each step along the ray multiplies inverse depth by this."""
+PUSH_STEPS = 40
 
 
 def contradicted(
     view: PosedImage,
-    inverse: Float32[np.ndarray, "H W"],
+    x: Float32[np.ndarray, " n"],
+    y: Float32[np.ndarray, " n"],
+    inverse: Float32[np.ndarray, " n"],
     others: Sequence[PosedImage],
     maps: Sequence[DepthMap],
-    stride: int = 1,
-) -> tuple[Bool[np.ndarray, "h w"], Float32[np.ndarray, "h w"]]:
-    """Test a surface of `view` (inverse depth; not positive: none) on every `stride`-th pixel.
+) -> tuple[Bool[np.ndarray, " n"], Float32[np.ndarray, " n"]]:
+    """Test surface points that `view` proposes at image points (x, y) (inverse depth; not positive: none).
 
     Returns:
-        Whether it lies in front of a verified surface of another view, and the least RGB distance to what the
-        other views show at its place (NaN where none has it in its frame, or all see something before it).
+        Whether a point lies in front of a verified surface of another view, and the least RGB distance to
+        what the other views show at its place (NaN where none shows it).
     """
-    grid = np.s_[stride // 2 :: stride, stride // 2 :: stride]
-    w = np.ascontiguousarray(inverse[grid])
-    height, width = inverse.shape
-    x, y = np.meshgrid(
-        np.arange(width, dtype=np.float32)[stride // 2 :: stride] + 0.5,
-        np.arange(height, dtype=np.float32)[stride // 2 :: stride] + 0.5,
-    )
-    colour = view.image[grid]
-    front = np.zeros(w.shape, bool)
-    difference = np.full(w.shape, np.nan, np.float32)
+    colour = view.image[y.astype(np.int64), x.astype(np.int64)]
+    front = np.zeros(x.shape, bool)
+    difference = np.full(x.shape, np.nan, np.float32)
+    exists = inverse > 0
     for other, depth_map in zip(others, maps, strict=True):
-        u, v, q = warp(view, other, x, y, w)
+        u, v, q = warp(view, other, x, y, inverse)
         inside, iy, ix = pixel_index(u, v, other.camera.width, other.camera.height)
-        inside &= (w > 0) & other.mask[iy, ix]
-        z = q / np.where(w > 0, w, 1)
+        inside &= exists & other.mask[iy, ix]
+        z = q / np.where(exists, inverse, 1)
         there = np.where(depth_map.source[iy, ix] == VERIFIED, depth_map.depth[iy, ix], np.nan)
         front |= inside & (z < there * (1 - IN_FRONT))
         seen = inside & ~(z > there * (1 + IN_FRONT))
@@ -68,20 +65,20 @@ def pushed_behind(
     Returns:
         Inverse depth; 0 where no depth up to `farthest` is free of contradiction.
     """
-    out = np.where(target, inverse, 0).astype(np.float32)
-    front, _ = contradicted(view, out, others, maps)
-    shrink = np.float32(1)
-    result = np.where(front, 0, out)
+    out = inverse.copy()
+    rows, columns = np.nonzero(target)
+    trial = inverse[rows, columns]
     for _ in range(PUSH_STEPS):
-        if not front.any():
-            break
-        shrink *= np.float32(0.94)
-        trial = np.where(front, out * shrink, 0)
-        trial = np.where(trial > 1 / farthest, trial, 0).astype(np.float32)
-        still, _ = contradicted(view, trial, others, maps)
-        result = np.where(front & ~still & (trial > 0), trial, result)
-        front &= still & (trial > 0)
-    return np.where(target, result, inverse)
+        x, y = (columns + 0.5).astype(np.float32), (rows + 0.5).astype(np.float32)
+        front, _ = contradicted(view, x, y, trial, others, maps)
+        rows, columns, trial = rows[front], columns[front], trial[front] * np.float32(PUSH)
+        beyond = trial < 1 / farthest
+        out[rows, columns] = np.where(beyond, 0, trial)
+        rows, columns, trial = rows[~beyond], columns[~beyond], trial[~beyond]
+        if not len(rows):
+            return out
+    out[rows, columns] = 0
+    return out
 
 
 def borrowed(
@@ -89,8 +86,8 @@ def borrowed(
 ) -> Float32[np.ndarray, "H W"]:
     """Inverse depth of what other views verified and this view shows but could not match itself (0: nothing).
 
-    The nearest point wins a pixel; its colour must agree, and so must its neighbours, because a surface that this
-    view hides behind something unmatched would otherwise shine through.
+    The nearest point wins a pixel; its colour must agree, and so must its neighbours, because a surface that
+    this view hides behind something unmatched would otherwise shine through.
     """
     height, width = known.shape
     nearest = np.zeros(height * width, np.float32)

@@ -1,4 +1,4 @@
-"""Which surface does each superpixel belong to? Discrete energy on the superpixel graph, by belief propagation."""
+"""Which surface a superpixel belongs to: a discrete energy on the superpixel graph, by belief propagation."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class SuperpixelGraph:
     contrast: Float[np.ndarray, " E"]
     """Mean RGB distance across the boundary."""
     pixel_edge: Int[np.ndarray, " B"]
-    """Per boundary pixel pair its edge, and the flat indices of the pixels on both sides (`first`, `second`)."""
+    """Per pair of pixels across a boundary: its edge; `first` and `second` are their flat indices."""
     first: Int[np.ndarray, " B"]
     second: Int[np.ndarray, " B"]
 
@@ -74,7 +74,7 @@ def minimise(
 
     Min-sum loopy belief propagation with damping (Felzenszwalb & Huttenlocher 2006).
     """
-    count, labels = unary.shape
+    labels = unary.shape[1]
     if not len(edges):
         return unary.argmin(1)
     forward = np.zeros((len(edges), labels))

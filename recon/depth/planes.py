@@ -155,7 +155,7 @@ def _square_axes(planes: Sequence[ScenePlane], shares: Sequence[float]) -> Float
 
 
 def _orthogonal(a: np.ndarray, b: np.ndarray, weight_a: float, weight_b: float) -> Float[np.ndarray, "3 3"]:
-    """The nearest orthogonal pair (each turned in inverse proportion to its weight), and their cross product."""
+    """The nearest orthogonal pair (the lighter one turns more), and their cross product."""
     error = (a @ b) / (weight_a + weight_b)
     a, b = a - b * error * weight_b, b - a * error * weight_a
     a = a / np.linalg.norm(a)
@@ -169,7 +169,7 @@ def _axis_planes(
 ) -> list[ScenePlane]:
     """Per direction the strongest peaks of the points' offsets, and the outermost ones (walls enclose)."""
     unit = SAME_OFFSET * float(np.median(samples.reach)) / TOLERANCE
-    found = []
+    found: list[ScenePlane] = []
     for axis in axes:
         offsets = samples.xyz @ axis
         low, high = np.percentile(offsets, [0.2, 99.8])

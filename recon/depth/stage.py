@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from recon.depth.completion import complete
-from recon.depth.confidence import verified_confidence
+from recon.depth.confidence import VERIFIED_WEIGHTS, probability, verified_features
 from recon.depth.consistency import agreement, verified
 from recon.depth.covisibility import COMPLETED, VERIFIED, DepthMap, gather_points, kept_pixels
 from recon.depth.patchmatch import PlaneMap
@@ -110,7 +110,8 @@ def _verify(
     others = [(views[j], other) for j in sources if (other := planes[j]) is not None]
     agreed = agreement(views[i], mine, [view for view, _ in others], [other for _, other in others])
     keep = verified(mine, agreed)
-    confidence = np.where(keep, verified_confidence(views[i], mine, agreed), 0)
+    features = verified_features(views[i], mine, agreed)
+    confidence = np.where(keep, probability(features, VERIFIED_WEIGHTS), 0)
     depth = np.where(keep, 1 / np.where(keep, mine.inverse, 1), np.nan)
     normal = np.where(keep[..., None], mine.normals(views[i].camera), np.nan)
     return DepthMap(
