@@ -58,8 +58,12 @@ def library() -> ctypes.CDLL:
     lib.fewview_splatting_bin.restype = None
     lib.fewview_splatting_blend.argtypes = [at, at, at, at, integer, at]
     lib.fewview_splatting_blend.restype = None
-    lib.fewview_splatting_backward.argtypes = [at, at, at, at, at, at, at, at, integer, at, at]
-    lib.fewview_splatting_backward.restype = None
+    lib.fewview_splatting_slots.argtypes = [ctypes.c_int64]
+    lib.fewview_splatting_slots.restype = at
+    lib.fewview_splatting_blend_backward.argtypes = [at, at, at, at, at, at, integer, at]
+    lib.fewview_splatting_blend_backward.restype = None
+    lib.fewview_splatting_project_backward.argtypes = [at, at, at, at, integer, at, at]
+    lib.fewview_splatting_project_backward.restype = None
     lib.fewview_splatting_tiles.argtypes = [ctypes.c_int32, ctypes.c_int32]
     lib.fewview_splatting_tiles.restype = ctypes.c_int64
     lib.fewview_splatting_photometric.argtypes = [at, integer, at]
@@ -164,10 +168,14 @@ class _Rasterize(torch.autograd.Function):
         view = _view(pose, intrinsics, size, settings)
         out = [torch.empty_like(t) for t in parameters]
         sums = torch.empty(16, dtype=torch.float64)
-        lib.fewview_splatting_backward(
-            ctypes.byref(scene), ctypes.byref(view), records.data_ptr(), offsets.data_ptr(), entries.data_ptr(),
-            tile_starts.data_ptr(), ctypes.byref(_Images(*map(_pointer, (image, alpha, depth, normal, None)))),
-            ctypes.byref(_ImageGradients(*map(_pointer, (g_image, g_alpha, g_depth, g_normal)))), threads,
+        slots = lib.fewview_splatting_slots(len(entries))
+        lib.fewview_splatting_blend_backward(
+            ctypes.byref(view), records.data_ptr(), entries.data_ptr(), tile_starts.data_ptr(),
+            ctypes.byref(_Images(*map(_pointer, (image, alpha, depth, normal, None)))),
+            ctypes.byref(_ImageGradients(*map(_pointer, (g_image, g_alpha, g_depth, g_normal)))), threads, slots,
+        )  # fmt: skip
+        lib.fewview_splatting_project_backward(
+            ctypes.byref(scene), ctypes.byref(view), offsets.data_ptr(), slots, threads,
             ctypes.byref(_SceneGradients(*(t.data_ptr() for t in out))), sums.data_ptr(),
         )  # fmt: skip
         g_pose = torch.zeros(4, 4)

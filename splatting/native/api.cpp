@@ -103,20 +103,29 @@ EXPORT void fewview_splatting_blend(const View* view, const Record* records, con
 
 EXPORT int64_t fewview_splatting_tiles(int32_t width, int32_t height) { return Grid(width, height).tiles(); }
 
-// Gradients of all parameters (every element is written) and, in view_sums[16], of the 3x4 view matrix and of
-// fx, fy, cx, cy in double precision.
-EXPORT void fewview_splatting_backward(const Scene* scene, const View* view, const Record* records,
-                                       const int32_t* offsets, const Entry* entries, const int32_t* tile_starts,
-                                       const Images* rendered, const ImageGradients* gradient, int threads,
-                                       const SceneGradients* out, double* view_sums) {
-  const Grid grid(view->width, view->height);
+// Room for the gradients of that many pairs, the calling thread's own, until its next call of this function.
+EXPORT float* fewview_splatting_slots(int64_t pairs) {
   thread_local Scratch<float> scratch;
-  float* slots = scratch.take(int64_t(tile_starts[grid.tiles()]) * kSlot);
+  return scratch.take(pairs * kSlot);
+}
+
+// Fills the slots with the gradient by each pair's projected Gaussian.
+EXPORT void fewview_splatting_blend_backward(const View* view, const Record* records, const Entry* entries,
+                                             const int32_t* tile_starts, const Images* rendered,
+                                             const ImageGradients* gradient, int threads, float* slots) {
+  const Grid grid(view->width, view->height);
   parallel_for(grid.tiles(), threads, [&](int64_t tile, int) {
     kernels().blend_backward(*view, records, entries + tile_starts[tile], entries + tile_starts[tile + 1],
                              int(tile % grid.columns) * kTileWidth, int(tile / grid.columns) * kTileHeight, *rendered,
                              *gradient, slots);
   });
+}
+
+// Gradients of all parameters (every element is written) and, in view_sums[16], of the 3x4 view matrix and of
+// fx, fy, cx, cy in double precision.
+EXPORT void fewview_splatting_project_backward(const Scene* scene, const View* view, const int32_t* offsets,
+                                               const float* slots, int threads, const SceneGradients* out,
+                                               double* view_sums) {
   const int64_t blocks = (scene->count + kBlock - 1) / kBlock;
   std::vector<double> sums(blocks * kViewSums);
   parallel_for(blocks, threads, [&](int64_t b, int) {
