@@ -41,8 +41,8 @@ def test_depths_within_the_tolerance_are_one_surface(depth, dropped):
 
 
 def test_what_lies_behind_a_camera_is_not_explained_by_it():
-    # The better view stands at z = 4 and looks on, away from the plane at z = 2. Its own surface lies at depth
-    # 2, the mirror image of the plane about its centre: a test without z > 0 would call them the same.
+    # The better view stands at z = 4 and looks on, away from the plane at z = 2. Its own surface lies at
+    # depth 2, the mirror image of the plane about its centre: a test without z > 0 would call them the same.
     T = np.eye(4)
     T[2, 3] = 4
     kept = kept_pixels([view(), view(T)], [flat(2, 0.5), flat(2, 0.9)])
