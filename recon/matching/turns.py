@@ -1,7 +1,8 @@
 """Photos that were taken turned: networks trained on upright photos match them only after turning.
 
-Photos that match as they are form groups. Where groups do not match each other, one is turned by quarters
-against the other; a cheap comparison of descriptors says which pairs and turns are worth a full match.
+Photos that match well as they are form groups. Where groups hardly match, one is turned by quarters
+against the other; a cheap comparison of descriptors says which pairs and turns are worth a full match. Some
+matches between groups prove nothing: a row of columns matches itself upside down.
 """
 
 from __future__ import annotations
@@ -17,8 +18,12 @@ from recon.matching.features import Features, Matcher, turn_features, turn_image
 from recon.matching.verification import Verified
 from recon.progress import Progress
 
-LINK_MATCHES = 30
-"""Verified matches from which two photos count as matching."""
+STRONG_MATCHES = 100
+"""Verified matches from which two photos certainly match as they are."""
+MIN_TURNED_MATCHES = 30
+"""Verified matches that a turn must bring."""
+MIN_GAIN = 1.5
+"""A turn must bring so many times the matches that the best pair of the groups has without it."""
 _PROBES = 3
 """Photos of a group that are turned for a trial, and pairs that are then matched in full."""
 
@@ -31,9 +36,8 @@ class Pair:
     """Matches before verification."""
     verified: Verified
 
-    @property
-    def linked(self) -> bool:
-        return len(self.verified.matches) >= LINK_MATCHES
+    def __len__(self) -> int:
+        return len(self.verified.matches)
 
 
 MatchPair = Callable[[int, int, Features, Features], Pair]
@@ -60,12 +64,15 @@ def match_turned(
     while found:  # what a group joins may be what another group needs
         found = False
         for group in list(apart):
-            turn = _find_turn(trial, joined, group, quarters, match_pair)
+            upright = max(len(pairs[min(a, b), max(a, b)]) for a, b in product(joined, group))
+            enough = max(MIN_TURNED_MATCHES, MIN_GAIN * upright)
+            turn = _find_turn(trial, joined, group, quarters, match_pair, enough)
             if turn is None:
                 continue
             progress.note(f"{len(group)} photo(s) turned by {90 * turn} degrees match the others.")
             for a, b in product(joined, group):
-                _update(pairs, a, b, match_pair, trial.features(a, quarters[a]), trial.features(b, turn))
+                # What matched without the turn is wrong, even where the turn brings less.
+                pairs[min(a, b), max(a, b)] = _match(trial, match_pair, (a, quarters[a]), (b, turn))
             for b in group:
                 quarters[b] = turn
             apart.remove(group)
@@ -91,35 +98,35 @@ class _Trial:
 
 
 def _find_turn(
-    trial: _Trial, joined: list[int], group: list[int], quarters: list[int], match_pair: MatchPair
+    trial: _Trial,
+    joined: list[int],
+    group: list[int],
+    quarters: list[int],
+    match_pair: MatchPair,
+    enough: float,
 ) -> int | None:
-    """The turn by which `group` matches a photo of `joined`, or None."""
+    """The turn by which a photo of `group` matches one of `joined` by `enough` matches, or None."""
     probes = [
         (trial.matcher.affinity(trial.features(a, quarters[a]), trial.features(b, turn)), a, b, turn)
         for a, b, turn in product(joined, group[:_PROBES], (1, 2, 3))
     ]
     for _, a, b, turn in sorted(probes, key=lambda probe: (-probe[0], probe[1:]))[:_PROBES]:
-        pair = match_pair(a, b, trial.features(a, quarters[a]), trial.features(b, turn))
-        if pair.linked:
+        if len(_match(trial, match_pair, (a, quarters[a]), (b, turn))) >= enough:
             return turn
     return None
 
 
-def _update(
-    pairs: dict[tuple[int, int], Pair], a: int, b: int, match_pair: MatchPair, at_a: Features, at_b: Features
-) -> None:
-    if a > b:
-        a, b, at_a, at_b = b, a, at_b, at_a
-    pair = match_pair(a, b, at_a, at_b)
-    if len(pair.verified.matches) > len(pairs[a, b].verified.matches):
-        pairs[a, b] = pair
+def _match(trial: _Trial, match_pair: MatchPair, one: tuple[int, int], other: tuple[int, int]) -> Pair:
+    """Match two (photo, quarter turns), the earlier photo first."""
+    (a, turn_a), (b, turn_b) = sorted((one, other))
+    return match_pair(a, b, trial.features(a, turn_a), trial.features(b, turn_b))
 
 
 def _groups(count: int, pairs: dict[tuple[int, int], Pair]) -> list[list[int]]:
-    """Connected components of the photos under linked pairs."""
+    """Connected components of the photos under strong pairs."""
     group_of = list(range(count))
     for (a, b), pair in pairs.items():
-        if pair.linked and group_of[a] != group_of[b]:
+        if len(pair) >= STRONG_MATCHES and group_of[a] != group_of[b]:
             old, new = group_of[b], group_of[a]
             group_of = [new if g == old else g for g in group_of]
     return [[i for i in range(count) if group_of[i] == g] for g in sorted(set(group_of))]
