@@ -20,6 +20,7 @@ _DENIED = {
     errno.EROFS: "the file system is read-only",
     errno.EACCES: "permission is denied",
     errno.EPERM: "permission is denied",
+    errno.ENOTDIR: "part of its path is a file",
 }
 _ALMOST_NOTHING = 1 << 20  # bytes
 
