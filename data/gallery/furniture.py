@@ -10,6 +10,7 @@ import numpy as np
 from data.gallery.solids import Box
 from data.gallery.textures import (
     PICTURES,
+    Rgb,
     Texture,
     colour,
     drawers,
@@ -36,6 +37,9 @@ class Piece:
     @property
     def height(self) -> float:
         return max(box.high[2] for box in self.boxes)
+
+
+Maker = Callable[[np.random.Generator], Piece]
 
 
 def bookshelf(rng: np.random.Generator) -> Piece:
@@ -91,11 +95,15 @@ def bed(rng: np.random.Generator) -> Piece:
     return Piece("bed", w, d, tuple(boxes))
 
 
+def _photograph(rng: np.random.Generator) -> Rgb:
+    return picture(PICTURES[rng.integers(len(PICTURES))])
+
+
 def desk(rng: np.random.Generator) -> Piece:
     """A table with a screen and things on it."""
     w, d = rng.uniform(1.1, 1.5), rng.uniform(0.6, 0.75)
     boxes = [*_table(rng, w, d, 0.74)]
-    screen = make_texture(picture(PICTURES[rng.integers(len(PICTURES))]))
+    screen = make_texture(_photograph(rng))
     dark = plain(np.array([0.12, 0.12, 0.13]))
     x = rng.uniform(-0.2, 0.2)
     boxes.append(Box((x - 0.08, 0.12, 0.74), (x + 0.08, 0.3, 0.76), dark))
@@ -134,17 +142,14 @@ def carpet(rng: np.random.Generator) -> Piece:
 def box_with_picture(rng: np.random.Generator) -> Piece:
     """A crate whose sides show photographs."""
     w, d, h = rng.uniform(0.4, 0.6, 3)
-    sides = {
-        side: framed(rng, picture(PICTURES[rng.integers(len(PICTURES))]))
-        for side in ("front", "left", "right", "top")
-    }
+    sides = {side: framed(rng, _photograph(rng)) for side in ("front", "left", "right", "top")}
     return Piece("crate", w, d, (Box((-w / 2, 0, 0), (w / 2, d, h), wood(rng), sides),))
 
 
-BY_THE_WALL: tuple[Callable[[np.random.Generator], Piece], ...] = (
+BY_THE_WALL: tuple[Maker, ...] = (
     bookshelf, sofa, bed, desk, cabinet, wardrobe, bookshelf, cabinet,
 )  # fmt: skip
-IN_THE_OPEN: tuple[Callable[[np.random.Generator], Piece], ...] = (low_table, carpet, box_with_picture)
+IN_THE_OPEN: tuple[Maker, ...] = (low_table, carpet, box_with_picture)
 
 
 def _table(rng: np.random.Generator, w: float, d: float, h: float) -> list[Box]:
@@ -176,7 +181,7 @@ def _things(rng: np.random.Generator, left: float, right: float, depth: float, z
                 tint = _speckled(rng)
                 boxes.append(Box((x, y, z), (x + size, y + size, z + rng.uniform(0.12, 0.32)), tint))
             case _:
-                photo = framed(rng, picture(PICTURES[rng.integers(len(PICTURES))]))
+                photo = framed(rng, _photograph(rng))
                 boxes.append(Box((x, y, z), (x + 0.24, y + 0.03, z + 0.24), wood(rng), {"front": photo}))
         x += rng.uniform(0.28, 0.45)
     return boxes

@@ -1,7 +1,9 @@
-"""The floor plan, and where things stand, hang and can be photographed from. Metres; z up, the floor is z = 0."""
+"""The floor plan, and where things stand, hang and can be photographed from. Metres; z up, the floor is z
+= 0."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -9,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from data.gallery import furniture
-from data.gallery.furniture import Piece
+from data.gallery.furniture import Maker, Piece
 from data.gallery.solids import Box, Frame, cross2
 from data.gallery.textures import PICTURES, door, framed, picture, plain, window
 
@@ -69,27 +71,21 @@ def make_layout(rng: np.random.Generator, shape: Shape, views: int) -> Layout:
     stand = _stand(rng, polygon, views)
     openings = _doors_and_windows(rng, polygon, stand)
     pieces: list[Placed] = []
+
+    def put(piece: Piece, propose: Callable[[Piece], Frame | None], tries: int) -> None:
+        for _ in range(tries):
+            frame = propose(piece)
+            if frame is None:
+                continue
+            placed = Placed(piece, frame)
+            if _stands_well(placed, polygon, stand, openings) and _free(placed, pieces, 0.06):
+                pieces.append(placed)
+                return
+
     for kind in _shuffled(rng, furniture.BY_THE_WALL):
-        _put(
-            kind(rng),
-            polygon,
-            stand,
-            openings,
-            pieces,
-            lambda piece: _by_a_wall(rng, polygon, piece),
-            tries=60,
-        )
-    centre = polygon.mean(0)
+        put(kind(rng), lambda piece: _by_a_wall(rng, polygon, piece), tries=60)
     for kind in _shuffled(rng, furniture.IN_THE_OPEN):
-        _put(
-            kind(rng),
-            polygon,
-            stand,
-            openings,
-            pieces,
-            lambda piece: _in_the_open(rng, centre, piece),
-            tries=40,
-        )
+        put(kind(rng), lambda piece: _in_the_open(rng, polygon.mean(0), piece), tries=40)
     openings += _pictures(rng, polygon, openings, pieces)
     return Layout(polygon, height, tuple(openings), tuple(pieces), stand)
 
@@ -186,15 +182,11 @@ def _pictures(
             frame = _on_wall(rng, wall, w / 2 + 0.06, gap=0)
             if frame is None:
                 continue
-            box = Box(
-                (-w / 2, 0, low),
-                (w / 2, 0.025, low + h),
-                plain(np.full(3, 0.2)),
-                {"front": framed(rng, image)},
-            )
-            placed = Placed(Piece("picture", w, 0.025, (box,)), frame)
-            if _free(placed, openings + hung + tall, 0.08):
-                hung.append(placed)
+            if not _free(Placed(Piece("picture", w, 0.025, ()), frame), openings + hung + tall, 0.08):
+                continue
+            frame_sides = plain(np.full(3, 0.2))
+            box = Box((-w / 2, 0, low), (w / 2, 0.025, low + h), frame_sides, {"front": framed(rng, image)})
+            hung.append(Placed(Piece("picture", w, 0.025, (box,)), frame))
     return hung
 
 
@@ -219,24 +211,12 @@ def _in_the_open(rng: np.random.Generator, centre: np.ndarray, piece: Piece) -> 
     return Frame(centre + rng.uniform(-1.3, 1.3, 2) - forward * piece.depth / 2, forward)
 
 
-def _put(piece, polygon, stand, openings, pieces, propose, tries: int) -> None:  # type: ignore[no-untyped-def]
-    for _ in range(tries):
-        frame = propose(piece)
-        if frame is None:
-            continue
-        placed = Placed(piece, frame)
-        if _stands_well(placed, polygon, stand, openings) and _free(placed, pieces, 0.06):
-            pieces.append(placed)
-            return
-
-
 def _stands_well(placed: Placed, polygon: np.ndarray, stand: Stand, openings: list[Placed]) -> bool:
-    """Inside the room, out of the photographer's way and sight, not before a door, not tall before a window."""
+    """Inside the room, out of the photographer's way, not before a door, not tall before a window."""
     around = placed.corners(0.02)
-    steps = np.linspace(0, 1, 9)
-    first, second = around[:2], around[[3, 2]]
-    samples = np.array([(1 - t) * ((1 - s) * first[0] + s * first[1]) + t * ((1 - s) * second[0] + s * second[1])
-                        for s in steps for t in steps])  # fmt: skip
+    along, across = np.meshgrid(np.linspace(0, 1, 9), np.linspace(0, 1, 9))
+    samples = around[0] + along.reshape(-1, 1) * (around[1] - around[0])
+    samples = samples + across.reshape(-1, 1) * (around[3] - around[0])
     corner_inside = any(_in_convex(corner, around) for corner in polygon)
     if corner_inside or not contains(polygon, samples).all():
         return False
@@ -264,5 +244,5 @@ def _in_convex(point: np.ndarray, polygon: np.ndarray) -> bool:
     return bool((cross2(np.roll(polygon, -1, 0) - polygon, point - polygon) > 0).all())
 
 
-def _shuffled(rng: np.random.Generator, things: tuple) -> list:  # type: ignore[type-arg]
+def _shuffled(rng: np.random.Generator, things: Sequence[Maker]) -> list[Maker]:
     return [things[i] for i in rng.permutation(len(things))]

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 import cv2
 import numpy as np
-from jaxtyping import Float, Float32, Int, UInt8
+from jaxtyping import Bool, Float, Float32, Int, UInt8
 
 from data.gallery.solids import Face
 from data.gallery.textures import Texture, srgb_from_linear
-from recon.scene import Camera, View
+from recon.scene import View
 
-if TYPE_CHECKING:
-    pass
-
-SUPERSAMPLING = 2
-"""Rays per pixel and axis."""
+EDGE_RAYS = 3
+"""Rays per pixel and axis where a pixel may show several faces."""
 LIGHTMAP_M = 0.1
 """Spacing of the points at which light is computed."""
 _LIGHT_RAYS = 14
-_AMBIENT_RAYS = 40
+_AMBIENT_RAYS = 64
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,7 @@ class Truth:
 class Renderer:
     """Faces, ready to be looked at."""
 
-    def __init__(self, faces: list[Face], lights: list[Light], seed: int) -> None:
+    def __init__(self, faces: list[Face], lights: list[Light]) -> None:
         import open3d as o3d
 
         self._faces = faces
@@ -56,69 +54,91 @@ class Renderer:
         self._axes = np.stack([np.stack([face.u, face.v]) for face in faces])
         self._offsets = np.einsum("fi,fi->f", self._normals, self._origins)
         self._instances = np.array([face.instance for face in faces], np.int32)
-        textures: dict[int, int] = {}
-        self._textures: list[Texture] = []
-        for face in faces:
-            if id(face.texture) not in textures:
-                textures[id(face.texture)] = len(self._textures)
-                self._textures.append(face.texture)
-        self._texture = np.array([textures[id(face.texture)] for face in faces], np.int32)
+        self._textures = list({id(face.texture): face.texture for face in faces}.values())
+        number = {id(texture): index for index, texture in enumerate(self._textures)}
+        # 16 bits, which numpy sorts in linear time.
+        self._texture = np.array([number[id(face.texture)] for face in faces], np.int16)
         self._mapping = np.stack([_texel_mapping(face) for face in faces]).astype(np.float32)
         self._emission = np.array([face.emission for face in faces], np.float32)
 
         vertices, triangles, self._face_of_triangle = _mesh(faces)
         self._scene = o3d.t.geometry.RaycastingScene()
-        self._scene.add_triangles(
-            o3d.core.Tensor(vertices.astype(np.float32)), o3d.core.Tensor(triangles.astype(np.uint32))
-        )
-        self._atlas, self._corners = self._bake(lights, np.random.default_rng(seed))
+        self._scene.add_triangles(_tensor(vertices, np.float32), _tensor(triangles, np.uint32))
+        self._atlas, self._corners = self._bake(lights)
 
-    def truth(self, view: View) -> Truth:
-        """Exact geometry. Rays are float32, but the depth is that of the face's plane in float64."""
-        rays = _rays(view.camera)
-        face = self._first_face(view, rays)
-        R = view.T_world_camera[:3, :3]
-        depth = self._depth(view, rays @ R.T, face)
-        normal = (self._normals @ R)[face]
-        return Truth(depth.astype(np.float32), normal.astype(np.float32), self._instances[face])
+    def look(self, view: View) -> tuple[Float32[np.ndarray, "H W 3"], Truth]:
+        """Linear light before exposure, anti-aliased, and the exact geometry at the pixel centres.
 
-    def radiance(self, view: View) -> Float32[np.ndarray, "H W 3"]:
-        """Linear light, anti-aliased, before exposure."""
+        Textures are filtered by their pyramids; pixels at the border of a face are averages of several rays.
+        """
         camera = view.camera
-        fine = camera.resized(camera.width * SUPERSAMPLING, camera.height * SUPERSAMPLING)
-        rays = _rays(fine)
-        face = self._first_face(view, rays).ravel()
-        world = (rays @ view.T_world_camera[:3, :3].T).reshape(-1, 3)
-        depth = self._depth(view, world, face).astype(np.float32)
-        from_origin = np.einsum("fij,fj->fi", self._axes, view.center - self._origins)
-        axes = self._axes[face].astype(np.float32)
-        st = from_origin[face].astype(np.float32) + depth[:, None] * np.einsum(
-            "nij,nj->ni", axes, world.astype(np.float32)
-        )
-        slant = np.abs(np.einsum("ni,ni->n", self._normals[face], world)) / np.linalg.norm(world, axis=1)
-        footprint = depth / fine.fx / np.sqrt(np.maximum(slant, 0.05))
-        albedo = self._albedo(face, st, footprint.astype(np.float32))
-        light = self._irradiance(face, st)
-        glow = self._emission[face][:, None]
-        image = (albedo * (light + glow)).reshape(fine.height, fine.width, 3)
-        return cv2.resize(image, (camera.width, camera.height), interpolation=cv2.INTER_AREA)
+        size = (camera.height, camera.width)
+        pixels = np.indices(size, np.int32)[::-1].reshape(2, -1).T
+        rays = self._world_rays(view, pixels + 0.5)
+        face = self._first_face(view, rays)
+        image = self._shade(view, rays, face)
+        edges = np.flatnonzero(_on_border(face.reshape(size)))
+        total = np.zeros((len(edges), 3), np.float32)
+        steps = (np.arange(EDGE_RAYS) + 0.5) / EDGE_RAYS
+        for dx in steps:
+            for dy in steps:
+                finer = self._world_rays(view, pixels[edges] + [dx, dy])
+                total += self._shade(view, finer, self._first_face(view, finer))
+        image[edges] = total / EDGE_RAYS**2
+        # The rays were cast in float32, but the depth is that of the face's plane in float64.
+        depth = self._depth(view, rays, face).reshape(size).astype(np.float32)
+        normal = (self._normals @ view.T_world_camera[:3, :3])[face].reshape(*size, 3).astype(np.float32)
+        truth = Truth(depth, normal, self._instances[face].reshape(size))
+        return image.reshape(*size, 3), truth
 
-    def _first_face(self, view: View, rays: Float[np.ndarray, "H W 3"]) -> Int[np.ndarray, "H W"]:
-        import open3d as o3d
+    def _world_rays(self, view: View, at: Float[np.ndarray, "N 2"]) -> Float[np.ndarray, "N 3"]:
+        """Directions through places of the image (pixels), world frame, of unit z in the camera's."""
+        camera, R = view.camera, view.T_world_camera[:3, :3]
+        x, y = ((at - [camera.cx, camera.cy]) / [camera.fx, camera.fy]).T
+        return x[:, None] * R[:, 0] + y[:, None] * R[:, 1] + R[:, 2]
 
-        world = rays @ view.T_world_camera[:3, :3].T
-        both = np.concatenate([np.broadcast_to(view.center, world.shape), world], -1).astype(np.float32)
-        triangle = self._scene.cast_rays(o3d.core.Tensor(both))["primitive_ids"].numpy()
-        if (triangle == o3d.t.geometry.RaycastingScene.INVALID_ID).any():
+    def _first_face(self, view: View, rays: Float[np.ndarray, "N 3"]) -> Int[np.ndarray, " N"]:
+        """The face that each ray meets first, seen from its front."""
+        face = self._cast(view, rays)
+        # A ray into the very seam of two boxes may slip in and meet the back of a face: its neighbour does
+        # not.
+        for nudge in 1e-4 * np.concatenate([np.eye(3), -np.eye(3)]):
+            slipped = np.flatnonzero(np.einsum("ni,ni->n", self._normals[face], rays) >= 0)
+            if not len(slipped):
+                return face
+            face[slipped] = self._cast(view, rays[slipped] + nudge)
+        raise ValueError("a view sees the back of a face: the room is not closed, or the camera is outside")
+
+    def _cast(self, view: View, rays: Float[np.ndarray, "N 3"]) -> Int[np.ndarray, " N"]:
+        both = np.empty((len(rays), 6), np.float32)
+        both[:, :3], both[:, 3:] = view.center, rays
+        triangle = self._scene.cast_rays(_tensor(both))["primitive_ids"].numpy()
+        if (triangle >= len(self._face_of_triangle)).any():
             raise ValueError("a ray leaves the room: the room is not closed, or the camera is outside")
         return self._face_of_triangle[triangle]
 
     def _depth(
-        self, view: View, world: Float[np.ndarray, "*B 3"], face: Int[np.ndarray, "*B"]
-    ) -> Float[np.ndarray, "*B"]:
-        """Ray parameter, which is z-depth for rays of unit z, of the face's plane."""
+        self, view: View, rays: Float[np.ndarray, "N 3"], face: Int[np.ndarray, " N"]
+    ) -> Float[np.ndarray, " N"]:
+        """Where the rays meet their faces' planes; rays are of unit z, so this is z-depth."""
         height = self._offsets - self._normals @ view.center
-        return height[face] / np.einsum("...i,...i->...", self._normals[face], world)
+        return height[face] / np.einsum("ni,ni->n", self._normals[face], rays)
+
+    def _shade(
+        self, view: View, rays: Float[np.ndarray, "N 3"], face: Int[np.ndarray, " N"]
+    ) -> Float32[np.ndarray, "N 3"]:
+        """Light that the rays' first hits send to the camera."""
+        depth = self._depth(view, rays, face)
+        start = np.einsum("fij,fj->fi", self._axes, view.center - self._origins)
+        st = (start[face] + depth[:, None] * np.einsum("nij,nj->ni", self._axes[face], rays)).astype(
+            np.float32
+        )
+        slant = np.abs(np.einsum("ni,ni->n", self._normals[face], rays)) / np.linalg.norm(rays, axis=1)
+        # A pixel's footprint is 1 / slant longer than wide: between the two, neither blurred nor aliased
+        # much.
+        footprint = depth / view.camera.fx * np.maximum(slant, 0.05) ** -0.6
+        light = self._irradiance(face, st) + self._emission[face][:, None]
+        return self._albedo(face, st, footprint.astype(np.float32)) * light
 
     def _albedo(
         self,
@@ -134,7 +154,7 @@ class Renderer:
         texture = self._texture[face]
         order = np.argsort(texture, kind="stable")
         bounds = np.searchsorted(texture[order], np.arange(len(self._textures) + 1))
-        for index, (start, stop) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
+        for index, (start, stop) in enumerate(itertools.pairwise(bounds)):
             if start < stop:
                 which = order[start:stop]
                 out[which] = _trilinear(self._textures[index], texels[which], level[which])
@@ -148,14 +168,12 @@ class Renderer:
         at = np.clip(at, corner[:, :2], corner[:, :2] + corner[:, 4:6])
         return _remap(self._atlas, at[:, 0], at[:, 1])
 
-    def _bake(
-        self, lights: list[Light], rng: np.random.Generator
-    ) -> tuple[Float32[np.ndarray, "h w 3"], Float32[np.ndarray, "F 6"]]:
+    def _bake(self, lights: list[Light]) -> tuple[Float32[np.ndarray, "h w 3"], Float32[np.ndarray, "F 6"]]:
         """Irradiance on a grid over every face, packed into one image.
 
         Returns:
-            The image, and per face the place of its first sample (x, y), samples per metre along s and t, and its
-            last sample relative to the first.
+            The image, and per face the place of its first sample (x, y), samples per metre along s and t, and
+            its last sample relative to the first.
         """
         counts = np.array(
             [[max(2, round(side / LIGHTMAP_M) + 1) for side in face.size] for face in self._faces]
@@ -181,14 +199,13 @@ class Renderer:
             column, row = np.meshgrid(np.arange(across), np.arange(down))
             places.append(np.stack([column.ravel() + corners[index, 0], row.ravel() + corners[index, 1]], 1))
         at = np.concatenate(places).astype(np.int64)
-        light = self._light(np.concatenate(points), np.concatenate(normals), lights, rng)
+        light = self._light(np.concatenate(points), np.concatenate(normals), lights)
         atlas = np.zeros((y + shelf, width, 3), np.float32)
         atlas[at[:, 1], at[:, 0]] = light
         return atlas, corners
 
     def _light(
         self, points: Float[np.ndarray, "P 3"], normals: Float[np.ndarray, "P 3"], lights: list[Light],
-        rng: np.random.Generator,
     ) -> Float[np.ndarray, "P 3"]:  # fmt: skip
         """Direct light with soft shadows, and ambient light that is weaker where something is near."""
         total = np.zeros((len(points), 3))
@@ -203,26 +220,30 @@ class Renderer:
                 leaves = np.maximum(ray[:, 2] / distance, 0) * 0.7 + 0.3
                 direct = light.power / _LIGHT_RAYS * seen * falls * leaves / np.maximum(distance, 0.3) ** 2
                 total += direct[:, None] * np.array([1.0, 0.96, 0.9])
-        for _ in range(_AMBIENT_RAYS):
-            # Cosine-weighted: a point on the unit sphere about the tip of the normal.
-            ball = rng.standard_normal((len(points), 3))
-            way = normals + 0.999 * ball / np.linalg.norm(ball, axis=1, keepdims=True)
+        for k in range(_AMBIENT_RAYS):
+            # Cosine-weighted: a point on the unit sphere about the tip of the normal. The same points for
+            # all, on a spiral, so that the error of so few rays is a smooth one and plain walls stay plain.
+            z, angle = 1 - (2 * k + 1) / _AMBIENT_RAYS, k * 2.39996
+            ball = np.array([np.sqrt(1 - z * z) * np.cos(angle), np.sqrt(1 - z * z) * np.sin(angle), z])
+            way = normals + 0.999 * ball
             distance = self._distance(points, way / np.linalg.norm(way, axis=1, keepdims=True))
             total += (0.5 / _AMBIENT_RAYS * np.minimum(0.25 + distance / 1.6, 1.0))[:, None] * np.array(
                 [0.97, 0.99, 1.0]
             )
         return total
 
-    def _blocked(self, points: np.ndarray, rays: np.ndarray) -> np.ndarray:
-        import open3d as o3d
-
-        both = o3d.core.Tensor(np.concatenate([points, rays], 1).astype(np.float32))
+    def _blocked(
+        self, points: Float[np.ndarray, "P 3"], rays: Float[np.ndarray, "P 3"]
+    ) -> Bool[np.ndarray, " P"]:
+        """Whether something lies between a point and the end of its ray."""
+        both = _tensor(np.concatenate([points, rays], 1), np.float32)
         return self._scene.test_occlusions(both, tnear=1e-4, tfar=0.999).numpy()
 
-    def _distance(self, points: np.ndarray, rays: np.ndarray) -> np.ndarray:
-        import open3d as o3d
-
-        both = o3d.core.Tensor(np.concatenate([points, rays], 1).astype(np.float32))
+    def _distance(
+        self, points: Float[np.ndarray, "P 3"], rays: Float[np.ndarray, "P 3"]
+    ) -> Float[np.ndarray, " P"]:
+        """How far a ray goes, in multiples of its length, at most 100."""
+        both = _tensor(np.concatenate([points, rays], 1), np.float32)
         return np.minimum(self._scene.cast_rays(both)["t_hit"].numpy(), 100.0).astype(np.float64)
 
 
@@ -241,12 +262,18 @@ def photograph(
     return np.round(srgb * 255).astype(np.uint8)
 
 
-def _rays(camera: Camera) -> Float[np.ndarray, "H W 3"]:
-    """Directions through the pixel centres, camera frame, z = 1."""
-    x = (np.arange(camera.width) + 0.5 - camera.cx) / camera.fx
-    y = (np.arange(camera.height) + 0.5 - camera.cy) / camera.fy
-    grid = np.meshgrid(x, y)
-    return np.stack([*grid, np.ones_like(grid[0])], -1)
+def _on_border(face: Int[np.ndarray, "H W"]) -> Bool[np.ndarray, "H W"]:
+    """Pixels that show another face than one of their eight neighbours."""
+    values = face.astype(np.int16)
+    box = np.ones((3, 3), np.uint8)
+    return cv2.dilate(values, box) != cv2.erode(values, box)
+
+
+def _tensor(array: np.ndarray, dtype: type | None = None) -> Any:
+    """An open3d tensor of the array."""
+    import open3d as o3d
+
+    return o3d.core.Tensor(np.ascontiguousarray(array, dtype))  # type: ignore[call-overload]
 
 
 def _mesh(faces: list[Face]) -> tuple[np.ndarray, np.ndarray, Int[np.ndarray, " T"]]:
@@ -313,5 +340,7 @@ def _remap(image: np.ndarray, x: np.ndarray, y: np.ndarray, border: int = cv2.BO
     """Bilinear samples of `image` at N places. OpenCV limits the sides of a map, so the list is folded."""
     count, width = len(x), 4096
     rows = -(-count // width)
-    folded = [np.resize(np.asarray(part, np.float32), (rows, width)) for part in (x, y)]
-    return cv2.remap(image, *folded, cv2.INTER_LINEAR, borderMode=border).reshape(rows * width, -1)[:count]
+    columns, lines = (np.resize(np.asarray(part, np.float32), (rows, width)) for part in (x, y))
+    return cv2.remap(image, columns, lines, cv2.INTER_LINEAR, borderMode=border).reshape(rows * width, -1)[
+        :count
+    ]

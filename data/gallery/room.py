@@ -76,8 +76,8 @@ def generate(
     Args:
         shape: floor plan: `rectangle`, `l` (a corner is missing) or `slanted` (a corner is cut off).
         views: number of photos, at least 1, in walking order, each overlapping its neighbours.
-        plain_walls: walls and ceiling of one colour each, as in most homes (pictures stay); else they are textured.
-        size: width and height of the photos in pixels.
+        plain_walls: walls and ceiling of one colour each, as in most homes (pictures stay); else they are
+        textured. size: width and height of the photos in pixels.
 
     Raises:
         ValueError: an argument is out of range.
@@ -97,19 +97,19 @@ def generate(
         instance = _new(instances, placed.piece.kind)
         for box in placed.piece.boxes:
             parts += faces(box, placed.frame, instance, rng)
-    renderer = Renderer(parts, lights, seed)
+    renderer = Renderer(parts, lights)
     names = [f"room_{index:02d}.jpg" for index in range(views)]
     shots = _take(rng, renderer, make_views(rng, layout.stand, size, views, names))
     return Room(seed, shape, layout.polygon, layout.height, planes, instances, shots, layout)
 
 
 def _take(rng: np.random.Generator, renderer: Renderer, views: list[View]) -> list[Shot]:
-    radiances = [renderer.radiance(view) for view in views]
-    # The meter: highlights (95 %) at three quarters of full scale, the same for all photos but for small errors.
-    exposure = 0.75 / float(np.mean([np.percentile(radiance, 95) for radiance in radiances]))
+    seen = [renderer.look(view) for view in views]
+    # The meter: highlights (95 %) at three quarters of full scale, the same for all photos but for small
+    # errors.
+    exposure = 0.75 / float(np.mean([np.percentile(radiance, 95) for radiance, _ in seen]))
     shots = []
-    for view, radiance in zip(views, radiances, strict=True):
-        truth = renderer.truth(view)
+    for view, (radiance, truth) in zip(views, seen, strict=True):
         image = photograph(radiance, exposure, rng)
         shots.append(Shot(view, image, truth.depth, truth.normal, truth.instance))
     return shots
@@ -132,7 +132,8 @@ def _shell(
     parts = [
         Face(np.array([*low, 0]), ex, ey, (width, depth), floor(rng, width, depth), _new(instances, "floor"),
              outline=polygon - low),
-        Face(np.array([high[0], low[1], height]), -ex, ey, (width, depth), ceiling, _new(instances, "ceiling"),
+        Face(np.array([high[0], low[1], height]), -ex, ey, (width, depth), ceiling, _new(instances,
+        "ceiling"),
              outline=above),
     ]  # fmt: skip
     planes = [Plane("floor", ez, 0.0, parts[0].instance), Plane("ceiling", -ez, height, parts[1].instance)]

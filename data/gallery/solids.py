@@ -13,7 +13,8 @@ from data.gallery.textures import Texture
 
 @dataclass(frozen=True)
 class Face:
-    """A flat polygon. A point of it is `origin + s u + t v`, with s in [0, size[0]] and t in [0, size[1]], metres."""
+    """A flat polygon. A point of it is `origin + s u + t v`, with s in [0, size[0]] and t in [0, size[1]],
+    metres."""
 
     origin: Float[np.ndarray, " 3"]
     u: Float[np.ndarray, " 3"]

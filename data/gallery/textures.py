@@ -6,7 +6,9 @@ Everything is drawn in sRGB, as a person would pick colours, and kept as linear 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,8 +17,8 @@ from jaxtyping import Float
 Rgb = Float[np.ndarray, "H W 3"]
 
 PICTURES = (
-    "astronaut.png", "chelsea.png", "coffee.png", "hubble_deep_field.jpg", "rocket.jpg", "motorcycle_left.png",
-    "retina.jpg", "ihc.png", "camera.png", "coins.png", "moon.png",
+    "astronaut.png", "chelsea.png", "coffee.png", "hubble_deep_field.jpg", "rocket.jpg",
+    "motorcycle_left.png", "retina.jpg", "ihc.png", "camera.png", "coins.png", "moon.png",
 )  # fmt: skip
 """Files inside scikit-image's wheel (others of its data are downloads, which a test must not need)."""
 
@@ -32,13 +34,14 @@ class Texture:
 
 
 def make_texture(srgb: Rgb, texels_per_m: float | None = None) -> Texture:
-    """Pyramid of an sRGB image in [0, 1]."""
-    levels = [linear_from_srgb(np.clip(srgb, 0, 1)).astype(np.float32)]
-    while min(levels[-1].shape[:2]) > 1:
-        rows, cols = levels[-1].shape[:2]
-        levels.append(
-            cv2.resize(levels[-1], (max(1, cols // 2), max(1, rows // 2)), interpolation=cv2.INTER_AREA)
-        )
+    """Pyramid of an sRGB image in [0, 1], rounded to 8 bits as a picture file would be."""
+    coded = np.round(np.clip(srgb, 0, 1) * 255).astype(np.uint8)
+    level: Any = linear_from_srgb(np.arange(256) / 255).astype(np.float32)[coded]
+    levels = [level]
+    while min(level.shape[:2]) > 1:
+        rows, cols = level.shape[:2]
+        level = cv2.resize(level, (max(1, cols // 2), max(1, rows // 2)), interpolation=cv2.INTER_AREA)
+        levels.append(level)
     return Texture(tuple(levels), texels_per_m)
 
 
@@ -54,14 +57,16 @@ def srgb_from_linear(linear: Float[np.ndarray, "*S"]) -> Float[np.ndarray, "*S"]
     )
 
 
+@cache
 def picture(name: str) -> Rgb:
-    """One of `PICTURES`, sRGB in [0, 1], long side at most 512."""
+    """One of `PICTURES`, sRGB in [0, 1], long side at most 512. Not to be written to: it is kept."""
     data = np.frombuffer((files("skimage") / "data" / name).read_bytes(), np.uint8)
-    image = cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
-    shrink = 512 / max(image.shape[:2])
-    if shrink < 1:
-        image = cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
-    return image.astype(np.float32) / 255
+    decoded: Any = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    image = cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)
+    shrink = min(1.0, 512 / max(image.shape[:2]))
+    return (
+        cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    )
 
 
 def noise(
@@ -92,6 +97,12 @@ def colour(
     return np.clip(rng.uniform(*light) + saturation * hue, 0.03, 0.97)
 
 
+def _mirrored(image: Rgb) -> Rgb:
+    """Four copies that repeat without a seam."""
+    wide = np.concatenate([image, image[:, ::-1]], 1)
+    return np.concatenate([wide, wide[::-1]], 0)
+
+
 def plain(rgb: Float[np.ndarray, " 3"]) -> Texture:
     """One colour, without any texture."""
     return make_texture(np.tile(np.asarray(rgb, np.float32), (2, 2, 1)))
@@ -112,9 +123,9 @@ def wallpaper(rng: np.random.Generator, width_m: float, height_m: float) -> Text
     """Leaves of a few colours strewn over a tinted ground: dense, and nowhere repeated."""
     scale = 256
     rows, cols = int(height_m * scale), int(width_m * scale)
-    ground = colour(rng, (0.62, 0.85), 0.15)
+    ground = colour(rng, (0.62, 0.85), 0.1)
     image = np.tile(ground.astype(np.float32), (rows, cols, 1))
-    palette = [np.clip(ground + rng.uniform(-0.35, 0.2, 3), 0, 1) for _ in range(5)]
+    palette = [np.clip(ground + rng.uniform(-0.35, 0.1) + rng.uniform(-0.1, 0.1, 3), 0, 1) for _ in range(5)]
     for _ in range(int(width_m * height_m * 55)):
         centre = rng.uniform([0, 0], [cols, rows])
         size, angle = rng.uniform(8, 24), rng.uniform(0, 360)
@@ -129,7 +140,7 @@ def bricks(rng: np.random.Generator, width_m: float, height_m: float) -> Texture
     """Running bond, every brick of its own shade."""
     scale = 256
     rows, cols = int(height_m * scale), int(width_m * scale)
-    base, course, length = colour(rng, (0.4, 0.6), 0.15) + [0.1, -0.02, -0.08], 20, 62
+    base, course, length = colour(rng, (0.4, 0.6), 0.1) + np.array([0.1, -0.02, -0.08]), 20, 62
     image = np.full((rows, cols, 3), 0.62, np.float32)
     for row in range(rows // course + 1):
         for col in range(-1, cols // length + 1):
@@ -152,7 +163,7 @@ def wood_colour(rng: np.random.Generator) -> Float[np.ndarray, " 3"]:
 
 
 def wood(rng: np.random.Generator) -> Texture:
-    return make_texture(grain(rng, 512, 768, wood_colour(rng)), 400)
+    return make_texture(_mirrored(grain(rng, 300, 500, wood_colour(rng))), 400)
 
 
 def planks(rng: np.random.Generator, width_m: float, depth_m: float) -> Texture:
@@ -192,11 +203,11 @@ def tiles(rng: np.random.Generator, width_m: float, depth_m: float) -> Texture:
 
 def fabric(rng: np.random.Generator, light: tuple[float, float] = (0.25, 0.7)) -> Texture:
     """Woven cloth with stripes or blotches."""
-    size = 512
+    size = 360
     weave = noise(rng, size, size, 3, 1) * 0.05
     stripes = np.sin(np.linspace(0, rng.uniform(60, 140), size))[None, :] * rng.uniform(0, 0.08)
     shade = weave + stripes + 0.07 * noise(rng, size, size, 60, 6)
-    return make_texture(colour(rng, light, 0.3) + shade[..., None], 400)
+    return make_texture(_mirrored(colour(rng, light, 0.18) + shade[..., None]), 280)
 
 
 def rug(rng: np.random.Generator) -> Texture:
@@ -209,17 +220,20 @@ def rug(rng: np.random.Generator) -> Texture:
         at = rng.uniform([70, 70], [cols - 70, rows - 70])
         half = rng.uniform(6, 30, 2)
         corners = at + half * np.array([[1, 0], [0, 1], [-1, 0], [0, -1]])
-        cv2.fillPoly(image, [np.int32(corners * 16)], colour(rng, (0.2, 0.8), 0.35).tolist(), cv2.LINE_AA, 4)
+        cv2.fillPoly(
+            image, [(corners * 16).astype(np.int32)], colour(rng, (0.2, 0.8), 0.35).tolist(), cv2.LINE_AA, 4
+        )
     return make_texture(image * (1 + 0.12 * noise(rng, rows, cols, 6, 1))[..., None])
 
 
 def framed(rng: np.random.Generator, image: Rgb) -> Texture:
-    """A picture with a mount and a frame."""
-    border = max(6, max(image.shape[:2]) // 24)
-    mount = cv2.copyMakeBorder(image, *[2 * border] * 4, cv2.BORDER_CONSTANT, value=(0.9, 0.88, 0.84))
-    wooden = grain(rng, mount.shape[0] + 2 * border, mount.shape[1] + 2 * border, wood_colour(rng) * 0.7)
-    wooden[border:-border, border:-border] = mount
-    return make_texture(wooden)
+    """A picture with a mount and a wooden frame."""
+    b = max(6, max(image.shape[:2]) // 24)
+    rows, cols = (side + 6 * b for side in image.shape[:2])
+    out = wood_colour(rng) * 0.7 + 0.03 * rng.standard_normal((rows, cols, 1))
+    out[b:-b, b:-b] = [0.9, 0.88, 0.84]
+    out[3 * b : -3 * b, 3 * b : -3 * b] = image
+    return make_texture(out)
 
 
 def door(rng: np.random.Generator) -> Texture:
@@ -269,7 +283,7 @@ def drawers(rng: np.random.Generator, across: int, down: int) -> Texture:
 def spine(rng: np.random.Generator) -> Texture:
     """The back of a book: cloth, two bands, a title of scribbles."""
     rows, cols = 128, 32
-    image = np.tile(colour(rng, (0.2, 0.75), 0.4).astype(np.float32), (rows, cols, 1))
+    image = np.tile(colour(rng, (0.2, 0.75), 0.25).astype(np.float32), (rows, cols, 1))
     ink = colour(rng, (0.1, 0.95), 0.3)
     for y in (int(rng.uniform(6, 20)), int(rng.uniform(100, 120))):
         image[y : y + 4] = ink

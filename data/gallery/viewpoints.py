@@ -39,7 +39,8 @@ def make_views(
 
 
 def _rotation(yaw: float, pitch: float, roll: float) -> Float[np.ndarray, "3 3"]:
-    """Camera to world (z up): looks along `yaw` in the plan, `pitch` up, turned by `roll` about the line of sight."""
+    """Camera to world (z up): looks along `yaw` in the plan, `pitch` up, turned by `roll` about the line
+    of sight."""
     forward = np.array([np.cos(yaw) * np.cos(pitch), np.sin(yaw) * np.cos(pitch), np.sin(pitch)])
     right = np.array([np.sin(yaw), -np.cos(yaw), 0.0])
     down = np.cross(forward, right)

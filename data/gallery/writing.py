@@ -20,9 +20,10 @@ def write_scene(room: Room, folder: Path, exif: bool = True) -> None:
     """Write `images/*.jpg`, `cameras.json` and `truth/`; equal rooms give equal bytes.
 
     - `cameras.json` is in the format of `data.photosets` (the first pixel's centre is (0, 0) there), metres.
-    - `truth/<stem>.npz`: `depth` (H, W) float32 z-depth in metres, `normal` (H, W, 3) float32 unit, camera frame,
+    - `truth/<stem>.npz`: `depth` (H, W) float32 z-depth in metres, `normal` (H, W, 3) float32 unit, camera
+      frame,
       towards the camera, `instance` (H, W) int32.
-    - `truth/room.json`: floor polygon, height, planes (n . X + d = 0, n into the room), what each instance is.
+    - `truth/room.json`: floor polygon, height, planes (n . X + d = 0, n into the room), instances.
 
     Args:
         exif: state the focal length as phones do, rounded to a millimetre of 35 mm film.
