@@ -7,7 +7,6 @@ Lindenberger et al., "LightGlue: Local Feature Matching at Light Speed", ICCV 20
 
 from __future__ import annotations
 
-from dataclasses import replace
 from types import MethodType
 from typing import Any
 
@@ -63,14 +62,6 @@ class AlikedLightGlue:
             descriptors, _ = self._aliked.desc_head(dense, [found[0][order]])
             points = _to_pixels(found[0][order], width, height)
             return Features(points.numpy(), scores[0][order].numpy(), descriptors[0], width, height)
-
-    def describe(self, image: UInt8[np.ndarray, "H W 3"], features: Features) -> Features:
-        with torch.inference_mode():
-            dense, _ = self._aliked.extract_dense_map(_tensor(image))
-            extent = torch.tensor([features.width - 1, features.height - 1])
-            normalised = (torch.from_numpy(features.keypoints) - 0.5) / extent * 2 - 1
-            descriptors, _ = self._aliked.desc_head(dense, [normalised])
-            return replace(features, descriptors=descriptors[0])
 
     def match(self, a: Features, b: Features) -> Matches:
         with torch.inference_mode():

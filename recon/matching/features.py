@@ -49,9 +49,6 @@ class Matcher(Protocol):
     def detect(self, image: UInt8[np.ndarray, "H W 3"], mask: Bool[np.ndarray, "H W"] | None) -> Features:
         """Keypoints inside the mask, strongest first."""
 
-    def describe(self, image: UInt8[np.ndarray, "H W 3"], features: Features) -> Features:
-        """The same keypoints, described anew from this image (the photo turned)."""
-
     def match(self, a: Features, b: Features) -> Matches:
         """Each keypoint at most once."""
 

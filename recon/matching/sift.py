@@ -41,9 +41,6 @@ class Sift:
         normalised = descriptors[order] / np.maximum(descriptors[order].sum(axis=1, keepdims=True), 1e-6)
         return Features(points, scores, np.sqrt(normalised), width, height)
 
-    def describe(self, image: UInt8[np.ndarray, "H W 3"], features: Features) -> Features:
-        return features  # the descriptor turns with the photo
-
     def match(self, a: Features, b: Features) -> Matches:
         if min(len(a.keypoints), len(b.keypoints)) < 2:
             return Matches(np.zeros((0, 2), np.int32), np.zeros(0, np.float32))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
@@ -14,71 +13,81 @@ from jaxtyping import Bool, Float, UInt8
 from recon.errors import EnvironmentFault
 from recon.matching import MatchingConfig
 from recon.matching.aliked import AlikedLightGlue
-from recon.matching.features import Features, Matcher, Matches
+from recon.matching.features import Features, Matcher, turn_features, turn_image
 from recon.matching.sift import Sift
-from recon.matching.turns import Pair, match_turned
-from recon.matching.verification import Verified, verify
+from recon.matching.turns import Pair, Turned, match_turned
+from recon.matching.verification import verify
 from recon.photos import Photo, load_photos
 from recon.progress import Progress
 
 
-@dataclass(frozen=True)
-class _PairMatcher:
-    """Matches and verifies one pair; `turns.match_turned` calls it too."""
+class _Session:
+    """Photos with their keypoints, found when first needed, each way up that is asked for."""
 
-    photos: list[Photo]
-    keypoints: list[Float[np.ndarray, "N 2"]]
-    """Pixels of the originals."""
-    matcher: Matcher
-    config: MatchingConfig
+    def __init__(self, folder: Path, matcher: Matcher, config: MatchingConfig) -> None:
+        self.photos = load_photos(folder)
+        self._images = [_working_image(photo, folder, config.long_side) for photo in self.photos]
+        self._matcher, self._config = matcher, config
+        self._found: dict[Turned, Features] = {}
 
-    def __call__(self, a: int, b: int, features_a: Features, features_b: Features) -> Pair:
-        raw = self.matcher.match(features_a, features_b)
-        return Pair(len(raw), self.verify(a, b, raw))
+    def features(self, turned: Turned) -> Features:
+        """In pixels of the working image as it is turned."""
+        if turned not in self._found:
+            (image, mask), quarters = self._images[turned[0]], turned[1]
+            self._found[turned] = self._matcher.detect(
+                turn_image(image, quarters), None if mask is None else turn_image(mask, quarters)
+            )
+        return self._found[turned]
 
-    def verify(self, a: int, b: int, raw: Matches) -> Verified:
-        photos = self.photos[a], self.photos[b]
+    def keypoints(self, turned: Turned) -> Float[np.ndarray, "N 2"]:
+        """In pixels of the upright original."""
+        photo, upright = self.photos[turned[0]], turn_features(self.features(turned), -turned[1])
+        scale = np.array([photo.width / upright.width, photo.height / upright.height])
+        return (upright.keypoints * scale).astype(np.float32)
+
+    def affinity(self, one: Turned, other: Turned) -> int:
+        return self._matcher.affinity(self.features(one), self.features(other))
+
+    def match(self, one: Turned, other: Turned) -> Pair:
+        raw = self._matcher.match(self.features(one), self.features(other))
+        photos = self.photos[one[0]], self.photos[other[0]]
         # The tolerance is that of the images that keypoints were found in; the larger photo decides.
         scale = max(
-            max(p.width, p.height) / min(max(p.width, p.height), self.config.long_side) for p in photos
+            max(p.width, p.height) / min(max(p.width, p.height), self._config.long_side) for p in photos
         )
-        return verify(
+        verified = verify(
             photos,
-            (self.keypoints[a], self.keypoints[b]),
+            (self.keypoints(one), self.keypoints(other)),
             raw,
-            max_error_px=self.config.max_error_px * scale,
-            min_matches=self.config.min_matches,
-            seed=self.config.seed,
+            max_error_px=self._config.max_error_px * scale,
+            min_matches=self._config.min_matches,
+            seed=self._config.seed,
         )
+        return Pair(len(raw), verified)
 
 
 def match_photos(folder: Path, config: MatchingConfig, out: Path, progress: Progress) -> None:
     """See `recon.matching.run`."""
-    photos = load_photos(folder)
     matcher = _choose_matcher(config, progress)
-    count = len(photos) * (len(photos) - 1) // 2
-    total = len(photos) + count
-    progress.note(f"All {count} pairs of {len(photos)} photos are matched by {matcher.name}.")
-    images = [_working_image(photo, folder, config.long_side) for photo in photos]
-    features = []
-    for done, (image, mask) in enumerate(images):
-        progress.step(done, total, "photos and pairs")
-        features.append(matcher.detect(image, mask))
-    keypoints = [_in_original(f, photo) for f, photo in zip(features, photos, strict=True)]
-    match_pair = _PairMatcher(photos, keypoints, matcher, config)
+    session = _Session(folder, matcher, config)
+    count = len(session.photos)
+    all_pairs = list(combinations(range(count), 2))
+    progress.note(f"All {len(all_pairs)} pairs of {count} photos are matched by {matcher.name}.")
+    total = count + len(all_pairs)
+    for i in range(count):
+        progress.step(i, total, "photos and pairs")
+        session.features((i, 0))
     pairs: dict[tuple[int, int], Pair] = {}
-    for done, (a, b) in enumerate(combinations(range(len(photos)), 2), start=len(photos)):
+    for done, (a, b) in enumerate(all_pairs, start=count):
         progress.step(done, total, "photos and pairs")
-        pairs[a, b] = match_pair(a, b, features[a], features[b])
+        pairs[a, b] = session.match((a, 0), (b, 0))
     progress.step(total, total, "photos and pairs")
+    quarters = [0] * count
     if matcher.turns:
-        quarters = match_turned(
-            [image for image, _ in images], features, pairs, matcher, match_pair, progress
-        )
-        turned = {photos[i].name: 90 * q for i, q in enumerate(quarters) if q}
-        progress.fact("turned_deg", turned)
+        quarters = match_turned(count, pairs, session.affinity, session.match, progress)
+    progress.fact("turned_deg", {session.photos[i].name: 90 * q for i, q in enumerate(quarters) if q})
     progress.fact("matcher", matcher.name)
-    _write(out, photos, features, keypoints, pairs, matcher.name)
+    _write(out, session, quarters, pairs, matcher.name)
 
 
 def _choose_matcher(config: MatchingConfig, progress: Progress) -> Matcher:
@@ -103,23 +112,18 @@ def _working_image(
     return image, mask
 
 
-def _in_original(features: Features, photo: Photo) -> Float[np.ndarray, "N 2"]:
-    scale = np.array([photo.width / features.width, photo.height / features.height])
-    return (features.keypoints * scale).astype(np.float32)
-
-
 def _write(
-    out: Path,
-    photos: list[Photo],
-    features: list[Features],
-    keypoints: list[np.ndarray],
-    pairs: dict[tuple[int, int], Pair],
-    matcher: str,
+    out: Path, session: _Session, quarters: list[int], pairs: dict[tuple[int, int], Pair], matcher: str
 ) -> None:
     (out / "features").mkdir()
     (out / "pairs").mkdir()
-    for photo, found, points in zip(photos, features, keypoints, strict=True):
-        np.savez(out / "features" / f"{photo.key}.npz", keypoints=points, scores=found.scores)
+    photos = session.photos
+    for turned in enumerate(quarters):
+        np.savez(
+            out / "features" / f"{photos[turned[0]].key}.npz",
+            keypoints=session.keypoints(turned),
+            scores=session.features(turned).scores,
+        )
     entries = []
     for (a, b), pair in sorted(pairs.items()):
         verified = pair.verified

@@ -13,6 +13,10 @@ from recon.photos import Photo
 
 _FIELD_OF_VIEW_DEG = 60.0
 """Along the long side, for photos that say nothing of their focal length."""
+_FIELDS_OF_VIEW_DEG = np.geomspace(20, 120, 30)
+"""Tried where a pure rotation is looked for and a focal length is not known."""
+_ROTATION_SHARE = 0.9
+"""Of the verified matches that a pure rotation must explain."""
 _MODELS = {
     pycolmap.TwoViewGeometryConfiguration.CALIBRATED: "general",
     pycolmap.TwoViewGeometryConfiguration.UNCALIBRATED: "general",
@@ -71,14 +75,46 @@ def verify(
         return none
     # Each keypoint occurs once, so the first column identifies the match.
     keep = np.isin(matches.pairs[:, 0], geometry.inlier_matches[:, 0])
+    H = geometry.H
+    if (
+        model == "planar"
+        and H is not None
+        and _is_rotation(photos, keypoints, matches.only(keep), H, max_error_px)
+    ):
+        model = "panoramic"
     angle = float(np.degrees(geometry.tri_angle))
     has_angle = model != "panoramic" and np.isfinite(angle) and angle > 0
     return Verified(matches.only(keep), model, round(angle, 3) if has_angle else None)
 
 
-def _camera(photo: Photo) -> pycolmap.Camera:
+def _is_rotation(
+    photos: tuple[Photo, Photo],
+    keypoints: tuple[np.ndarray, np.ndarray],
+    matches: Matches,
+    H: Float[np.ndarray, "3 3"],
+    max_error_px: float,
+) -> bool:
+    """Whether the homography is that of a camera turned on the spot, at some focal length.
+
+    H = K' R K^-1 then (Hartley and Zisserman, "Multiple View Geometry in Computer Vision", 2004, section
+    8.4). A wrong guess of the focal length would make a translation of it, so several are tried.
+    """
+    a = np.column_stack([keypoints[0][matches.pairs[:, 0]], np.ones(len(matches))])
+    b = keypoints[1][matches.pairs[:, 1]]
+    for angle in _FIELDS_OF_VIEW_DEG:
+        Ka, Kb = (_camera(photo, angle).calibration_matrix() for photo in photos)
+        M = np.linalg.inv(Kb) @ H @ Ka
+        U, _, Vt = np.linalg.svd(M * np.sign(np.linalg.det(M)))
+        turned = a @ (Kb @ U @ Vt @ np.linalg.inv(Ka)).T
+        error = np.linalg.norm(turned[:, :2] / turned[:, 2:] - b, axis=1)
+        if (error < max_error_px).mean() >= _ROTATION_SHARE:
+            return True
+    return False
+
+
+def _camera(photo: Photo, field_of_view_deg: float = _FIELD_OF_VIEW_DEG) -> pycolmap.Camera:
     half_long_side = max(photo.width, photo.height) / 2
-    focal = photo.focal_px or half_long_side / np.tan(np.radians(_FIELD_OF_VIEW_DEG / 2))
+    focal = photo.focal_px or half_long_side / np.tan(np.radians(field_of_view_deg / 2))
     camera = pycolmap.Camera(
         model="SIMPLE_PINHOLE",
         width=photo.width,

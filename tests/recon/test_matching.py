@@ -1,0 +1,205 @@
+"""Matching: two-view verification on exact geometry, turned photos, the SIFT fallback, one real pair."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
+from skimage import data as pictures
+
+import recon.matching.stage
+from data.photosets import load_photoset
+from recon.errors import EnvironmentFault, InputError
+from recon.matching import MatchingConfig, run
+from recon.matching.features import Features, Matches, turn_features, turn_image
+from recon.matching.turns import Pair, Turned, match_turned
+from recon.matching.verification import Verified, verify
+from recon.photos import Photo, save_photos
+from recon.progress import LogProgress
+
+
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 4), st.data())
+def test_keypoints_turn_with_their_image(width: int, height: int, quarters: int, data: st.DataObject) -> None:
+    x, y = data.draw(st.integers(0, width - 1)), data.draw(st.integers(0, height - 1))
+    image = np.zeros((height, width))
+    image[y, x] = 1
+    turned = turn_image(image, quarters)
+    point = np.array([[x + 0.5, y + 0.5]], np.float32)
+    features = turn_features(Features(point, np.ones(1), None, width, height), quarters)
+    assert (features.height, features.width) == turned.shape
+    column, row = np.floor(features.keypoints[0]).astype(int)
+    assert turned[row, column] == 1
+
+
+def _photo(
+    name: str, width: int = 640, height: int = 480, focal_px: float | None = None, **more: str
+) -> Photo:
+    return Photo(
+        name, Path(name).stem, name, "0" * 64, width, height, f"images/{name}", focal_px=focal_px, **more
+    )
+
+
+def _two_views(kind: str, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Keypoints of two photos with focal length 500 px, the first 200 exact matches, the last 60 wrong."""
+    random = np.random.default_rng(seed)
+    X = np.column_stack([random.uniform(-1, 1, (200, 2)), random.uniform(3, 6, 200)])
+    if kind == "planar":
+        X[:, 2] = 4 + 0.3 * X[:, 0]
+    R = Rotation.from_rotvec([0.02, 0.1, 0.03]).as_matrix()
+    t = np.zeros(3) if kind == "panoramic" else np.array([-0.8, 0.1, 0.05])
+    projected = []
+    for points in (X, X @ R.T + t):
+        xy = 500 * points[:, :2] / points[:, 2:] + [320, 240]
+        projected.append(np.concatenate([xy, random.uniform(0, [640, 480], (60, 2))]))
+    return projected[0], projected[1], np.arange(260) < 200
+
+
+@pytest.mark.parametrize("kind", ["general", "planar", "panoramic"])
+@pytest.mark.parametrize("focal_px", [None, 500.0])
+def test_verification_keeps_exact_matches_and_names_the_geometry(kind: str, focal_px: float | None) -> None:
+    a, b, true = _two_views(kind)
+    matches = Matches(np.stack([np.arange(260)] * 2, axis=1), np.ones(260, np.float32))
+    photos = _photo("a.png", focal_px=focal_px), _photo("b.png", focal_px=focal_px)
+    verified = verify(photos, (a, b), matches, max_error_px=2, min_matches=15, seed=0)
+    assert verified.model == kind
+    kept = np.isin(np.arange(260), verified.matches.pairs[:, 0])
+    assert kept[true].all()
+    # A wrong match can lie on its epipolar line by chance; a plane, or no baseline, leaves the lines free to
+    # follow some wrong matches.
+    assert kept[~true].sum() <= (5 if kind == "general" else 15)
+    if kind == "panoramic":
+        assert verified.median_angle_deg is None
+    if kind == "general" and focal_px:
+        assert verified.median_angle_deg == pytest.approx(10.6, abs=1.5)
+
+
+def test_verification_refuses_matches_without_geometry() -> None:
+    random = np.random.default_rng(0)
+    a, b = random.uniform(0, [640, 480], (2, 80, 2))
+    matches = Matches(np.stack([np.arange(80)] * 2, axis=1), np.ones(80, np.float32))
+    verified = verify((_photo("a.png"), _photo("b.png")), (a, b), matches, 1.0, 20, 0)
+    assert (verified.model, len(verified.matches), verified.median_angle_deg) == ("none", 0, None)
+
+
+def test_photos_of_every_direction_are_brought_together() -> None:
+    directions = [0, 0, 3, 1, 0, 3]
+    """Quarter turns by which each photo was taken."""
+
+    def match_pair(one: Turned, other: Turned) -> Pair:
+        same = (directions[one[0]] + one[1] - directions[other[0]] - other[1]) % 4 == 0
+        count = 200 if same else 40  # wrong turns match too, a little: repeated structure
+        return Pair(count, Verified(Matches(np.zeros((count, 2)), np.zeros(count)), "general", None))
+
+    pairs = {(a, b): match_pair((a, 0), (b, 0)) for a in range(6) for b in range(a + 1, 6)}
+    affinity = lambda one, other: len(match_pair(one, other))  # noqa: E731
+    quarters = match_turned(6, pairs, affinity, match_pair, LogProgress())
+    assert quarters == [0, 0, 1, 3, 0, 1]
+    assert all(len(pair) == 200 for pair in pairs.values())
+
+
+@pytest.fixture
+def photo_folder(tmp_path: Path) -> Path:
+    """Three crops of one picture, shifted by known amounts; originals are twice as large as the images."""
+    folder = tmp_path / "photos"
+    (folder / "images").mkdir(parents=True)
+    (folder / "masks").mkdir()
+    picture = cv2.cvtColor(pictures.astronaut(), cv2.COLOR_RGB2BGR)
+    photos = []
+    for i, (x, y) in enumerate([(0, 0), (60, 20), (110, 50)]):
+        photo = _photo(f"{i}.png", 800, 600, mask="masks/1.png" if i == 1 else None)
+        cv2.imwrite(str(folder / photo.image), picture[y : y + 300, x : x + 400])
+        photos.append(photo)
+    mask = np.zeros((300, 400), np.uint8)
+    mask[:, :250] = 255
+    cv2.imwrite(str(folder / "masks" / "1.png"), mask)
+    save_photos(folder, photos)
+    return folder
+
+
+def _without_weights(*_: object) -> None:
+    raise EnvironmentFault("The weights cannot be had.", "Connect.")
+
+
+def test_without_weights_sift_is_announced_and_the_artifact_is_whole(
+    photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recon.matching.stage, "AlikedLightGlue", _without_weights)
+    contents = []
+    for out in (tmp_path / "first", tmp_path / "second"):
+        out.mkdir()
+        progress = LogProgress()
+        run({"photos": photo_folder}, MatchingConfig(), out, progress)
+        contents.append({path.relative_to(out): path.read_bytes() for path in out.rglob("*.*")})
+    assert progress.fallbacks == [
+        {"wanted": "aliked+lightglue", "used": "sift", "reason": "The weights cannot be had. Connect."}
+    ]
+    assert contents[0] == contents[1]
+    document = json.loads((out / "pairs.json").read_text())
+    assert document["matcher"] == "sift"
+    assert [(pair["a"], pair["b"]) for pair in document["pairs"]] == [
+        ("0.png", "1.png"),
+        ("0.png", "2.png"),
+        ("1.png", "2.png"),
+    ]
+    masked = np.load(out / "features" / "1.npz")["keypoints"]
+    assert masked.dtype == np.float32
+    assert len(masked) > 100
+    assert masked[:, 0].max() <= 500  # the mask's edge in pixels of the original
+    first = np.load(out / "features" / "0.npz")["keypoints"]
+    with np.load(out / "pairs" / "0--1.npz") as pair:
+        matches = pair["matches"]
+        assert matches.dtype == np.int32
+        assert pair["confidence"].shape == (len(matches),)
+    assert document["pairs"][0]["verified"] == len(matches) > 50
+    shift = first[matches[:, 0]] - masked[matches[:, 1]]
+    np.testing.assert_allclose(np.median(shift, axis=0), [120, 40], atol=0.3)
+
+
+def test_settings_that_cannot_work_are_refused() -> None:
+    with pytest.raises(InputError, match="Matching needs at least 64 keypoints"):
+        MatchingConfig(keypoints=3)
+
+
+@pytest.mark.data
+def test_real_photos_match_along_true_epipolar_lines_even_when_turned(
+    photosets: Path, tmp_path: Path
+) -> None:
+    """Two photos of a fountain, the second turned by a quarter: the network alone finds nothing there."""
+    photoset = load_photoset(photosets / "strecha_fountain_p11")
+    views = [photoset.views[2].camera.resized(512, 341), photoset.views[5].camera.resized(512, 341)]
+    folder, out = tmp_path / "photos", tmp_path / "matches"
+    (folder / "images").mkdir(parents=True)
+    out.mkdir()
+    images = [
+        cv2.resize(cv2.imread(str(photoset.images[i])), (512, 341), interpolation=cv2.INTER_AREA)
+        for i in (2, 5)
+    ]
+    images[1] = np.rot90(images[1], 3)
+    photos = [_photo("a.png", 512, 341), _photo("b.png", 341, 512)]
+    for photo, image in zip(photos, images, strict=True):
+        cv2.imwrite(str(folder / photo.image), image)
+    save_photos(folder, photos)
+    progress = LogProgress()
+    run({"photos": folder}, MatchingConfig(keypoints=1024), out, progress)
+    assert progress.facts["turned_deg"] == {"b.png": 90}
+    a = np.load(out / "features" / "a.npz")["keypoints"]
+    b = np.load(out / "features" / "b.npz")["keypoints"]
+    b = np.stack([b[:, 1], 341 - b[:, 0]], axis=1)  # back by a quarter
+    matches = np.load(out / "pairs" / "a--b.npz")["matches"]
+    assert len(matches) > 200
+    T = photoset.views[5].T_camera_world @ photoset.views[2].T_world_camera
+    cross = np.array([[0, -T[2, 3], T[1, 3]], [T[2, 3], 0, -T[0, 3]], [-T[1, 3], T[0, 3], 0]])
+    F = np.linalg.inv(views[1].matrix).T @ cross @ T[:3, :3] @ np.linalg.inv(views[0].matrix)
+    rays = np.column_stack([a[matches[:, 0]], np.ones(len(matches))])
+    lines = rays @ F.T
+    distance = np.abs((lines[:, :2] * b[matches[:, 1]]).sum(axis=1) + lines[:, 2]) / np.linalg.norm(
+        lines[:, :2], axis=1
+    )
+    assert np.median(distance) < 0.5
+    assert (distance < 2).mean() > 0.95
