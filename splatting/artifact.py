@@ -13,11 +13,10 @@ from jaxtyping import Float
 
 from recon.io.cameras import CameraSet, read_cameras
 from recon.io.colmap import read_model, write_camera_exports
-from recon.scene import invert_rigid
 
 
 def write_refined_cameras(
-    out: Path, cameras: Path, names: Sequence[str], Ts_camera_world: Float[np.ndarray, "V 4 4"]
+    out: Path, cameras: Path, names: Sequence[str], Ts_world_camera: Float[np.ndarray, "V 4 4"]
 ) -> None:
     """Write `cameras.json`, `transforms.json` and `sparse/0` with the poses that the splats settled on.
 
@@ -25,11 +24,11 @@ def write_refined_cameras(
         out: folder to write into.
         cameras: the `cameras` artifact whose intrinsics, points and verdicts stay.
         names: of V views.
-        Ts_camera_world: their poses, world to camera.
+        Ts_world_camera: their poses, camera to world.
     """
     before = read_cameras(cameras)
-    poses = dict(zip(names, Ts_camera_world, strict=True))
-    views = [replace(view, T_world_camera=invert_rigid(poses[view.name])) for view in before.views]
+    poses = dict(zip(names, Ts_world_camera, strict=True))
+    views = [replace(view, T_world_camera=poses[view.name]) for view in before.views]
     modelled, points = read_model(cameras / "sparse" / "0")
     place = {view.name: index for index, view in enumerate(views)}
     tracks = [[(place[modelled[index].name], xy) for index, xy in track] for track in points.tracks]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
 
+from recon.scene import PosedImage
 from splatting.gaussians import SH_C0, Gaussians
 
 # Standard deviation in units of the spacing between neighbours, at which a grid of Gaussians sums to an almost even
@@ -58,7 +60,7 @@ def read_points(path: Path) -> PointCloud:
 
 def thinned(
     points: PointCloud, pixels: Float[np.ndarray, "N 2"], budget: int
-) -> tuple[PointCloud, Int[np.ndarray, " M"]]:
+) -> PointCloud:
     """At most about `budget` points that still cover what all of them cover.
 
     The pixels of each view are cut into square cells of one size; a cell keeps the point next to its centre, which
@@ -68,21 +70,41 @@ def thinned(
         points: N points.
         pixels: where each lies in its own view, in pixels of the size at which the points were made.
         budget: wanted number.
-
-    Returns:
-        The points that stay, and their indices.
     """
     if len(points) <= budget:
-        return points, np.arange(len(points))
-    low, high = 1.0, float(np.ptp(pixels, axis=0).max()) + 1
-    for _ in range(30):  # The count falls as the cell grows; bisect for the smallest cell that fits.
+        return points
+    # The count falls as the cell grows; bisect for the smallest cell that fits.
+    low = 1.0
+    high = 2 * np.sqrt(len(points) / budget)
+    while len(_one_a_cell(points.view, pixels, high)) > budget:
+        low, high = high, 2 * high
+    for _ in range(10):
         cell = (low + high) / 2
         if len(_one_a_cell(points.view, pixels, cell)) > budget:
             low = cell
         else:
             high = cell
     index = _one_a_cell(points.view, pixels, high)
-    return points.take(index, np.full(len(index), high)), index
+    return points.take(index, np.full(len(index), high))
+
+
+def in_own_view(
+    points: PointCloud, posed: Sequence[PosedImage]
+) -> tuple[Float[np.ndarray, "N 2"], Float[np.ndarray, " N"]]:
+    """Where each point lies in the view that it came from (pixels), and how large a pixel is there (scene units)."""
+    pixels, size = np.zeros((len(points), 2)), np.ones(len(points))
+    for index, view in enumerate(posed):
+        own = points.view == index
+        local = points.xyz[own] @ view.T_camera_world[:3, :3].T + view.T_camera_world[:3, 3]
+        pixels[own] = local[:, :2] / local[:, 2:] * [view.camera.fx, view.camera.fy]
+        pixels[own] += [view.camera.cx, view.camera.cy]
+        size[own] = local[:, 2] / view.camera.fx
+    return pixels, size
+
+
+def joined(clouds: Sequence[PointCloud]) -> PointCloud:
+    """All points, in order."""
+    return PointCloud(**{f.name: np.concatenate([getattr(c, f.name) for c in clouds]) for f in fields(PointCloud)})
 
 
 def _one_a_cell(

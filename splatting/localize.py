@@ -11,6 +11,7 @@ from splatting.cameras import PoseParameters
 from splatting.gaussians import Gaussians
 from splatting.losses import PhotometricLoss
 from splatting.rasterize import rasterize
+from splatting.threads import one_torch_thread
 
 
 def localize(
@@ -29,9 +30,11 @@ def localize(
     loss = PhotometricLoss(torch.from_numpy(photo.image), torch.from_numpy(photo.mask), 0.2)
     optimizer = torch.optim.Adam(pose.parameters, lr=rate)
     schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.01 ** (1 / steps))
-    for _ in range(steps):
-        optimizer.zero_grad(set_to_none=True)
-        loss(rasterize(gaussians, pose.view_matrix(0), photo.camera).image)[0].backward()
-        optimizer.step()
-        schedule.step()
+    with one_torch_thread() as threads:
+        for _ in range(steps):
+            optimizer.zero_grad(set_to_none=True)
+            seen = rasterize(gaussians, pose.view_matrix(0), photo.camera, threads=threads)
+            loss(seen.image, threads=threads)[0].backward()
+            optimizer.step()
+            schedule.step()
     return np.linalg.inv(pose.poses()[0])

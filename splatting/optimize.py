@@ -15,19 +15,21 @@ from jaxtyping import Float, Float32
 from recon.errors import ReconstructionError
 from recon.photos import load_photos
 from recon.progress import Progress
-from recon.scene import PosedImage
+from recon.scene import PosedImage, invert_rigid
 from recon.views import load_posed
 from splatting.adam import FusedAdam
 from splatting.artifact import write_refined_cameras, write_training
+from splatting.backdrop import backdrop
 from splatting.cameras import PoseParameters
 from splatting.export import write_ply
 from splatting.exposure import Exposure
 from splatting.gaussians import Gaussians
-from splatting.initialize import gaussians_from_points, read_points, thinned
+from splatting.initialize import gaussians_from_points, in_own_view, joined, read_points, thinned
 from splatting.losses import PhotometricLoss
 from splatting.model import GaussianParameters
 from splatting.rasterize import rasterize
 from splatting.regularize import DepthLoss
+from splatting.threads import one_torch_thread
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class SplatConfig:
     """About how many Gaussians to start with."""
     sh_degree: int = 1
     """Spherical harmonics of the colours, 0 to 3."""
+    backdrop: bool = True
+    """Put a soft layer behind and beside what the photos saw, in place of black."""
     seed: int = 0
     """Of the order in which the views are visited."""
     refine_poses: bool = True
@@ -79,7 +83,8 @@ class Curve:
 class Trained:
     gaussians: Gaussians
     """Detached, unit quaternions."""
-    Ts_camera_world: Float[np.ndarray, "V 4 4"]
+    Ts_world_camera: Float[np.ndarray, "V 4 4"]
+    """Refined; a held view's is bitwise the one it had."""
     exposure: Exposure
     curve: Curve
 
@@ -93,11 +98,11 @@ def run(inputs: Mapping[str, Path], config: SplatConfig, out: Path, progress: Pr
     posed = load_posed(inputs["photos"], inputs["cameras"], config.long_side)
     keys = {photo.name: photo.key for photo in load_photos(inputs["photos"])}
     priors = [read_depth(inputs["depth"] / f"{keys[view.name]}.npz", view) for view in posed]
-    start, unit = initial_gaussians(inputs["depth"] / "points.npz", posed, config)
+    start, unit = initial_gaussians(inputs["depth"], [keys[view.name] for view in posed], posed, config)
     trained = train(start, unit, posed, priors, config, progress)
     names = [view.name for view in posed]
     write_ply(out / "splat.ply", trained.gaussians)
-    write_refined_cameras(out, inputs["cameras"], names, trained.Ts_camera_world)
+    write_refined_cameras(out, inputs["cameras"], names, trained.Ts_world_camera)
     facts = {
         "backend": "cpu",
         "configuration": asdict(config),
@@ -112,23 +117,29 @@ def run(inputs: Mapping[str, Path], config: SplatConfig, out: Path, progress: Pr
 
 
 def initial_gaussians(
-    path: Path, posed: Sequence[PosedImage], config: SplatConfig
+    folder: Path, keys: Sequence[str], posed: Sequence[PosedImage], config: SplatConfig
 ) -> tuple[Gaussians, Float32[np.ndarray, " N"]]:
-    """The Gaussians to start from and, per Gaussian, the size of a training pixel at its place in scene units."""
-    points = read_points(path)
+    """The Gaussians to start from and, per Gaussian, the size of a training pixel there in scene units.
+
+    Args:
+        folder: the `depth` artifact.
+        keys: of the V views.
+        posed: the views.
+    """
+    points = read_points(folder / "points.npz")
     if not len(points):
         raise ReconstructionError(
             "The depth stage found no surface points, so there is nothing to make splats of.",
             "Add photos that show the same things from more places.",
         )
-    pixels, depth, focal = np.zeros((len(points), 2)), np.ones(len(points)), np.ones(len(points))
-    for index, view in enumerate(posed):
-        own = points.view == index
-        local = points.xyz[own] @ view.T_camera_world[:3, :3].T + view.T_camera_world[:3, 3]
-        pixels[own] = local[:, :2] / local[:, 2:] * [view.camera.fx, view.camera.fy]
-        depth[own], focal[own] = local[:, 2], view.camera.fx
-    kept, index = thinned(points, pixels, config.budget)
-    return gaussians_from_points(kept, config.sh_degree), (depth / focal)[index].astype(np.float32)
+    points = thinned(points, in_own_view(points, posed)[0], config.budget)
+    if config.backdrop:
+        layers = []
+        for index, (key, view) in enumerate(zip(keys, posed, strict=True)):
+            with np.load(folder / f"{key}.npz") as file:
+                layers.append(backdrop(view, file["depth"], index))
+        points = joined([points, *layers])
+    return gaussians_from_points(points, config.sh_degree), in_own_view(points, posed)[1].astype(np.float32)
 
 
 def read_depth(path: Path, view: PosedImage) -> DepthLoss:
@@ -169,27 +180,34 @@ def train(
     order = np.random.default_rng(config.seed)
     curve = Curve()
     queue: list[int] = []
-    for step in range(config.steps):
-        if not queue:
-            queue = order.permutation(len(posed)).tolist()
-        index = queue.pop()
-        seen = rasterize(scene.gaussians(), poses.view_matrix(index), posed[index].camera)
-        image = exposure.apply(seen.image, index) if config.exposure else seen.image
-        loss, psnr = losses[index](image)
-        if config.depth_weight:
-            loss = loss + config.depth_weight * priors[index](seen.depth, seen.alpha)
-        if config.exposure:
-            loss = loss + exposure.penalty(index)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-        scene.normalize()
-        if config.exposure:
-            exposure.pin_mean()
-        curve.add(step + 1, loss.item(), psnr)
-        progress.step(step + 1, config.steps, f"training step, {psnr:.1f} dB")
-    return Trained(scene.gaussians().detach().normalized(), poses.poses(), exposure, curve)
+    with one_torch_thread() as threads:
+        for step in range(config.steps):
+            if not queue:
+                queue = order.permutation(len(posed)).tolist()
+            index = queue.pop()
+            seen = rasterize(
+                scene.gaussians(), poses.view_matrix(index), posed[index].camera, threads=threads
+            )
+            image = exposure.apply(seen.image, index) if config.exposure else seen.image
+            loss, psnr = losses[index](image, threads=threads)
+            if config.depth_weight:
+                loss = loss + config.depth_weight * priors[index](seen.depth, seen.alpha)
+            if config.exposure:
+                loss = loss + exposure.penalty(index)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            scene.normalize()
+            if config.exposure:
+                exposure.pin_mean()
+            curve.add(step + 1, loss.item(), psnr)
+            progress.step(step + 1, config.steps, f"training step, {psnr:.1f} dB")
+    moved = [
+        view.T_world_camera if index in held else invert_rigid(T)
+        for index, (view, T) in enumerate(zip(posed, poses.poses(), strict=True))
+    ]
+    return Trained(scene.gaussians().detach().normalized(), np.stack(moved), exposure, curve)
 
 
 def typical_depth(gaussians: Gaussians, Ts_camera_world: Float[np.ndarray, "V 4 4"]) -> float:

@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from recon.io.cameras import CameraSet, Verdict, write_cameras
+from recon.io.cameras import CameraSet, Verdict
+from recon.io.colmap import SparsePoints, write_camera_exports
 from recon.photos import Photo, save_photos
 from recon.scene import Camera, View
 
@@ -75,7 +76,10 @@ def write_photos(folder: Path, views: list[TinyView], masks: dict[str, np.ndarra
 
 def write_camera_artifact(folder: Path, views: list[View], units: str = "unknown") -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    write_cameras(folder, CameraSet(views, units, verdicts=[Verdict(view.name, True) for view in views]))
+    tracks = [[(index, np.array([1.0, 2.0])) for index in range(len(views))]]
+    points = SparsePoints(np.array([[0.0, 0, 1.6]]), np.full((1, 3), 128, np.uint8), np.zeros(1), tracks)
+    verdicts = [Verdict(view.name, True) for view in views]
+    write_camera_exports(folder, CameraSet(views, units, verdicts=verdicts), points)
 
 
 def write_depth(folder: Path, views: list[TinyView]) -> None:
