@@ -18,6 +18,8 @@ from scipy.spatial.transform import Rotation
 _KERNEL = 2.0
 """Scale of the Cauchy kernel in standard deviations of the noise."""
 _MIN_DEPTH = 1e-9
+_SAME_NOISE = 0.9
+"""Ratio to the estimate of the round before from which the noise counts as settled."""
 _SETTLED = 1e-7
 """Relative decrease of the cost that ends the iteration."""
 
@@ -98,10 +100,17 @@ class Bundle:
         return max(median / 1.1774 / np.sqrt(share), 1e-3)
 
 
-def adjust(bundle: Bundle, prior: Prior, rounds: int = 2, iterations: int = 50) -> Bundle:
-    """The most probable bundle under pixel noise, which is estimated anew in each round, and the prior."""
+def adjust(bundle: Bundle, prior: Prior, rounds: int = 6, iterations: int = 50) -> Bundle:
+    """The most probable bundle under pixel noise and the prior.
+
+    The noise is estimated anew in each round, until it settles: outliers spoil the first estimates.
+    """
+    previous = np.inf
     for _ in range(rounds):
         noise = bundle.noise_px()
+        if noise > _SAME_NOISE * previous:
+            break
+        previous = noise
         damping, cost = 1e-4, _cost(bundle, prior, noise)
         for _ in range(iterations):
             candidate = _apply(bundle, _step(bundle, prior, noise, damping))

@@ -19,8 +19,8 @@ GUESS_DEVIATION = 0.5
 # centre .43 and .29.
 PRINCIPAL_DEVIATION = 0.001
 """Of the principal point from the centre, in long sides."""
-K1_DEVIATION = 0.01
-SUPPORTED_PX = 0.5
+K1_DEVIATION = 0.03
+SUPPORTED_PX = 1.0
 """Distortion that moves the corners of the photo by less is left out."""
 
 

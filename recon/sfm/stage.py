@@ -31,6 +31,8 @@ def place_photos(
     graph = load_graph(photos_folder, matches_folder)
     sensors = find_sensors(graph, config.working_px)
     known = _known_focals(graph, sensors)
+    if all(pair.model in ("none", "panoramic") for pair in graph.pairs):
+        raise no_model(graph)  # mapping would make depth of the noise
     best = _best_candidate(graph, sensors, known, config, progress)
     if best is None:
         raise no_model(graph)

@@ -1,0 +1,355 @@
+"""Mapping: exact derivatives, synthetic truth with noise and wrong matches, verdicts, errors."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from itertools import combinations
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
+
+from recon.errors import InputError, ReconstructionError
+from recon.io.cameras import CameraSet, read_cameras
+from recon.io.colmap import read_model
+from recon.photos import Photo, save_photos
+from recon.progress import LogProgress
+from recon.scene import Camera, View, invert_rigid
+from recon.sfm import MappingConfig, run
+from recon.sfm.bundle import Bundle, Prior, _apply, _columns, adjust, jacobians
+from recon.sfm.frame import normalise
+
+POINTS = 300
+
+
+def _pose(center: np.ndarray, target: np.ndarray, roll_deg: float = 0.0) -> np.ndarray:
+    """Camera to world, looking at `target`, world y down."""
+    z = (target - center) / np.linalg.norm(target - center)
+    x = np.cross([0.0, 1.0, 0.0], z)
+    x /= np.linalg.norm(x)
+    T = np.eye(4)
+    T[:3, :3] = (
+        np.stack([x, np.cross(z, x), z], axis=1)
+        @ Rotation.from_euler("z", roll_deg, degrees=True).as_matrix()
+    )
+    T[:3, 3] = center
+    return T
+
+
+def _scene(count: int, focal: float = 900.0, k1: float = 0.0) -> tuple[list[View], np.ndarray]:
+    """Views along an arc around a cloud of points."""
+    random = np.random.default_rng(1)
+    points = random.uniform([-1, -0.8, -0.7], [1, 0.8, 0.7], (POINTS, 3))
+    views = []
+    for i, angle in enumerate(np.radians(np.linspace(-30, 30, count))):
+        center = np.array([4 * np.sin(angle), 0.3 * np.cos(5 * angle) - 0.5, -4 * np.cos(angle)])
+        size = (1000, 750) if i % 3 else (750, 1000)
+        camera = Camera(*size, focal, focal, size[0] / 2, size[1] / 2, (k1, 0, 0, 0) if k1 else ())
+        views.append(View(f"{i}.png", camera, _pose(center, np.array([0.1 * i, 0, 0]))))
+    return views, points
+
+
+def _project(view: View, points: np.ndarray) -> np.ndarray:
+    X = points @ view.T_camera_world[:3, :3].T + view.T_camera_world[:3, 3]
+    uv = X[:, :2] / X[:, 2:]
+    k1 = view.camera.distortion[0] if view.camera.distortion else 0.0
+    return uv * (view.camera.fx * (1 + k1 * (uv**2).sum(axis=1, keepdims=True))) + [
+        view.camera.cx,
+        view.camera.cy,
+    ]
+
+
+class _Input:
+    """Artifacts of the stages before, with exact keypoints, noise and wrong matches."""
+
+    def __init__(
+        self, folder: Path, views: list[View], points: np.ndarray, noise_px: float, **photo: float
+    ) -> None:
+        self.folder, self.views = folder, views
+        self.random = np.random.default_rng(0)
+        for name in ("photos/images", "matches/features", "matches/pairs"):
+            (folder / name).mkdir(parents=True)
+        self.photos = []
+        self.pairs: list[dict[str, object]] = []
+        for i, view in enumerate(views):
+            camera = view.camera
+            cv2.imwrite(
+                str(folder / "photos" / "images" / view.name), np.full((8, 8, 3), (0, 128, 255), np.uint8)
+            )
+            self.photos.append(
+                Photo(
+                    view.name,
+                    str(i),
+                    view.name,
+                    "0" * 64,
+                    camera.width,
+                    camera.height,
+                    f"images/{view.name}",
+                    **photo,
+                )
+            )
+            xy = _project(view, points) + self.random.normal(0, noise_px, (POINTS, 2))
+            np.savez(
+                folder / "matches" / "features" / f"{i}.npz",
+                keypoints=xy.astype(np.float32),
+                scores=np.ones(POINTS),
+            )
+
+    def match(self, a: int, b: int, true: int, wrong: int = 0, model: str = "general") -> None:
+        """Match a random choice of points rightly and of others wrongly."""
+        order = self.random.permutation(POINTS)
+        right, left = order[:true], order[true : true + wrong]
+        matches = np.concatenate([np.stack([right, right], 1), np.stack([left, np.roll(left, 1)], 1)])
+        np.savez(
+            self.folder / "matches" / "pairs" / f"{a}--{b}.npz",
+            matches=matches.astype(np.int32),
+            confidence=np.ones(len(matches), np.float32),
+        )
+        names = {"a": self.views[a].name, "b": self.views[b].name}
+        model = model if len(matches) else "none"
+        self.pairs.append(
+            {**names, "raw": len(matches), "verified": len(matches), "model": model, "median_angle_deg": None}
+        )
+
+    def run(self, out: str = "cameras") -> tuple[CameraSet, LogProgress]:
+        save_photos(self.folder / "photos", self.photos)
+        text = json.dumps({"matcher": "aliked+lightglue", "pairs": self.pairs})
+        (self.folder / "matches" / "pairs.json").write_text(text)
+        (self.folder / out).mkdir()
+        progress = LogProgress()
+        inputs = {name: self.folder / name for name in ("photos", "matches")}
+        run(inputs, MappingConfig(), self.folder / out, progress)
+        return read_cameras(self.folder / out), progress
+
+
+def _angle_deg(R: np.ndarray) -> float:
+    return float(np.degrees(Rotation.from_matrix(R).magnitude()))
+
+
+def _pair_errors(found: list[View], truth: list[View]) -> tuple[float, float]:
+    """Mean relative rotation and direction error of all pairs in degrees."""
+    true = {view.name: view for view in truth}
+    rotation, direction = [], []
+    for a, b in combinations(found, 2):
+        got = invert_rigid(a.T_world_camera) @ b.T_world_camera
+        want = invert_rigid(true[a.name].T_world_camera) @ true[b.name].T_world_camera
+        rotation.append(_angle_deg(got[:3, :3].T @ want[:3, :3]))
+        cosine = got[:3, 3] @ want[:3, 3] / np.linalg.norm(got[:3, 3]) / np.linalg.norm(want[:3, 3])
+        direction.append(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
+    return float(np.mean(rotation)), float(np.mean(direction))
+
+
+@pytest.mark.parametrize(("focal_px", "k1"), [(None, 0.0), (930.0, 0.0), (None, -0.08)])
+def test_cameras_are_recovered_from_noisy_matches_with_wrong_ones(
+    tmp_path: Path, focal_px: float | None, k1: float
+) -> None:
+    views, points = _scene(6, k1=k1)
+    source = "exif-35mm" if focal_px else None
+    given = _Input(
+        tmp_path, views, points, noise_px=0.3, focal_px=focal_px, focal_source=source, camera_group="phone"
+    )
+    for a, b in combinations(range(6), 2):
+        given.match(a, b, true=160, wrong=25)
+    cameras, progress = given.run()
+    rotation, direction = _pair_errors(cameras.views, views)
+    assert [view.name for view in cameras.views] == [view.name for view in views]
+    assert rotation < 0.1
+    assert direction < 0.1
+    assert cameras.views[0].camera.fx == pytest.approx(900, rel=0.01)
+    assert len({view.camera.fx for view in cameras.views}) == 1  # portrait and landscape share the lens
+    assert [(v.camera.width, v.camera.height) for v in cameras.views] == [
+        (v.camera.width, v.camera.height) for v in views
+    ]
+    if k1:
+        assert cameras.views[0].camera.distortion[0] == pytest.approx(k1, abs=0.01)
+    else:
+        assert cameras.views[0].camera.distortion == ()
+    assert all(verdict.registered and verdict.observations > 100 for verdict in cameras.verdicts)
+    assert progress.facts["focal_source"] == {"phone": source or "estimated from the photos"}
+    assert len(progress.facts["models"]) >= (1 if focal_px else 3)
+    # The exports agree with cameras.json, and the colours are those of the photos.
+    exported, sparse = read_model(tmp_path / "cameras" / "sparse" / "0")
+    np.testing.assert_allclose(exported[2].T_world_camera, cameras.views[2].T_world_camera, atol=1e-9)
+    assert (sparse.rgb == [255, 128, 0]).all()
+    assert np.median(sparse.error_px) < 0.6
+
+
+def test_three_photos_suffice_and_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
+    views, points = _scene(3)
+    given = _Input(tmp_path, views, points, noise_px=0.2, camera_group="phone")
+    for a, b in combinations(range(3), 2):
+        given.match(a, b, true=200, wrong=20)
+    cameras, _ = given.run("first")
+    given.run("second")
+    assert max(_pair_errors(cameras.views, views)) < 0.1
+    files = [path.relative_to(tmp_path / "first") for path in sorted((tmp_path / "first").rglob("*.*"))]
+    assert len(files) >= 5
+    for file in files:
+        assert (tmp_path / "first" / file).read_bytes() == (tmp_path / "second" / file).read_bytes()
+
+
+def test_photos_that_cannot_be_placed_are_left_out_with_the_reason(tmp_path: Path) -> None:
+    views, points = _scene(5)
+    given = _Input(tmp_path, views, points, noise_px=0.2, camera_group="phone")
+    for a, b in combinations(range(5), 2):
+        # Photo 3 matches nothing; photo 4 matches photo 0 only, and wrongly.
+        given.match(a, b, true=0 if b >= 3 else 200, wrong=40 if (a, b) == (0, 4) else 0)
+    given.photos.append(replace(given.photos[0], name="blurred.png", key="5", excluded="It is blurred."))
+    cameras, _ = given.run()
+    assert [view.name for view in cameras.views] == ["0.png", "1.png", "2.png"]
+    assert max(_pair_errors(cameras.views, views)) < 0.1
+    assert [(v.name, v.registered, v.reason) for v in cameras.verdicts[3:]] == [
+        ("3.png", False, "It shows nothing that another photo shows too."),
+        (
+            "4.png",
+            False,
+            "It shares 40 points with 0.png and fewer with any other photo, "
+            "and no position explains enough of them.",
+        ),
+        ("blurred.png", False, "It is blurred."),
+    ]
+
+
+def test_photos_without_overlap_say_what_to_photograph(tmp_path: Path) -> None:
+    views, points = _scene(3)
+    given = _Input(tmp_path, views, points, noise_px=0.2)
+    for a, b in combinations(range(3), 2):
+        given.match(a, b, true=0)
+    with pytest.raises(ReconstructionError) as error:
+        given.run("none")
+    assert str(error.value) == (
+        "No two of the photos show the same thing: 0.png, 1.png, 2.png. Take photos that share at least half "
+        "of what they show with a neighbour, a step to the side each time."
+    )
+    given.pairs.clear()
+    given.match(0, 1, true=0)
+    given.match(0, 2, true=0, wrong=40)
+    given.match(1, 2, true=0)
+    with pytest.raises(ReconstructionError, match=r"The best two, 0\.png and 2\.png, share 40 points\."):
+        given.run("few")
+
+
+def test_turning_on_the_spot_is_recognised(tmp_path: Path) -> None:
+    views, points = _scene(1)
+    turned = [
+        replace(views[0], name=f"{i}.png", T_world_camera=views[0].T_world_camera @ _turn(i * 4))
+        for i in range(3)
+    ]
+    given = _Input(tmp_path, turned, points, noise_px=0.2, camera_group="phone")
+    for a, b in combinations(range(3), 2):
+        given.match(a, b, true=200, model="panoramic")
+    with pytest.raises(ReconstructionError, match="The photos were taken from one spot by turning") as error:
+        given.run()
+    assert error.value.remedy == "Take photos from different places, a step to the side each time."
+
+
+def _turn(angle_deg: float) -> np.ndarray:
+    T = np.eye(4)
+    T[:3, :3] = Rotation.from_euler("y", angle_deg, degrees=True).as_matrix()
+    return T
+
+
+def test_settings_that_cannot_work_are_refused() -> None:
+    with pytest.raises(InputError, match="Starting fields of view must be between 0 and 170 degrees"):
+        MappingConfig(fields_of_view_deg=(60.0, 180.0))
+
+
+def _bundle(seed: int) -> Bundle:
+    """Exact observations of 30 points in 4 images, in two orientations, with distortion."""
+    random = np.random.default_rng(seed)
+    points = random.uniform(-1, 1, (30, 3))
+    centers = random.uniform([-1, -1, -5], [1, 1, -4], (4, 3))
+    T = np.array([np.linalg.inv(_pose(center, np.zeros(3), 10)) for center in centers])
+    image, point = np.repeat(np.arange(4), 30), np.tile(np.arange(30), 4)
+    bundle = Bundle(
+        R=T[:, :3, :3],
+        t=T[:, :3, 3],
+        log_focal=np.log([800.0, 500.0]),
+        k1=np.array([0.1, -0.05]),
+        principal=np.array([[400.0, 300.0], [300.0, 400.0], [256.0, 256.0]]),
+        points=points,
+        lens=np.array([0, 0, 1, 1]),
+        sensor=np.array([0, 1, 2, 2]),
+        image=image,
+        point=point,
+        xy=np.zeros((120, 2)),
+    )
+    return replace(bundle, xy=bundle.residuals())
+
+
+def test_derivatives_agree_with_finite_differences() -> None:
+    bundle = _bundle(0)
+    by_camera, by_point = jacobians(bundle)
+    columns = _columns(bundle)
+    parameters, step = columns.max() + 1, 1e-6
+    for k in range(parameters):
+        camera = np.zeros(parameters)
+        camera[k] = step
+        ahead = _apply(bundle, (camera, np.zeros((30, 3)))).residuals()
+        behind = _apply(bundle, (-camera, np.zeros((30, 3)))).residuals()
+        analytic = (by_camera * (columns == k)[:, None, :]).sum(axis=2)
+        np.testing.assert_allclose(analytic, (ahead - behind) / (2 * step), rtol=1e-5, atol=1e-4)
+    for k in range(3):
+        point = np.zeros((30, 3))
+        point[:, k] = step
+        nothing = np.zeros(parameters)
+        ahead, behind = (_apply(bundle, (nothing, sign * point)).residuals() for sign in (1, -1))
+        np.testing.assert_allclose(by_point[:, :, k], (ahead - behind) / (2 * step), rtol=1e-5, atol=1e-4)
+
+
+@given(st.integers(0, 20))
+def test_adjustment_returns_to_exact_truth_in_spite_of_outliers(seed: int) -> None:
+    truth = _bundle(seed)
+    random = np.random.default_rng(seed + 100)
+    prior = Prior(
+        log_focal=truth.log_focal,
+        log_focal_deviation=np.full(2, 0.05),
+        k1_deviation=np.full(2, 0.1),
+        principal=truth.principal,
+        principal_deviation=np.full(3, 1.0),
+    )
+    outliers = random.permutation(120)[:6]
+    xy = truth.xy + random.normal(0, 1e-4, truth.xy.shape)
+    xy[outliers] += 30
+    start = replace(
+        truth,
+        xy=xy,
+        R=Rotation.from_rotvec(random.normal(0, 0.01, (4, 3))).as_matrix() @ truth.R,
+        points=truth.points + random.normal(0, 0.02, (30, 3)),
+        log_focal=truth.log_focal + 0.02,
+    )
+    found = adjust(start, prior)
+    errors = np.linalg.norm(found.residuals(), axis=1)
+    good = np.setdiff1d(np.arange(120), outliers)
+    assert np.median(errors[good]) < 2e-3
+    for a, b in combinations(range(4), 2):
+        assert _angle_deg((found.R[a] @ found.R[b].T).T @ (truth.R[a] @ truth.R[b].T)) < 0.01
+
+
+@given(st.integers(0, 20))
+def test_the_world_frame_is_upright_centred_and_of_unit_depth(seed: int) -> None:
+    bundle = _bundle(seed)
+    random = np.random.default_rng(seed)
+    # Any similarity of the world gives the same frame.
+    S = Rotation.random(random_state=seed).as_matrix()
+    scale, shift = random.uniform(0.1, 10), random.normal(0, 5, 3)
+    moved = replace(
+        bundle,
+        R=bundle.R @ S.T,
+        t=scale * bundle.t - np.einsum("nij,j->ni", bundle.R @ S.T, shift),
+        points=scale * bundle.points @ S.T + shift,
+    )
+    found, again = normalise(bundle), normalise(moved)
+    np.testing.assert_allclose(found.R, again.R, atol=1e-9)
+    np.testing.assert_allclose(found.points, again.points, atol=1e-9)
+    centers = -np.einsum("nji,nj->ni", found.R, found.t)
+    np.testing.assert_allclose(centers.mean(axis=0), 0, atol=1e-9)
+    down = found.R[:, 1].mean(axis=0)
+    np.testing.assert_allclose(down / np.linalg.norm(down), [0, 1, 0], atol=1e-9)
+    assert np.median(found.in_camera()[:, 2]) == pytest.approx(1)
+    np.testing.assert_allclose(found.residuals(), bundle.residuals(), atol=1e-8)
