@@ -90,7 +90,7 @@ def _view(pose: Tensor, intrinsics: Tensor, size: tuple[int, int], settings: dic
 
 class _Rasterize(torch.autograd.Function):
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any,
         means: Tensor,
         quats: Tensor,
@@ -118,7 +118,9 @@ class _Rasterize(torch.autograd.Function):
             records.data_ptr(), offsets.data_ptr(), order.data_ptr(), sizes,
         )  # fmt: skip
         if bad < 0:
-            raise ValueError("more than 2^31 pairs of Gaussian and tile: the Gaussians or the image are too large")
+            raise ValueError(
+                "more than 2^31 pairs of Gaussian and tile: the Gaussians or the image are too large"
+            )
         names = ("means", "quats", "log_scales", "logit_opacities", "sh")
         if bad:
             broken = [f"gaussians.{name}" for bit, name in enumerate(names) if bad >> bit & 1]
@@ -143,7 +145,17 @@ class _Rasterize(torch.autograd.Function):
         )  # fmt: skip
         # Outputs, too, go through save_for_backward: kept as attributes they would form a cycle and leak.
         ctx.save_for_backward(
-            *parameters, pose, intrinsics, records, offsets, entries, tile_starts, image, alpha, depth, normal
+            *parameters,
+            pose,
+            intrinsics,
+            records,
+            offsets,
+            entries,
+            tile_starts,
+            image,
+            alpha,
+            depth,
+            normal,
         )
         ctx.call = (size, settings, threads)
         ctx.set_materialize_grads(False)
@@ -152,7 +164,7 @@ class _Rasterize(torch.autograd.Function):
         return image, alpha, depth, normal, median
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         lib = library()
         *parameters, pose, intrinsics, records, offsets, entries, tile_starts, image, alpha, depth, normal = (
             ctx.saved_tensors
@@ -172,7 +184,8 @@ class _Rasterize(torch.autograd.Function):
         lib.fewview_splatting_blend_backward(
             ctypes.byref(view), records.data_ptr(), entries.data_ptr(), tile_starts.data_ptr(),
             ctypes.byref(_Images(*map(_pointer, (image, alpha, depth, normal, None)))),
-            ctypes.byref(_ImageGradients(*map(_pointer, (g_image, g_alpha, g_depth, g_normal)))), threads, slots,
+            ctypes.byref(_ImageGradients(*map(_pointer, (g_image, g_alpha, g_depth, g_normal)))),
+            threads, slots,
         )  # fmt: skip
         lib.fewview_splatting_project_backward(
             ctypes.byref(scene), ctypes.byref(view), offsets.data_ptr(), slots, threads,
@@ -209,5 +222,14 @@ def rasterize_cpu(
     }
     g = gaussians
     return _Rasterize.apply(
-        g.means, g.quats, g.log_scales, g.logit_opacities, g.sh, pose, intrinsics, (width, height), settings, threads
-    )  # type: ignore[no-any-return]
+        g.means,
+        g.quats,
+        g.log_scales,
+        g.logit_opacities,
+        g.sh,
+        pose,
+        intrinsics,
+        (width, height),
+        settings,
+        threads,
+    )

@@ -1,7 +1,7 @@
 """The CUDA back end of `splatting.rasterize`: gsplat (Ye et al. 2024), an optional dependency.
 
-gsplat projects and blends; colours and normals are computed here, so that both back ends and the reference share
-one definition of each, and so that the view direction carries gradients to the pose.
+gsplat projects and blends; colours and normals are computed here, so that both back ends and the reference
+share one definition of each, and so that the view direction carries gradients to the pose.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def _try_gsplat() -> ModuleType | EnvironmentFault:
             "gsplat is installed without its CUDA code, and no CUDA toolkit was found to compile it.",
             "Install a CUDA toolkit or a prebuilt gsplat wheel, or keep the Gaussians on the CPU.",
         )
-    return gsplat  # type: ignore[no-any-return]
+    return gsplat
 
 
 def _check_finite(gaussians: Gaussians) -> None:

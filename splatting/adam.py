@@ -20,10 +20,11 @@ class _Job(ctypes.Structure):
 
 
 class FusedAdam(torch.optim.Optimizer):
-    """Adam (Kingma and Ba 2015, algorithm 1) on contiguous float32 CPU tensors, all groups in one parallel pass.
+    """Adam (Kingma and Ba 2015, algorithm 1) on float32 CPU tensors, all groups in one parallel pass.
 
-    The state has torch's names (`step`, `exp_avg`, `exp_avg_sq`). It is faster than `torch.optim.Adam(fused=True)` on
-    few cores chiefly because torch's threads keep spinning after each call and so hold up the rasteriser's.
+    The state has torch's names (`step`, `exp_avg`, `exp_avg_sq`). It is faster than
+    `torch.optim.Adam(fused=True)` on few cores chiefly because torch's threads keep spinning after each call
+    and so hold up the rasteriser's.
 
     Args:
         params: tensors or groups with their `lr`, as for any torch optimiser.
@@ -51,10 +52,15 @@ class FusedAdam(torch.optim.Optimizer):
             for parameter in group["params"]:
                 if parameter.grad is None:
                     continue
-                if parameter.device.type != "cpu" or parameter.dtype != torch.float32 or not parameter.is_contiguous():
+                if (
+                    parameter.device.type != "cpu"
+                    or parameter.dtype != torch.float32
+                    or not parameter.is_contiguous()
+                ):
                     raise ValueError(
                         f"FusedAdam: a parameter is {parameter.dtype} on {parameter.device}"
-                        f"{'' if parameter.is_contiguous() else ', not contiguous'}; contiguous float32 on cpu is needed"
+                        f"{'' if parameter.is_contiguous() else ', not contiguous'}; "
+                        "contiguous float32 on cpu is needed"
                     )
                 state = self.state[parameter]
                 if "exp_avg" not in state:

@@ -1,4 +1,4 @@
-"""The scene as 3D Gaussians: plain tensors with the units and frames that every part of `splatting` agrees on."""
+"""The scene as 3D Gaussians: plain tensors, with the units and frames that all of `splatting` agrees on."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _COEFFICIENTS = {1: 0, 4: 1, 9: 2, 16: 3}
 
 @dataclass
 class Gaussians:
-    """N anisotropic Gaussians in the convention of 3DGS (Kerbl et al. 2023), raw (unconstrained) parameters."""
+    """N anisotropic Gaussians as in 3DGS (Kerbl et al. 2023), unconstrained parameters."""
 
     means: Float[Tensor, "N 3"]
     """Centres, world frame, scene units."""
@@ -26,7 +26,7 @@ class Gaussians:
     """wxyz, rotates the Gaussian's axes into the world; normalised inside the rasteriser, stored unit."""
     log_scales: Float[Tensor, "N 3"]
     """Natural logarithm of the standard deviations along the Gaussian's axes."""
-    logit_opacities: Float[Tensor, "N"]
+    logit_opacities: Float[Tensor, " N"]
     """Opacity = sigmoid(logit)."""
     sh: Float[Tensor, "N K 3"]
     """Spherical harmonics of the colour by world direction (camera centre to mean), K = (degree + 1)^2, RGB:
@@ -47,10 +47,14 @@ class Gaussians:
         shapes = {"means": (n, 3), "quats": (n, 4), "log_scales": (n, 3), "logit_opacities": (n,)}
         for name, shape in shapes.items():
             if tuple(getattr(self, name).shape) != shape:
-                raise ValueError(f"gaussians.{name} has shape {tuple(getattr(self, name).shape)}, not {shape}")
+                raise ValueError(
+                    f"gaussians.{name} has shape {tuple(getattr(self, name).shape)}, not {shape}"
+                )
         sh = tuple(self.sh.shape)
         if len(sh) != 3 or sh[0] != n or sh[1] not in _COEFFICIENTS or sh[2] != 3:
-            raise ValueError(f"gaussians.sh has shape {sh}, not ({n}, K, 3) with K in {sorted(_COEFFICIENTS)}")
+            raise ValueError(
+                f"gaussians.sh has shape {sh}, not ({n}, K, 3) with K in {sorted(_COEFFICIENTS)}"
+            )
         for name in (*shapes, "sh"):
             tensor = getattr(self, name)
             if tensor.dtype != self.means.dtype or tensor.device != self.means.device:

@@ -1,4 +1,4 @@
-"""How far a rendered view is from its photo: 0.8 L1 + 0.2 (1 - SSIM), as 3DGS trains with (Kerbl et al. 2023, eq. 7)."""
+"""How far a rendered view is from its photo: L1 and 1 - SSIM, as in 3DGS (Kerbl et al. 2023, eq. 7)."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def ssim_map(
 class PhotometricLoss:
     """Mean of (1 - s) |x - t| + s (1 - SSIM(x, t)) over pixels and channels, weighted; one for each photo.
 
-    Pixels of weight 0 count as equal to the photo, so what they show leaks into no neighbour's SSIM. The photo's own
-    statistics are computed once. On the CPU a fused kernel does it all; elsewhere torch does.
+    Pixels of weight 0 count as equal to the photo, so what they show leaks into no neighbour's SSIM. The
+    photo's own statistics are computed once. On the CPU a fused kernel does it all; elsewhere torch does.
 
     Args:
         target: the photo, RGB in [0, 1].
@@ -88,11 +88,11 @@ class PhotometricLoss:
     def __call__(
         self, image: Float[Tensor, "H W 3"], *, threads: int | None = None
     ) -> tuple[Float[Tensor, ""], float]:
-        """The loss of a rendered image, differentiable, and its PSNR in dB over the same pixels (no gradient).
+        """The loss of a rendered image, and its PSNR in dB over the same pixels (without gradient).
 
         Args:
             image: the render, linear (not clamped), same type and device as the photo.
-            threads: CPU threads, `torch.get_num_threads()` unless given; the result is the same for any number.
+            threads: CPU threads, `torch.get_num_threads()` unless given; any number gives the same bits.
         """
         if image.shape != self._target.shape:
             raise ValueError(f"image has shape {tuple(image.shape)}, target {tuple(self._target.shape)}")
@@ -106,7 +106,7 @@ class PhotometricLoss:
         return loss, -10 * math.log10(max(error, 1e-12))
 
     def in_torch(self, image: Float[Tensor, "H W 3"]) -> tuple[Float[Tensor, ""], float]:
-        """The loss and the mean squared error by autograd, any type and device: what the kernel must compute."""
+        """The loss and the mean squared error by autograd, any type and device."""
         weight = torch.ones_like(image[..., :1]) if self._weight is None else self._weight[..., None]
         image = torch.where(weight > 0, image, self._target)
         absolute = (image - self._target).abs()
@@ -120,7 +120,15 @@ class _Job(ctypes.Structure):
     _fields_ = (
         *(
             (name, ctypes.c_void_p)
-            for name in ("rendered", "target", "weight", "target_mean", "target_variance", "gradient", "row_sums")
+            for name in (
+                "rendered",
+                "target",
+                "weight",
+                "target_mean",
+                "target_variance",
+                "gradient",
+                "row_sums",
+            )
         ),
         ("window", ctypes.c_float * (WINDOW_RADIUS_PX + 1)),
         ("ssim_weight", ctypes.c_float),
@@ -132,9 +140,7 @@ class _Job(ctypes.Structure):
 
 class _Photometric(torch.autograd.Function):
     @staticmethod
-    def forward(  # type: ignore[override]
-        ctx: Any, image: Tensor, loss: PhotometricLoss, sums: Tensor, threads: int
-    ) -> Tensor:
+    def forward(ctx: Any, image: Tensor, loss: PhotometricLoss, sums: Tensor, threads: int) -> Tensor:
         image = image.contiguous()
         gradient = torch.empty_like(image) if ctx.needs_input_grad[0] else None
         job = _Job(
@@ -155,7 +161,7 @@ class _Photometric(torch.autograd.Function):
         return sums[0].float()
 
     @staticmethod
-    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
         (gradient,) = ctx.saved_tensors
         # Mostly the loss is the first summand of a total, and then the factor is 1.
         factor = float(upstream)

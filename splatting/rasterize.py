@@ -1,4 +1,4 @@
-"""One differentiable rasteriser for Gaussian splats, two back ends: own C++ kernels on the CPU, gsplat on CUDA."""
+"""One differentiable rasteriser, two back ends: C++ kernels on the CPU, gsplat on CUDA."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Intrinsics(Protocol):
 
 @dataclass
 class Rendering:
-    """What `rasterize` saw. w_i is a Gaussian's blending weight at a pixel: its alpha times what is in front lets pass."""
+    """What `rasterize` saw; w_i is a Gaussian's weight at a pixel: alpha times the transmittance before it."""
 
     image: Float[Tensor, "H W 3"]
     """sum w_i colour_i + (1 - alpha) background; linear in the colours, not clamped above 1."""
@@ -42,7 +42,7 @@ class Rendering:
     depth: Float[Tensor, "H W"]
     """sum w_i z_i, accumulated z-depth in scene units; divide by `alpha` for the expected depth."""
     normal: Float[Tensor, "H W 3"] | None
-    """sum w_i n_i in the camera frame, n_i the Gaussian's thinnest axis turned towards the camera; on request."""
+    """sum w_i n_i in the camera frame, n_i the thinnest axis turned towards the camera; on request."""
     median_depth: Float[Tensor, "H W"] | None
     """z of the Gaussian at which alpha passes one half, NaN where it never does; on request, no gradient."""
 
@@ -52,8 +52,8 @@ def rasterize(
     T_camera_world: Float[Tensor, "4 4"],
     camera: Intrinsics,
     *,
-    intrinsics: Float[Tensor, "4"] | None = None,
-    background: Float[Tensor, "3"] | None = None,
+    intrinsics: Float[Tensor, " 4"] | None = None,
+    background: Float[Tensor, " 3"] | None = None,
     antialiased: bool = False,
     sh_degree: int | None = None,
     near: float = 0.01,
@@ -64,12 +64,12 @@ def rasterize(
     """Renders `gaussians` through a pinhole camera; gradients flow to them, to the pose and to `intrinsics`.
 
     The model is that of 3DGS (Kerbl et al. 2023) as gsplat computes it, so our PLY looks the same elsewhere:
-    - Covariance J W Sigma W^T J^T + 0.3 px^2 I, J the Jacobian of the projection at the mean (Zwicker et al. 2001),
-      its x/z and y/z clamped to the image widened by 0.3 tan(fov / 2) on every side.
+    - Covariance J W Sigma W^T J^T + 0.3 px^2 I, J the Jacobian of the projection at the mean (Zwicker et al.
+      2001), its x/z and y/z clamped to the image widened by 0.3 tan(fov / 2) on every side.
     - Order: z-depth of the mean, ties by index. Gaussians at z <= `near` are not drawn.
-    - alpha_i = min(0.999, opacity exp(-d^T Sigma^-1 d / 2)); pairs under 1/255 are skipped; a pixel stops before the
-      Gaussian that would bring its transmittance under 1e-4.
-    - `antialiased`: opacity times sqrt(det Sigma / det(Sigma + 0.3 I)) (Mip-Splatting, Yu et al. 2024, eq. 9).
+    - alpha_i = min(0.999, opacity exp(-d^T Sigma^-1 d / 2)); pairs under 1/255 are skipped; a pixel stops
+      before the Gaussian that would bring its transmittance under 1e-4.
+    - `antialiased`: opacity times sqrt(det Sigma / det(Sigma + 0.3 I)) (Yu et al. 2024, eq. 9).
     - Colour max(0, 0.5 + SH(direction)), direction from the camera centre -R^T t to the mean, world frame.
     Pixel centres lie at half-integers.
 
@@ -83,7 +83,7 @@ def rasterize(
         near: nearest drawn z, scene units.
         normals: also blend normals.
         median_depth: also find the median depth.
-        threads: CPU threads, `torch.get_num_threads()` unless given; results are bitwise the same for any number.
+        threads: CPU threads, `torch.get_num_threads()` unless given; any number gives the same bits.
 
     Raises:
         ValueError: wrong shapes or types, or NaN or infinite values; names the tensor.
@@ -97,7 +97,11 @@ def rasterize(
         intrinsics = means.new_tensor([camera.fx, camera.fy, camera.cx, camera.cy])
     if background is None:
         background = means.new_zeros(3)
-    given = {"T_camera_world": (T_camera_world, (4, 4)), "intrinsics": (intrinsics, (4,)), "background": (background, (3,))}
+    given = {
+        "T_camera_world": (T_camera_world, (4, 4)),
+        "intrinsics": (intrinsics, (4,)),
+        "background": (background, (3,)),
+    }
     for name, (tensor, shape) in given.items():
         if tuple(tensor.shape) != shape:
             raise ValueError(f"{name} has shape {tuple(tensor.shape)}, not {shape}")

@@ -1,7 +1,7 @@
 """The rasteriser again, in plain torch: readable, slow, any float type, differentiable by autograd.
 
-It defines what the fast back ends must compute (`splatting.rasterize` states the model); tests compare them with
-it in float64, and the benchmark reports how much faster they are.
+It defines what the fast back ends must compute (`splatting.rasterize` states the model); tests compare them
+with it in float64, and the benchmark reports how much faster they are.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ class Projected:
     mean: Float[Tensor, "N 2"]
     covariance: Float[Tensor, "N 2 2"]
     """With the blur added, square pixels."""
-    opacity: Float[Tensor, "N"]
+    opacity: Float[Tensor, " N"]
     """Times the compensation, where anti-aliased."""
-    depth: Float[Tensor, "N"]
+    depth: Float[Tensor, " N"]
     channels: Float[Tensor, "N C"]
     """Red, green, blue, z-depth[, normal in the camera frame]."""
-    visible: Bool[Tensor, "N"]
+    visible: Bool[Tensor, " N"]
 
 
 def rotation_matrices(quats: Float[Tensor, "N 4"]) -> Float[Tensor, "N 3 3"]:
@@ -69,7 +69,13 @@ def sh_basis(directions: Float[Tensor, "N 3"], degree: int) -> Float[Tensor, "N 
         basis += [-_C1 * y, _C1 * z, -_C1 * x]
     if degree >= 2:
         xx, yy, zz = x * x, y * y, z * z
-        basis += [_C2[0] * x * y, _C2[1] * y * z, _C2[2] * (2 * zz - xx - yy), _C2[3] * x * z, _C2[4] * (xx - yy)]
+        basis += [
+            _C2[0] * x * y,
+            _C2[1] * y * z,
+            _C2[2] * (2 * zz - xx - yy),
+            _C2[3] * x * z,
+            _C2[4] * (xx - yy),
+        ]
     if degree >= 3:
         basis += [
             _C3[0] * y * (3 * xx - yy),
@@ -83,7 +89,9 @@ def sh_basis(directions: Float[Tensor, "N 3"], degree: int) -> Float[Tensor, "N 
     return torch.stack(basis, -1)
 
 
-def view_colours(gaussians: Gaussians, T_camera_world: Float[Tensor, "4 4"], degree: int) -> Float[Tensor, "N 3"]:
+def view_colours(
+    gaussians: Gaussians, T_camera_world: Float[Tensor, "4 4"], degree: int
+) -> Float[Tensor, "N 3"]:
     """Colour of each Gaussian as the camera sees it."""
     # The camera centre is -R^T t.
     offset = gaussians.means + T_camera_world[:3, :3].T @ T_camera_world[:3, 3]
@@ -97,7 +105,7 @@ def camera_normals(
     T_camera_world: Float[Tensor, "4 4"],
     points: Float[Tensor, "N 3"],
 ) -> Float[Tensor, "N 3"]:
-    """Each Gaussian's thinnest axis in the camera frame, turned towards the camera; `points`: means in that frame."""
+    """Thinnest axes in the camera frame, turned towards the camera; `points`: means in that frame."""
     thin = gaussians.log_scales.argmin(-1)
     normal = axes[torch.arange(len(thin), device=thin.device), :, thin] @ T_camera_world[:3, :3].T
     away = (normal.detach() * points.detach()).sum(-1, keepdim=True) > 0
@@ -107,7 +115,7 @@ def camera_normals(
 def project(
     gaussians: Gaussians,
     T_camera_world: Float[Tensor, "4 4"],
-    intrinsics: Float[Tensor, "4"],
+    intrinsics: Float[Tensor, " 4"],
     width: int,
     height: int,
     *,
@@ -127,12 +135,16 @@ def project(
 
     def clamped(ratio: Tensor, focal: Tensor, principal: Tensor, size: int) -> Tensor:
         margin = 0.3 * 0.5 * size / focal
-        return torch.minimum(torch.maximum(ratio, -principal / focal - margin), (size - principal) / focal + margin)
+        return torch.minimum(
+            torch.maximum(ratio, -principal / focal - margin), (size - principal) / focal + margin
+        )
 
     u, v = clamped(x / z, fx, cx, width), clamped(y / z, fy, cy, height)
     zero = torch.zeros_like(z)
     J = torch.stack([fx / z, zero, -fx * u / z, zero, fy / z, -fy * v / z], -1).reshape(-1, 2, 3)
-    axes = rotation_matrices(torch.where(visible[:, None], gaussians.quats, gaussians.quats.new_tensor([1.0, 0, 0, 0])))
+    axes = rotation_matrices(
+        torch.where(visible[:, None], gaussians.quats, gaussians.quats.new_tensor([1.0, 0, 0, 0]))
+    )
     M = J @ R @ (axes * gaussians.log_scales.exp()[:, None, :])
     sharp = M @ M.transpose(1, 2)
     covariance = sharp + BLUR_PX2 * torch.eye(2, dtype=sharp.dtype, device=sharp.device)
@@ -153,9 +165,10 @@ def project(
 
 
 def blend(
-    p: Projected, order: Int[Tensor, "M"], pixels: Float[Tensor, "P 2"]
-) -> tuple[Float[Tensor, "P C"], Float[Tensor, "P"], Float[Tensor, "P"]]:
-    """Front-to-back blending of the Gaussians `order` (sorted by depth) at `pixels`: channels, alpha, median depth."""
+    p: Projected, order: Int[Tensor, " M"], pixels: Float[Tensor, "P 2"]
+) -> tuple[Float[Tensor, "P C"], Float[Tensor, " P"], Float[Tensor, " P"]]:
+    """Front-to-back blending of the Gaussians `order` (sorted by depth) at `pixels`: channels, alpha, median
+    depth."""
     delta = pixels[:, None, :] - p.mean[order][None]
     conic = torch.linalg.inv(p.covariance[order])
     power = -0.5 * torch.einsum("pni,nij,pnj->pn", delta, conic, delta)
@@ -163,7 +176,8 @@ def blend(
     alpha = torch.where(alpha >= ALPHA_MIN, alpha, 0.0)
     after = torch.cumprod(1 - alpha, dim=1)
     before = torch.cat([torch.ones_like(after[:, :1]), after[:, :-1]], 1)
-    # Transmittance never grows, so this is the sticky stop: nothing at or behind the Gaussian that would pass it.
+    # Transmittance never grows, so this is the sticky stop: nothing at or behind the Gaussian that would pass
+    # it.
     weights = torch.where(after >= TRANSMITTANCE_MIN, before * alpha, 0.0)
     half = (weights.cumsum(1) >= 0.5).to(torch.uint8)
     reached, first = half.max(1)
@@ -174,18 +188,20 @@ def blend(
 def rasterize_reference(
     gaussians: Gaussians,
     T_camera_world: Float[Tensor, "4 4"],
-    intrinsics: Float[Tensor, "4"],
+    intrinsics: Float[Tensor, " 4"],
     width: int,
     height: int,
     *,
-    background: Float[Tensor, "3"],
+    background: Float[Tensor, " 3"],
     antialiased: bool,
     sh_degree: int,
     near: float,
     normals: bool = False,
     tile_px: int = 16,
-) -> tuple[Float[Tensor, "H W 3"], Float[Tensor, "H W"], Float[Tensor, "H W"], Float[Tensor, "H W C"], Tensor]:
-    """Image, alpha, accumulated depth, accumulated normals (C is 3 or 0) and median depth; see `rasterize`."""
+) -> tuple[
+    Float[Tensor, "H W 3"], Float[Tensor, "H W"], Float[Tensor, "H W"], Float[Tensor, "H W C"], Tensor
+]:
+    """Image, alpha, accumulated depth, accumulated normals (C is 3 or 0) and median depth, as `rasterize`."""
     p = project(
         gaussians, T_camera_world, intrinsics, width, height,
         antialiased=antialiased, sh_degree=sh_degree, near=near, normals=normals,
@@ -198,7 +214,9 @@ def rasterize_reference(
         reach = (level[:, None] * torch.diagonal(p.covariance[order], dim1=1, dim2=2)).sqrt() + 0.01
         low, high = p.mean[order] - reach, p.mean[order] + reach
 
-    like = {"dtype": gaussians.means.dtype, "device": gaussians.means.device}
+    def centres(start: int, stop: int) -> Tensor:
+        return torch.arange(start, stop, dtype=p.depth.dtype, device=p.depth.device) + 0.5
+
     rows = []
     for y0 in range(0, height, tile_px):
         y1 = min(y0 + tile_px, height)
@@ -207,16 +225,16 @@ def rasterize_reference(
         for x0 in range(0, width, tile_px):
             x1 = min(x0 + tile_px, width)
             inside = order[band[(high[band, 0] >= x0) & (low[band, 0] <= x1)]]
-            ys, xs = torch.meshgrid(
-                torch.arange(y0, y1, **like) + 0.5, torch.arange(x0, x1, **like) + 0.5, indexing="ij"
-            )
+            ys, xs = torch.meshgrid(centres(y0, y1), centres(x0, x1), indexing="ij")
             pixels = torch.stack([xs, ys], -1).reshape(-1, 2)
             if len(inside):
                 channels, alpha, median = blend(p, inside, pixels)
             else:
                 channels = p.channels.new_zeros(len(pixels), p.channels.shape[1])
                 alpha, median = channels[:, 0], torch.full_like(channels[:, 0], torch.nan)
-            tiles.append(torch.cat([channels, alpha[:, None], median[:, None]], 1).reshape(y1 - y0, x1 - x0, -1))
+            tiles.append(
+                torch.cat([channels, alpha[:, None], median[:, None]], 1).reshape(y1 - y0, x1 - x0, -1)
+            )
         rows.append(torch.cat(tiles, 1))
     out = torch.cat(rows, 0)
     alpha = out[..., -2]

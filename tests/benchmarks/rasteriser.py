@@ -1,8 +1,8 @@
 """Milliseconds of one training step, split by part, beside the same step in plain torch.
 
-A step is what the optimiser does: projection, binning, blending, L1 + SSIM, all gradients with that of the pose, and
-Adam, at 512x384 with spherical harmonics of degree 1, cycling through 12 views. Each row runs in a process of its
-own, so its peak memory is its own.
+A step is what the optimiser does: projection, binning, blending, L1 + SSIM, all gradients with that of the
+pose, and Adam, at 512x384 with spherical harmonics of degree 1, cycling through 12 views. Each row runs in a
+process of its own, so its peak memory is its own.
 
     python tests/benchmarks/rasteriser.py --json rasteriser.json --gaussians 50000 100000 300000
 """
@@ -39,7 +39,8 @@ WARM_UP = 3
 
 
 def random_scene(count: int) -> Gaussians:
-    """Gaussians anywhere in front of the camera with a footprint of about one pixel: no tile is like another."""
+    """Gaussians anywhere in front of the camera with a footprint of about one pixel: no tile is like
+    another."""
     random = torch.Generator().manual_seed(0)
     z = torch.rand(count, generator=random) * 3 + 1.5
     x = (torch.rand(count, generator=random) * CAMERA.width - CAMERA.cx) / CAMERA.fx
@@ -54,7 +55,8 @@ def random_scene(count: int) -> Gaussians:
 
 
 def surface_scene(count: int) -> Gaussians:
-    """A room seen from inside: flat, mostly opaque discs on its walls and on a ball, as training leaves them."""
+    """A room seen from inside: flat, mostly opaque discs on its walls and on a ball, as training leaves
+    them."""
     random = torch.Generator().manual_seed(0)
     directions = torch.nn.functional.normalize(
         torch.stack([
@@ -161,7 +163,8 @@ def measure(count: int, scene: str, steps: int) -> dict[str, Any]:
 
 
 def measure_torch(count: int, scene: str) -> float:
-    """Milliseconds of the same step in plain torch; the second of two, the first warms up on a small scene."""
+    """Milliseconds of the same step in plain torch; the second of two, the first warms up on a small
+    scene."""
 
     def step(size: int) -> float:
         gaussians = SCENES[scene](size).requires_grad_()
@@ -215,7 +218,9 @@ def main(
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--json", type=Path)
     parser.add_argument("--gaussians", type=int, nargs="+", default=[50_000, 100_000, 300_000])
     parser.add_argument("--steps", type=int, default=30)

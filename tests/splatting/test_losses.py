@@ -35,12 +35,14 @@ def test_loss_and_gradient_match_float64_autograd(size: tuple[int, int], kind: s
     (3 * right).backward()
     assert float(loss) == pytest.approx(float(right), rel=1e-5)
     assert psnr == pytest.approx(-10 * np.log10(right_error), abs=1e-4)
-    assert fast.grad is not None and exact.grad is not None
+    assert fast.grad is not None
+    assert exact.grad is not None
     assert float((fast.grad - exact.grad).norm()) < 1e-5 * float(exact.grad.norm())
 
 
 def test_ssim_is_the_published_one() -> None:
-    """Away from the border, where padding differs, scikit-image with the same window finds the same similarity."""
+    """Away from the border, where padding differs, scikit-image with the same window finds the same
+    similarity."""
     image, target = images(40, 50)
     _, ours = structural_similarity(
         image.double().numpy(), target.double().numpy(), channel_axis=2, data_range=1, gaussian_weights=True,
@@ -64,7 +66,8 @@ def test_ignored_pixels_have_no_say() -> None:
     loss, _ = criterion(other)
     loss.backward()
     assert float(loss) == float(criterion(image)[0])
-    assert other.grad is not None and not bool(other.grad[10:20, 15:30].any())
+    assert other.grad is not None
+    assert not bool(other.grad[10:20, 15:30].any())
     assert bool(other.grad[9, 15].any())
 
 
@@ -75,7 +78,8 @@ def test_perfect_image_scores_zero() -> None:
     loss.backward()
     assert abs(float(loss)) < 1e-6
     assert psnr == 120
-    assert perfect.grad is not None and float(perfect.grad.abs().max()) < 1e-6
+    assert perfect.grad is not None
+    assert float(perfect.grad.abs().max()) < 1e-6
 
 
 def test_threads_change_no_bit() -> None:
@@ -107,7 +111,9 @@ def test_adam_takes_the_steps_that_torch_takes() -> None:
     mine, theirs = ([t.clone().requires_grad_() for t in start] for _ in range(2))
     rates = (0.1, 0.01, 1e-3, 0.5)
     fused = FusedAdam([{"params": [t], "lr": r} for t, r in zip(mine, rates, strict=True)], eps=1e-15)
-    plain = torch.optim.Adam([{"params": [t], "lr": r} for t, r in zip(theirs, rates, strict=True)], eps=1e-15)
+    plain = torch.optim.Adam(
+        [{"params": [t], "lr": r} for t, r in zip(theirs, rates, strict=True)], eps=1e-15
+    )
     for step in range(12):
         for a, b in zip(mine, theirs, strict=True):
             # A tensor without a gradient, such as the pose of a view not rendered, stays and does not age.

@@ -78,7 +78,8 @@ def pose(seed: int = 1) -> Tensor:
 
 
 def clear_of_thresholds(g: Gaussians, case: Case) -> Gaussians:
-    """Without the few Gaussians that reach some pixel with alpha so near 1/255 or 0.999 that rounding decides."""
+    """Without the few Gaussians that reach some pixel with alpha so near 1/255 or 0.999 that rounding
+    decides."""
     K = torch.tensor([CAMERA.fx, CAMERA.fy, CAMERA.cx, CAMERA.cy], dtype=torch.float64)
     p = project(
         g.to(torch.float64), pose().double(), K, CAMERA.width, CAMERA.height,
@@ -127,7 +128,9 @@ def compare(case: Case, device: str, tolerance: float) -> None:
     random = torch.Generator().manual_seed(2)
     loss_fast, loss_exact = torch.zeros((), device=device), torch.zeros((), dtype=torch.float64)
     for mine, right in zip(maps(seen), truth, strict=True):
-        assert float((mine.detach().double().cpu() - right.detach()).abs().max()) < 1e-5 * max(1.0, float(right.detach().abs().max()))
+        assert float((mine.detach().double().cpu() - right.detach()).abs().max()) < 1e-5 * max(
+            1.0, float(right.detach().abs().max())
+        )
         weight = torch.randn(right.shape, generator=random)
         loss_fast = loss_fast + (mine * weight.to(device)).sum()
         loss_exact = loss_exact + (right * weight).sum()
@@ -139,7 +142,9 @@ def compare(case: Case, device: str, tolerance: float) -> None:
     for name in PARAMETERS:
         gradient = getattr(fast, name).grad
         assert relative(gradient, getattr(exact, name).grad) < tolerance, name
-    assert T_fast.grad is not None and T_exact.grad is not None and K_exact.grad is not None
+    assert T_fast.grad is not None
+    assert T_exact.grad is not None
+    assert K_exact.grad is not None
     assert relative(T_fast.grad, T_exact.grad) < tolerance
     if device == "cpu":
         assert K_fast.grad is not None
@@ -163,7 +168,9 @@ def test_reference_gradients_match_finite_differences() -> None:
     g = scene(Case(degree=1, normals=True, antialiased=True), count=4).to(torch.float64)
     K = torch.tensor([10.0, 11.0, 4.0, 3.0], dtype=torch.float64)
 
-    def render(means: Tensor, quats: Tensor, log_scales: Tensor, logits: Tensor, sh: Tensor, T: Tensor) -> Tensor:
+    def render(
+        means: Tensor, quats: Tensor, log_scales: Tensor, logits: Tensor, sh: Tensor, T: Tensor
+    ) -> Tensor:
         out = rasterize_reference(
             Gaussians(means, quats, log_scales, logits, sh), T, K, 8, 6, background=BACKGROUND.double(),
             antialiased=True, sh_degree=1, near=0.05, normals=True,
@@ -171,7 +178,9 @@ def test_reference_gradients_match_finite_differences() -> None:
         return torch.cat([out[0], out[2][..., None], out[3]], -1)
 
     inputs = (*(getattr(g, name) for name in PARAMETERS), pose().double())
-    assert torch.autograd.gradcheck(render, [t.clone().requires_grad_() for t in inputs], atol=1e-5, eps=1e-7, fast_mode=True)
+    assert torch.autograd.gradcheck(
+        render, [t.clone().requires_grad_() for t in inputs], atol=1e-5, eps=1e-7, fast_mode=True
+    )
 
 
 @pytest.mark.parametrize("normals", [False, True])
@@ -204,7 +213,9 @@ def test_turning_world_and_camera_together_changes_nothing(quat: tuple[float, ..
     g = scene(Case(degree=0)).to(torch.float64)
     R = rotation_matrices(torch.tensor([quat], dtype=torch.float64))[0]
     w, x, y, z = torch.nn.functional.normalize(torch.tensor(quat, dtype=torch.float64), dim=0)
-    left = torch.stack([torch.stack(r) for r in ([w, -x, -y, -z], [x, w, -z, y], [y, z, w, -x], [z, -y, x, w])])
+    left = torch.stack(
+        [torch.stack(r) for r in ([w, -x, -y, -z], [x, w, -z, y], [y, z, w, -x], [z, -y, x, w])]
+    )
     moved = Gaussians(g.means @ R.T + shift, g.quats @ left.T, g.log_scales, g.logit_opacities, g.sh)
     world = torch.eye(4, dtype=torch.float64)
     world[:3, :3], world[:3, 3] = R, shift
@@ -240,7 +251,8 @@ def test_degenerate_gaussians_neither_crash_nor_poison(
     assert all(bool(m.isfinite().all()) for m in maps(seen))
     for name in PARAMETERS:
         assert bool(getattr(g, name).grad.isfinite().all()), name
-    assert T.grad is not None and bool(T.grad.isfinite().all())
+    assert T.grad is not None
+    assert bool(T.grad.isfinite().all())
 
 
 def test_empty_scenes_and_tiny_images() -> None:
@@ -249,7 +261,8 @@ def test_empty_scenes_and_tiny_images() -> None:
     seen = rasterize(none, pose(), CAMERA, background=BACKGROUND)
     assert torch.equal(seen.image, BACKGROUND.expand(53, 75, 3))
     seen.image.sum().backward()
-    assert none.means.grad is not None and none.means.grad.shape == (0, 3)
+    assert none.means.grad is not None
+    assert none.means.grad.shape == (0, 3)
     assert rasterize(g, pose(), Camera(1, 1, 1.0, 1.0, 0.5, 0.5)).image.shape == (1, 1, 3)
 
 
@@ -258,7 +271,7 @@ def test_empty_scenes_and_tiny_images() -> None:
 def test_values_that_are_not_finite_are_named(name: str, value: float) -> None:
     g = scene(Case())
     getattr(g, name)[17] = value
-    with pytest.raises(ValueError, match=f"^gaussians.{name}: NaN or infinite values$"):
+    with pytest.raises(ValueError, match=rf"^gaussians\.{name}: NaN or infinite values$"):
         rasterize(g, pose(), CAMERA)
 
 
@@ -266,13 +279,17 @@ def test_wrong_arguments_are_named() -> None:
     g = scene(Case())
     broken = pose()
     broken[1, 2] = torch.nan
-    with pytest.raises(ValueError, match="^T_camera_world: NaN or infinite values$"):
+    with pytest.raises(ValueError, match=r"^T_camera_world: NaN or infinite values$"):
         rasterize(g, broken, CAMERA)
     with pytest.raises(ValueError, match=re.escape("T_camera_world has shape (3, 4), not (4, 4)")):
         rasterize(g, broken[:3], CAMERA)
     with pytest.raises(ValueError, match=re.escape("gaussians.sh has shape (250, 5, 3), not (250, K, 3)")):
-        rasterize(Gaussians(g.means, g.quats, g.log_scales, g.logit_opacities, torch.zeros(250, 5, 3)), pose(), CAMERA)
-    with pytest.raises(ValueError, match="gaussians.means is torch.float64, not torch.float32"):
+        rasterize(
+            Gaussians(g.means, g.quats, g.log_scales, g.logit_opacities, torch.zeros(250, 5, 3)),
+            pose(),
+            CAMERA,
+        )
+    with pytest.raises(ValueError, match=r"gaussians\.means is torch\.float64, not torch\.float32"):
         rasterize(g.to(torch.float64), pose(), CAMERA)
 
 
