@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy import sparse
 from scipy.spatial.transform import Rotation
 
 _KERNEL = 2.0
@@ -20,6 +19,8 @@ _KERNEL = 2.0
 _MIN_DEPTH = 1e-9
 _SAME_NOISE = 0.9
 """Ratio to the estimate of the round before from which the noise counts as settled."""
+_CHUNK = 4096
+"""Points that are eliminated at once, to bound the memory."""
 _SETTLED = 1e-7
 """Relative decrease of the cost that ends the iteration."""
 
@@ -60,6 +61,7 @@ class Bundle:
     sensor: Int[np.ndarray, " I"]
     image: Int[np.ndarray, " N"]
     point: Int[np.ndarray, " N"]
+    """Ascending."""
     xy: Float[np.ndarray, "N 2"]
     """Observed, in pixels of the distorted photo."""
 
@@ -199,19 +201,14 @@ def _step(bundle: Bundle, prior: Prior, noise: float, damping: float) -> tuple[n
     by_camera *= (root_weight / noise)[:, None, None]
     by_point *= (root_weight / noise)[:, None, None]
 
-    count, points = len(residual), len(bundle.points)
+    points = len(bundle.points)
     prior_residual, prior_weight = _prior_terms(bundle, prior)
     poses, parameters = 6 * len(bundle.R), 6 * len(bundle.R) + len(prior_residual)
-    columns = np.repeat(_columns(bundle)[:, None, :], 2, axis=1)
-    rows = np.broadcast_to(np.arange(2 * count).reshape(count, 2, 1), columns.shape)
-    J = sparse.csr_matrix((by_camera.ravel(), (rows.ravel(), columns.ravel())), shape=(2 * count, parameters))
-    point_columns = np.broadcast_to((3 * bundle.point[:, None] + np.arange(3))[:, None, :], by_point.shape)
-    point_rows = np.broadcast_to(np.arange(2 * count).reshape(count, 2, 1), by_point.shape)
-    Jp = sparse.csr_matrix(
-        (by_point.ravel(), (point_rows.ravel(), point_columns.ravel())), shape=(2 * count, 3 * points)
-    )
-    H = (J.T @ J).toarray()
-    g = J.T @ residual.ravel()
+    columns = _columns(bundle)
+    camera_T = by_camera.transpose(0, 2, 1)
+    cells = columns[:, :, None] * parameters + columns[:, None, :]
+    H = _sum_into(cells, camera_T @ by_camera, parameters**2).reshape(parameters, parameters)
+    g = _sum_into(columns, (camera_T @ residual[:, :, None])[:, :, 0], parameters)
     intrinsics = np.arange(poses, parameters)
     H[intrinsics, intrinsics] += prior_weight**2
     g[poses:] += prior_weight * prior_residual
@@ -220,29 +217,37 @@ def _step(bundle: Bundle, prior: Prior, noise: float, damping: float) -> tuple[n
     pose = np.arange(poses)
     H[pose, pose] *= 1 + 1e-9
 
-    blocks = _point_blocks(bundle.point, by_point, points)
+    axes = 3 * bundle.point[:, None] + np.arange(3)
+    point_T = by_point.transpose(0, 2, 1)
+    blocks = _sum_into(
+        9 * bundle.point[:, None, None] + np.arange(9).reshape(3, 3), point_T @ by_point, 9 * points
+    ).reshape(points, 3, 3)
+    gp = _sum_into(axes, (point_T @ residual[:, :, None])[:, :, 0], 3 * points).reshape(points, 3)
     diagonal = np.arange(3)
     blocks[:, diagonal, diagonal] *= 1 + damping
     blocks[:, diagonal, diagonal] += 1e-12 * np.trace(blocks, axis1=1, axis2=2)[:, None] + 1e-30
-    inverse = sparse.bsr_matrix(
-        (np.linalg.inv(blocks), np.arange(points), np.arange(points + 1)), shape=(3 * points, 3 * points)
-    ).tocsr()
-    W = Jp.T @ J
-    gp = Jp.T @ residual.ravel()
-    eliminated = inverse @ W
-    S = H - (W.T @ eliminated).toarray()
-    camera_step = np.linalg.solve(S, -(g - eliminated.T @ gp))
-    point_step = -(inverse @ (gp + W @ camera_step))
-    return camera_step, point_step.reshape(points, 3)
+    inverse = np.linalg.inv(blocks)
+
+    mixed = camera_T @ by_point
+    for start in range(0, points, _CHUNK):
+        # Observations are in the order of the points.
+        first, last = np.searchsorted(bundle.point, [start, start + _CHUNK])
+        size = min(_CHUNK, points - start)
+        rows = (bundle.point[first:last, None] - start) * parameters + columns[first:last]
+        cells = 3 * rows[:, :, None] + diagonal
+        W = _sum_into(cells, mixed[first:last], 3 * size * parameters).reshape(size, parameters, 3)
+        eliminated = W @ inverse[start : start + size]
+        g -= np.einsum("pci,pi->c", eliminated, gp[start : start + size])
+        H -= np.tensordot(eliminated, W, axes=([0, 2], [0, 2]))
+    camera_step = np.linalg.solve(H, -g)
+    moved = np.einsum("nci,nc->ni", mixed, camera_step[columns])
+    toward = gp + _sum_into(axes, moved, 3 * points).reshape(points, 3)
+    return camera_step, -(inverse @ toward[:, :, None])[:, :, 0]
 
 
-def _point_blocks(
-    point: Int[np.ndarray, " N"], by_point: Float[np.ndarray, "N 2 3"], count: int
-) -> Float[np.ndarray, "P 3 3"]:
-    products = np.einsum("nri,nrj->nij", by_point, by_point).reshape(len(point), 9)
-    return np.stack([np.bincount(point, products[:, k], minlength=count) for k in range(9)], axis=1).reshape(
-        count, 3, 3
-    )
+def _sum_into(cells: np.ndarray, values: np.ndarray, size: int) -> Float[np.ndarray, " size"]:
+    """Sums of the values that belong to each cell."""
+    return np.bincount(cells.ravel(), values.ravel(), minlength=size)
 
 
 def _apply(bundle: Bundle, step: tuple[np.ndarray, np.ndarray]) -> Bundle:

@@ -265,7 +265,7 @@ def _bundle(seed: int) -> Bundle:
     points = random.uniform(-1, 1, (30, 3))
     centers = random.uniform([-1, -1, -5], [1, 1, -4], (4, 3))
     T = np.array([np.linalg.inv(_pose(center, np.zeros(3), 10)) for center in centers])
-    image, point = np.repeat(np.arange(4), 30), np.tile(np.arange(30), 4)
+    image, point = np.tile(np.arange(4), 30), np.repeat(np.arange(30), 4)
     bundle = Bundle(
         R=T[:, :3, :3],
         t=T[:, :3, 3],
