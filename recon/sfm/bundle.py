@@ -21,7 +21,7 @@ _SAME_NOISE = 0.9
 """Ratio to the estimate of the round before from which the noise counts as settled."""
 _CHUNK = 4096
 """Points that are eliminated at once, to bound the memory."""
-_SETTLED = 1e-7
+_SETTLED = 1e-5
 """Relative decrease of the cost that ends the iteration."""
 
 
