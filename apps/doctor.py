@@ -90,7 +90,7 @@ def _ffmpeg() -> Finding:
 
 def _weights(name: str, needed: bool) -> Callable[[], Finding]:
     def check() -> Finding:
-        cached = weights.cached(name)
+        cached = weights.is_cached(name)
         # Weights are fetched when first needed, so their absence stops nobody with a package index at hand.
         return Finding(
             f"weights {name}",

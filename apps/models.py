@@ -40,7 +40,7 @@ def main(arguments: Arguments) -> int:
             entry.licence,
             entry.used_for,
             entry.package,
-            "yes" if weights.cached(entry.name) else "no",
+            "yes" if weights.is_cached(entry.name) else "no",
         )
     Console().print(table)
     return 0

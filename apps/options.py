@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal, TypeVar
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import tyro
 
@@ -32,23 +32,10 @@ class StageOptions:
     """Options of the stages."""
 
 
-Arguments = TypeVar("Arguments")
-
-
-def parse_with_preset(
-    arguments: type[Arguments], prog: str, argv: Sequence[str], **required: Any
-) -> Arguments:
-    """Parses `argv` into `arguments`, whose `stages` field starts from the preset that `argv` names.
-
-    Args:
-        arguments: a dataclass with a field `stages: StageOptions`.
-        prog: shown in the help.
-        argv: the words after the subcommand.
-        required: values for the fields without defaults (`tyro.MISSING`).
-    """
+def stage_options(argv: Sequence[str]) -> StageOptions:
+    """The defaults for parsing `argv`: those of the preset that it names."""
     preset = _preset_named_in(argv)
-    stages = replace(StageOptions(), preset=preset, options=PRESETS[preset])
-    return tyro.cli(arguments, prog=prog, args=list(argv), default=arguments(stages=stages, **required))
+    return StageOptions(preset=preset, options=PRESETS[preset])
 
 
 def _preset_named_in(argv: Sequence[str]) -> PresetName:

@@ -134,7 +134,7 @@ def fuse(views: Sequence[DepthView], voxel: float, truncation_voxels: float) -> 
 
     float32 = o3c.float32
     grid = o3d.t.geometry.VoxelBlockGrid(
-        ("tsdf", "weight", "color"), (float32, float32, float32), ((1), (1), (3)), voxel, _BLOCK, 10_000,
+        ("tsdf", "weight", "color"), (float32, float32, float32), tuple(o3c.SizeVector([n]) for n in (1, 1, 3)), voxel, _BLOCK, 10_000,
         o3c.Device("CPU:0"),
     )  # fmt: skip
     for view in views:

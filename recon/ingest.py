@@ -13,6 +13,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import tyro
 from jaxtyping import Bool, UInt8
 
 from recon.errors import InputError
@@ -32,8 +33,8 @@ MIN_SIDE = 64
 class IngestConfig:
     """How photos are read."""
 
-    photos: tuple[Path, ...] = field(default=(), metadata={"key": False})
-    """Folders, photos and videos."""
+    photos: tyro.conf.Suppress[tuple[Path, ...]] = field(default=(), metadata={"key": False})
+    """Folders, photos and videos; the command line has its own place for them."""
     masks: Path | None = field(default=None, metadata={"key": False})
     """Folder of masks named after the photos: white is used, black is ignored. Where none is given, a folder
     `masks` in or beside that of the photos."""

@@ -62,5 +62,20 @@ def stages(config: PipelineConfig, photos: tuple[Path, ...]) -> tuple[Stage, ...
 
 
 PRESETS = {
+    "fast": PipelineConfig(
+        matches=MatchingConfig(keypoints=1024, long_side=768),
+        depth=DepthConfig(long_side=320),
+        splat=SplatConfig(long_side=320, steps=200, budget=40_000),
+        mesh=MeshConfig(long_side=320),
+        renders=RenderConfig(long_side=320, seconds=4.0),
+    ),
     "default": PipelineConfig(),
+    "best": PipelineConfig(
+        photos=IngestConfig(long_side=1536),
+        depth=DepthConfig(long_side=768, sources=4),
+        splat=SplatConfig(long_side=1024, steps=1500, budget=300_000, sh_degree=2),
+        mesh=MeshConfig(long_side=768),
+        renders=RenderConfig(long_side=1024),
+    ),
 }
+"""`fast` is a first look; `best` takes a multiple of the time of `default`."""
