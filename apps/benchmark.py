@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
+from rich.console import Console
 
 from apps.options import StageOptions, stage_options
+from apps.run import reconstruct
+from data.photosets import PhotoSet, benchmark_split, load_photoset
 from recon.dag import Manifest
+from recon.errors import InputError
+from recon.evaluate import evaluate
 
 
 @dataclass(frozen=True)
@@ -37,15 +43,64 @@ def parse(argv: Sequence[str]) -> Arguments:
     return tyro.cli(Arguments, prog="fewview benchmark", args=list(argv), default=defaults)
 
 
+def main(arguments: Arguments) -> int:
+    console = Console(stderr=True)
+    truth = select_frames(load_photoset(arguments.set), arguments.frames)
+    if not 2 <= arguments.views <= len(truth.images):
+        raise InputError(
+            f"{truth.name} has {len(truth.images)} photos, of which {arguments.views} cannot be taken.",
+            f"Ask for 2 to {len(truth.images)} --views.",
+        )
+    train, test = benchmark_split(len(truth.images), arguments.views)
+    out = arguments.out or Path("out") / f"{arguments.set.name}-{arguments.views}"
+    # Only the training photos reach the pipeline: no truth leaks in.
+    manifest = reconstruct(tuple(truth.images[i] for i in train), out, arguments.stages, console)
+    if arguments.stages.dry_run:
+        return 0
+    figures = {
+        "set": truth.name,
+        "views": arguments.views,
+        "train": [truth.views[i].name for i in train],
+        **evaluate(
+            truth,
+            out,
+            train=[truth.views[i].name for i in train],
+            test=[truth.views[i].name for i in test],
+            optimise_test_poses=arguments.test_poses == "optimised",
+        ),
+        **costs(manifest),
+    }
+    text = json.dumps(figures, indent=1)
+    if arguments.json is None:
+        print(text)
+    else:
+        arguments.json.parent.mkdir(parents=True, exist_ok=True)
+        arguments.json.write_text(text + "\n", encoding="utf-8")
+    return 0
+
+
+def select_frames(truth: PhotoSet, frames: str | None) -> PhotoSet:
+    """The frames A:B of a set.
+
+    Raises:
+        InputError: `frames` is not A:B with whole numbers.
+    """
+    if frames is None:
+        return truth
+    try:
+        first, last = (int(part) if part else None for part in frames.split(":"))
+    except ValueError:
+        raise InputError(f"--frames {frames} is not A:B.", "Give two whole numbers, such as 7:18.") from None
+    return PhotoSet(truth.name, truth.images[first:last], truth.views[first:last], truth.units)
+
+
 def costs(manifest: Manifest) -> dict[str, Any]:
     """Seconds and peak memory by stage (of the run that computed it, where it was cached), and the prior."""
     ran = {name: record for name, record in manifest.stages.items() if record.seconds is not None}
     seconds = {name: record.seconds for name, record in ran.items()}
     return {
         "seconds": {"total": sum(seconds.values()), **seconds},
-        "peak_mib": max(
-            (record.peak_mib for record in ran.values() if record.peak_mib is not None), default=None
-        ),
+        "peak_mib": max((r.peak_mib for r in ran.values() if r.peak_mib is not None), default=None),
         "stage_peak_mib": {name: record.peak_mib for name, record in ran.items()},
         "prior": ran["cameras"].facts.get("prior") if "cameras" in ran else None,
     }

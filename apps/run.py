@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import tyro
+from rich.console import Console
 
 from apps.options import StageOptions, stage_options
+from recon.dag import Manifest, run_stages
+from recon.pipeline import stages
 
 
 @dataclass(frozen=True)
@@ -28,4 +32,38 @@ class Arguments:
 def parse(argv: Sequence[str]) -> Arguments:
     defaults = Arguments(photos=tyro.MISSING, out=tyro.MISSING, stages=stage_options(argv))
     return tyro.cli(Arguments, prog="fewview run", args=list(argv), default=defaults)
+
+
+def reconstruct(photos: tuple[Path, ...], out: Path, options: StageOptions, console: Console) -> Manifest:
+    """Runs the graph on `photos` into `out` as `options` ask."""
+    return run_stages(
+        stages(options.options, photos),
+        out,
+        until=options.until,
+        start=options.start,
+        force=options.force,
+        dry_run=options.dry_run,
+        arguments=sys.argv[1:],
+        console=console,
+    )
+
+
+RESULTS = {
+    "cameras": "cameras/transforms.json",
+    "splat": "splat/splat.ply",
+    "mesh": "mesh/mesh.glb",
+    "renders": "renders/path.mp4",
+}
+
+
+def main(arguments: Arguments) -> int:
+    console = Console(stderr=True)
+    reconstruct(arguments.photos, arguments.out, arguments.stages, console)
+    if arguments.stages.dry_run:
+        return 0
+    if arguments.json:
+        print((arguments.out / "manifest.json").read_text(encoding="utf-8"), end="")
+    for name, path in RESULTS.items():
+        if (arguments.out / path).exists():
+            console.print(f"  {name:<8} {arguments.out / path}", soft_wrap=True)
     return 0
