@@ -47,17 +47,11 @@ def main(arguments: Arguments) -> int:
     reconstruct(tuple(truth.images), run, arguments.stages, console)
     if arguments.stages.dry_run or arguments.stages.until is not None:
         return 0
-    figures = evaluate(
-        truth, run, train=[view.name for view in truth.views], test=[], optimise_test_poses=False
-    )
+    figures = evaluate(truth, run, train=[view.name for view in truth.views], test=[], optimise_test_poses=False)
     table = Table("against the exact truth", "", title="Demo")
     table.add_row("photos registered", f"{figures['registered']} of {len(truth.views)}")
-    table.add_row(
-        "rotation error, mean over pairs", f"{figures['pairs']['rotation_deg']['mean']:.3f} degrees"
-    )
-    table.add_row(
-        "direction error, mean over pairs", f"{figures['pairs']['translation_deg']['mean']:.3f} degrees"
-    )
+    table.add_row("rotation error, mean over pairs", f"{figures['pairs']['rotation_deg']['mean']:.3f} degrees")
+    table.add_row("direction error, mean over pairs", f"{figures['pairs']['translation_deg']['mean']:.3f} degrees")
     table.add_row("focal length error", f"{100 * figures['focal_relative_error']:.2f} %")
     console.print(table)
     console.print("Look at:")

@@ -130,9 +130,7 @@ def _disk() -> Finding:
 def _memory() -> Finding:
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     state = f"{total:.1f} GiB, {os.cpu_count()} cores"
-    return Finding(
-        "memory", total >= NEEDED_MEMORY_GIB, state, "Use --preset fast: it needs the least memory."
-    )
+    return Finding("memory", total >= NEEDED_MEMORY_GIB, state, "Use --preset fast: it needs the least memory.")
 
 
 CHECKS: tuple[Callable[[], Finding], ...] = (

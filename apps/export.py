@@ -97,9 +97,7 @@ def _write_cameras(run: Path, to: Path, formats: tuple[Format, ...]) -> None:
         model = to / "sparse" / "0"
         model.mkdir(parents=True)
         views, points = read_model(folder / "sparse" / "0")
-        renamed = [
-            replace(view, name=written[view.name].name, camera=written[view.name].camera) for view in views
-        ]
+        renamed = [replace(view, name=written[view.name].name, camera=written[view.name].camera) for view in views]
         scales = [new.camera.width / view.camera.width for new, view in zip(renamed, views, strict=True)]
         tracks = [[(i, xy * scales[i]) for i, xy in track] for track in points.tracks]
         write_model(model, renamed, replace(points, tracks=tracks))

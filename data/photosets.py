@@ -56,9 +56,7 @@ def load_photoset(path: Path) -> PhotoSet:
     except FileNotFoundError:
         raise InputError(f"There is no {file}.", "Name a folder of photos with true cameras.") from None
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            f"{file} is not a photo set: {error!r}.", "See data/photosets.py for the format."
-        ) from error
+        raise InputError(f"{file} is not a photo set: {error!r}.", "See data/photosets.py for the format.") from error
     for image in images:
         if not image.is_file():
             raise InputError(f"{file} names {image}, which is missing.", "Copy the set again.")

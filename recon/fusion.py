@@ -133,10 +133,9 @@ def fuse(views: Sequence[DepthView], voxel: float, truncation_voxels: float) -> 
     import open3d.core as o3c
 
     float32 = o3c.float32
-    grid = o3d.t.geometry.VoxelBlockGrid(
-        ("tsdf", "weight", "color"), (float32, float32, float32), tuple(o3c.SizeVector([n]) for n in (1, 1, 3)), voxel, _BLOCK, 10_000,
-        o3c.Device("CPU:0"),
-    )  # fmt: skip
+    channels = tuple(o3c.SizeVector([n]) for n in (1, 1, 3))
+    names, types = ("tsdf", "weight", "color"), (float32, float32, float32)
+    grid = o3d.t.geometry.VoxelBlockGrid(names, types, channels, voxel, _BLOCK, 10_000, o3c.Device("CPU:0"))
     for view in views:
         # open3d puts pixel centres at integers, and takes a depth of zero for unknown.
         K = o3c.Tensor.from_numpy(view.camera.matrix - [[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]])

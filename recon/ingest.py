@@ -45,9 +45,7 @@ class IngestConfig:
 
     def __post_init__(self) -> None:
         if self.long_side < MIN_SIDE:
-            raise InputError(
-                f"A long side of {self.long_side} px is too small.", f"Ask for {MIN_SIDE} or more."
-            )
+            raise InputError(f"A long side of {self.long_side} px is too small.", f"Ask for {MIN_SIDE} or more.")
         if self.video_frames < 1:
             raise InputError(f"A video cannot give {self.video_frames} frames.", "Ask for 1 or more.")
 
@@ -82,9 +80,7 @@ def run(inputs: Mapping[str, Path], config: IngestConfig, out: Path, progress: P
     progress.step(len(sources), len(sources), "photo")
     _check_count(photos)
     if config.masks is not None and not any(find_mask(source, config.masks) for source in sources):
-        raise InputError(
-            f"No mask in {config.masks} is named after a photo.", "Name the mask of IMG_1.jpg IMG_1.png."
-        )
+        raise InputError(f"No mask in {config.masks} is named after a photo.", "Name the mask of IMG_1.jpg IMG_1.png.")
     save_photos(out, photos)
     used = [photo for photo in photos if photo.excluded is None]
     progress.fact("photos", {"given": len(photos), "used": len(used)})

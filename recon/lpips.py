@@ -33,14 +33,11 @@ class Lpips:
         tensors = load_file(weights)
         count = sum(_CONVOLUTIONS_PER_BLOCK)
         self._kernels = [
-            torch.from_numpy(tensors[f"VGG16_0.Conv_{i}.kernel"]).permute(3, 2, 0, 1).contiguous()
-            for i in range(count)
+            torch.from_numpy(tensors[f"VGG16_0.Conv_{i}.kernel"]).permute(3, 2, 0, 1).contiguous() for i in range(count)
         ]
         self._biases = [torch.from_numpy(tensors[f"VGG16_0.Conv_{i}.bias"]) for i in range(count)]
         blocks = range(len(_CONVOLUTIONS_PER_BLOCK))
-        self._heads = [
-            torch.from_numpy(tensors[f"NetLinLayer_{i}.Conv_0.kernel"]).reshape(-1) for i in blocks
-        ]
+        self._heads = [torch.from_numpy(tensors[f"NetLinLayer_{i}.Conv_0.kernel"]).reshape(-1) for i in blocks]
         # The paper's `ScalingLayer`: images in [-1, 1] to the statistics that the backbone was trained with.
         self._shift = torch.tensor([-0.030, -0.088, -0.188])[:, None, None]
         self._scale = torch.tensor([0.458, 0.448, 0.450])[:, None, None]

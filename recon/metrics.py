@@ -45,13 +45,9 @@ def pair_errors(truth: Poses, estimate: Poses) -> PairErrors:
     chord = np.linalg.norm(rotations[0] - rotations[1], axis=(1, 2)) / math.sqrt(8)
     steps = [np.einsum("pji,pj->pi", T[i, :3, :3], T[j, :3, 3] - T[i, :3, 3]) for T in (truth, estimate)]
     lengths = [np.linalg.norm(step, axis=1) for step in steps]
-    apart = [
-        length > _COINCIDENT * _spread(T[:, :3, 3])
-        for length, T in zip(lengths, (truth, estimate), strict=True)
-    ]
+    apart = [length > _COINCIDENT * _spread(T[:, :3, 3]) for length, T in zip(lengths, (truth, estimate), strict=True)]
     directions = [
-        step / np.where(ok, length, 1)[:, None]
-        for step, ok, length in zip(steps, apart, lengths, strict=True)
+        step / np.where(ok, length, 1)[:, None] for step, ok, length in zip(steps, apart, lengths, strict=True)
     ]
     angle = _angle_deg(np.linalg.norm(directions[0] - directions[1], axis=1) / 2)
     angle = np.where(apart[0], np.where(apart[1], angle, 180.0), np.nan)
@@ -201,6 +197,4 @@ def _spread(centers: Float[np.ndarray, "N 3"]) -> float:
 
 def _check(truth: np.ndarray, estimate: np.ndarray) -> None:
     if truth.shape != estimate.shape or truth.ndim != 3 or truth.shape[1:] != (4, 4):
-        raise ValueError(
-            f"poses of shape {truth.shape} and {estimate.shape} are not two equal lists of 4x4 matrices"
-        )
+        raise ValueError(f"poses of shape {truth.shape} and {estimate.shape} are not two equal lists of 4x4 matrices")

@@ -118,9 +118,7 @@ class _Rasterize(torch.autograd.Function):
             records.data_ptr(), offsets.data_ptr(), order.data_ptr(), sizes,
         )  # fmt: skip
         if bad < 0:
-            raise ValueError(
-                "more than 2^31 pairs of Gaussian and tile: the Gaussians or the image are too large"
-            )
+            raise ValueError("more than 2^31 pairs of Gaussian and tile: the Gaussians or the image are too large")
         names = ("means", "quats", "log_scales", "logit_opacities", "sh")
         if bad:
             broken = [f"gaussians.{name}" for bit, name in enumerate(names) if bad >> bit & 1]

@@ -52,11 +52,7 @@ class FusedAdam(torch.optim.Optimizer):
             for parameter in group["params"]:
                 if parameter.grad is None:
                     continue
-                if (
-                    parameter.device.type != "cpu"
-                    or parameter.dtype != torch.float32
-                    or not parameter.is_contiguous()
-                ):
+                if parameter.device.type != "cpu" or parameter.dtype != torch.float32 or not parameter.is_contiguous():
                     raise ValueError(
                         f"FusedAdam: a parameter is {parameter.dtype} on {parameter.device}"
                         f"{'' if parameter.is_contiguous() else ', not contiguous'}; "
@@ -64,9 +60,7 @@ class FusedAdam(torch.optim.Optimizer):
                     )
                 state = self.state[parameter]
                 if "exp_avg" not in state:
-                    state.update(
-                        step=0, exp_avg=torch.zeros_like(parameter), exp_avg_sq=torch.zeros_like(parameter)
-                    )
+                    state.update(step=0, exp_avg=torch.zeros_like(parameter), exp_avg_sq=torch.zeros_like(parameter))
                 state["step"] += 1
                 gradient = parameter.grad.contiguous()
                 alive.append(gradient)

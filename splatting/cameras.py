@@ -37,9 +37,7 @@ def so3_exp(omega: Float[Tensor, "*B 3"]) -> Float[Tensor, "*B 3 3"]:
     return torch.eye(3, dtype=omega.dtype, device=omega.device) + first * K + second * (K @ K)
 
 
-def moved_poses(
-    Ts_camera_world: Float[Tensor, "*B 4 4"], increments: Float[Tensor, "*B 6"]
-) -> Float[Tensor, "*B 4 4"]:
+def moved_poses(Ts_camera_world: Float[Tensor, "*B 4 4"], increments: Float[Tensor, "*B 6"]) -> Float[Tensor, "*B 4 4"]:
     """World-to-camera poses after their increments `(omega, v)`: `R' = exp(omega) R`, `c' = c + R^T v`.
 
     With `t = -R c` this gives `t' = exp(omega) (t - v)`, so no inverse is needed.

@@ -47,14 +47,10 @@ class Gaussians:
         shapes = {"means": (n, 3), "quats": (n, 4), "log_scales": (n, 3), "logit_opacities": (n,)}
         for name, shape in shapes.items():
             if tuple(getattr(self, name).shape) != shape:
-                raise ValueError(
-                    f"gaussians.{name} has shape {tuple(getattr(self, name).shape)}, not {shape}"
-                )
+                raise ValueError(f"gaussians.{name} has shape {tuple(getattr(self, name).shape)}, not {shape}")
         sh = tuple(self.sh.shape)
         if len(sh) != 3 or sh[0] != n or sh[1] not in _COEFFICIENTS or sh[2] != 3:
-            raise ValueError(
-                f"gaussians.sh has shape {sh}, not ({n}, K, 3) with K in {sorted(_COEFFICIENTS)}"
-            )
+            raise ValueError(f"gaussians.sh has shape {sh}, not ({n}, K, 3) with K in {sorted(_COEFFICIENTS)}")
         for name in (*shapes, "sh"):
             tensor = getattr(self, name)
             if tensor.dtype != self.means.dtype or tensor.device != self.means.device:

@@ -58,9 +58,7 @@ def read_points(path: Path) -> PointCloud:
         )
 
 
-def thinned(
-    points: PointCloud, pixels: Float[np.ndarray, "N 2"], budget: int
-) -> PointCloud:
+def thinned(points: PointCloud, pixels: Float[np.ndarray, "N 2"], budget: int) -> PointCloud:
     """At most about `budget` points that still cover what all of them cover.
 
     The pixels of each view are cut into square cells of one size; a cell keeps the point next to its centre, which
@@ -107,9 +105,7 @@ def joined(clouds: Sequence[PointCloud]) -> PointCloud:
     return PointCloud(**{f.name: np.concatenate([getattr(c, f.name) for c in clouds]) for f in fields(PointCloud)})
 
 
-def _one_a_cell(
-    view: Int[np.ndarray, " N"], pixels: Float[np.ndarray, "N 2"], cell: float
-) -> Int[np.ndarray, " M"]:
+def _one_a_cell(view: Int[np.ndarray, " N"], pixels: Float[np.ndarray, "N 2"], cell: float) -> Int[np.ndarray, " M"]:
     """Indices of the points nearest to the centres of their cells, in ascending order."""
     place = np.floor(pixels / cell).astype(np.int64)
     off = np.square(pixels - (place + 0.5) * cell).sum(1)

@@ -85,9 +85,7 @@ class PhotometricLoss:
         self._mean = blurred(self._target)
         self._variance = blurred(self._target.square()) - self._mean.square()
 
-    def __call__(
-        self, image: Float[Tensor, "H W 3"], *, threads: int | None = None
-    ) -> tuple[Float[Tensor, ""], float]:
+    def __call__(self, image: Float[Tensor, "H W 3"], *, threads: int | None = None) -> tuple[Float[Tensor, ""], float]:
         """The loss of a rendered image, and its PSNR in dB over the same pixels (without gradient).
 
         Args:

@@ -18,8 +18,8 @@ def interpolated(
 ) -> Float[np.ndarray, "F 4 4"]:
     """A smooth path through the views and back to its start, at an even pace.
 
-    The views are put in the order of the shortest way through them. A path whose ends lie next to each other closes into
-    a loop; any other is walked to its end and back, slowing down at the turns. Centres and unit quaternions follow
+    The views are put in the order of the shortest way through them. A path whose ends lie next to each other closes
+    into a loop; any other is walked to its end and back, slowing down at the turns. Centres and unit quaternions follow
     monotone cubics (Fritsch and Carlson 1980), which never swing beyond the views.
 
     Args:
@@ -71,8 +71,10 @@ def orbit(
         radius = float(np.median(np.linalg.norm(flat, axis=1)))
         first = flat[0] / np.linalg.norm(flat[0])
         second = np.cross(up, first)
-        centers = focus + up * np.median(heights) + radius * (
-            np.cos(phase)[:, None] * first + np.sin(phase)[:, None] * second
+        centers = (
+            focus
+            + up * np.median(heights)
+            + radius * (np.cos(phase)[:, None] * first + np.sin(phase)[:, None] * second)
         )
         return np.stack([looking_at(center, focus, up) for center in centers])
 
@@ -138,7 +140,7 @@ def _pairwise_steps(poses: Float[np.ndarray, "V 4 4"], depth: float) -> Float[np
 
 
 def _shortest_way(steps: Float[np.ndarray, "V V"]) -> np.ndarray:
-    """An order of the views that is short to walk: nearest neighbour (from every start, when they are few), then 2-opt."""
+    """An order of the views that is short to walk: nearest neighbour (from every start if few), then 2-opt."""
     count = len(steps)
 
     def length(order: Sequence[int]) -> float:

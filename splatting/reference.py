@@ -89,9 +89,7 @@ def sh_basis(directions: Float[Tensor, "N 3"], degree: int) -> Float[Tensor, "N 
     return torch.stack(basis, -1)
 
 
-def view_colours(
-    gaussians: Gaussians, T_camera_world: Float[Tensor, "4 4"], degree: int
-) -> Float[Tensor, "N 3"]:
+def view_colours(gaussians: Gaussians, T_camera_world: Float[Tensor, "4 4"], degree: int) -> Float[Tensor, "N 3"]:
     """Colour of each Gaussian as the camera sees it."""
     # The camera centre is -R^T t.
     offset = gaussians.means + T_camera_world[:3, :3].T @ T_camera_world[:3, 3]
@@ -135,16 +133,12 @@ def project(
 
     def clamped(ratio: Tensor, focal: Tensor, principal: Tensor, size: int) -> Tensor:
         margin = 0.3 * 0.5 * size / focal
-        return torch.minimum(
-            torch.maximum(ratio, -principal / focal - margin), (size - principal) / focal + margin
-        )
+        return torch.minimum(torch.maximum(ratio, -principal / focal - margin), (size - principal) / focal + margin)
 
     u, v = clamped(x / z, fx, cx, width), clamped(y / z, fy, cy, height)
     zero = torch.zeros_like(z)
     J = torch.stack([fx / z, zero, -fx * u / z, zero, fy / z, -fy * v / z], -1).reshape(-1, 2, 3)
-    axes = rotation_matrices(
-        torch.where(visible[:, None], gaussians.quats, gaussians.quats.new_tensor([1.0, 0, 0, 0]))
-    )
+    axes = rotation_matrices(torch.where(visible[:, None], gaussians.quats, gaussians.quats.new_tensor([1.0, 0, 0, 0])))
     M = J @ R @ (axes * gaussians.log_scales.exp()[:, None, :])
     sharp = M @ M.transpose(1, 2)
     covariance = sharp + BLUR_PX2 * torch.eye(2, dtype=sharp.dtype, device=sharp.device)
@@ -198,9 +192,7 @@ def rasterize_reference(
     near: float,
     normals: bool = False,
     tile_px: int = 16,
-) -> tuple[
-    Float[Tensor, "H W 3"], Float[Tensor, "H W"], Float[Tensor, "H W"], Float[Tensor, "H W C"], Tensor
-]:
+) -> tuple[Float[Tensor, "H W 3"], Float[Tensor, "H W"], Float[Tensor, "H W"], Float[Tensor, "H W C"], Tensor]:
     """Image, alpha, accumulated depth, accumulated normals (C is 3 or 0) and median depth, as `rasterize`."""
     p = project(
         gaussians, T_camera_world, intrinsics, width, height,
@@ -232,9 +224,7 @@ def rasterize_reference(
             else:
                 channels = p.channels.new_zeros(len(pixels), p.channels.shape[1])
                 alpha, median = channels[:, 0], torch.full_like(channels[:, 0], torch.nan)
-            tiles.append(
-                torch.cat([channels, alpha[:, None], median[:, None]], 1).reshape(y1 - y0, x1 - x0, -1)
-            )
+            tiles.append(torch.cat([channels, alpha[:, None], median[:, None]], 1).reshape(y1 - y0, x1 - x0, -1))
         rows.append(torch.cat(tiles, 1))
     out = torch.cat(rows, 0)
     alpha = out[..., -2]

@@ -115,9 +115,7 @@ def desk(rng: np.random.Generator) -> Piece:
 
 def low_table(rng: np.random.Generator) -> Piece:
     w, d, h = rng.uniform(0.8, 1.1), rng.uniform(0.5, 0.65), rng.uniform(0.38, 0.46)
-    return Piece(
-        "table", w, d, tuple([*_table(rng, w, d, h), *_things(rng, -w / 2 + 0.1, w / 2 - 0.1, d, h)])
-    )
+    return Piece("table", w, d, tuple([*_table(rng, w, d, h), *_things(rng, -w / 2 + 0.1, w / 2 - 0.1, d, h)]))
 
 
 def cabinet(rng: np.random.Generator) -> Piece:

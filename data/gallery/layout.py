@@ -155,9 +155,7 @@ def _doors_and_windows(rng: np.random.Generator, polygon: np.ndarray, stand: Sta
         ("window", 0.95, 0.95, 2.05),
     ):
         view = door(rng) if kind == "door" else window(rng)
-        box = Box(
-            (-width / 2, 0, low), (width / 2, 0.03, high), white, {"front": view}, 0.9 * (kind == "window")
-        )
+        box = Box((-width / 2, 0, low), (width / 2, 0.03, high), white, {"front": view}, 0.9 * (kind == "window"))
         piece = Piece(kind, width, 0.03, (box,))
         for _ in range(20):
             frame = _on_wall(rng, seen[rng.integers(len(seen))], width / 2 + 0.15, gap=0)

@@ -130,9 +130,7 @@ class Renderer:
         """Light that the rays' first hits send to the camera."""
         depth = self._depth(view, rays, face)
         start = np.einsum("fij,fj->fi", self._axes, view.center - self._origins)
-        st = (start[face] + depth[:, None] * np.einsum("nij,nj->ni", self._axes[face], rays)).astype(
-            np.float32
-        )
+        st = (start[face] + depth[:, None] * np.einsum("nij,nj->ni", self._axes[face], rays)).astype(np.float32)
         slant = np.abs(np.einsum("ni,ni->n", self._normals[face], rays)) / np.linalg.norm(rays, axis=1)
         # A pixel's footprint is 1 / slant longer than wide: between the two, neither blurred nor aliased
         # much.
@@ -160,9 +158,7 @@ class Renderer:
                 out[which] = _trilinear(self._textures[index], texels[which], level[which])
         return out
 
-    def _irradiance(
-        self, face: Int[np.ndarray, " N"], st: Float32[np.ndarray, "N 2"]
-    ) -> Float32[np.ndarray, "N 3"]:
+    def _irradiance(self, face: Int[np.ndarray, " N"], st: Float32[np.ndarray, "N 2"]) -> Float32[np.ndarray, "N 3"]:
         corner = self._corners[face]
         at = corner[:, :2] + st * corner[:, 2:4]
         at = np.clip(at, corner[:, :2], corner[:, :2] + corner[:, 4:6])
@@ -175,9 +171,7 @@ class Renderer:
             The image, and per face the place of its first sample (x, y), samples per metre along s and t, and
             its last sample relative to the first.
         """
-        counts = np.array(
-            [[max(2, round(side / LIGHTMAP_M) + 1) for side in face.size] for face in self._faces]
-        )
+        counts = np.array([[max(2, round(side / LIGHTMAP_M) + 1) for side in face.size] for face in self._faces])
         width = max(512, counts[:, 0].max())
         corners, x, y, shelf = np.empty((len(counts), 6), np.float32), 0, 0, 0
         for index in np.argsort(-counts[:, 1], kind="stable"):
@@ -232,16 +226,12 @@ class Renderer:
             )
         return total
 
-    def _blocked(
-        self, points: Float[np.ndarray, "P 3"], rays: Float[np.ndarray, "P 3"]
-    ) -> Bool[np.ndarray, " P"]:
+    def _blocked(self, points: Float[np.ndarray, "P 3"], rays: Float[np.ndarray, "P 3"]) -> Bool[np.ndarray, " P"]:
         """Whether something lies between a point and the end of its ray."""
         both = _tensor(np.concatenate([points, rays], 1), np.float32)
         return self._scene.test_occlusions(both, tnear=1e-4, tfar=0.999).numpy()
 
-    def _distance(
-        self, points: Float[np.ndarray, "P 3"], rays: Float[np.ndarray, "P 3"]
-    ) -> Float[np.ndarray, " P"]:
+    def _distance(self, points: Float[np.ndarray, "P 3"], rays: Float[np.ndarray, "P 3"]) -> Float[np.ndarray, " P"]:
         """How far a ray goes, in multiples of its length, at most 100."""
         both = _tensor(np.concatenate([points, rays], 1), np.float32)
         return np.minimum(self._scene.cast_rays(both)["t_hit"].numpy(), 100.0).astype(np.float64)
@@ -306,19 +296,13 @@ def _trilinear(
     else:
         wrapped, border = np.mod(texels, np.array([cols, rows], np.float32)), cv2.BORDER_WRAP
     level = np.minimum(level, len(texture.levels) - 1)
-    low = (
-        np.minimum(level.astype(np.int32), len(texture.levels) - 2)
-        if len(texture.levels) > 1
-        else level.astype(int)
-    )
+    low = np.minimum(level.astype(np.int32), len(texture.levels) - 2) if len(texture.levels) > 1 else level.astype(int)
     out = np.empty((len(texels), 3), np.float32)
     for step in np.unique(low):
         which = np.flatnonzero(low == step)
         share = (level[which] - step)[:, None]
         colours = [
-            _lookup(
-                texture.levels[min(step + k, len(texture.levels) - 1)], wrapped[which], (cols, rows), border
-            )
+            _lookup(texture.levels[min(step + k, len(texture.levels) - 1)], wrapped[which], (cols, rows), border)
             for k in (0, 1)
         ]
         out[which] = colours[0] * (1 - share) + colours[1] * share
@@ -341,6 +325,4 @@ def _remap(image: np.ndarray, x: np.ndarray, y: np.ndarray, border: int = cv2.BO
     count, width = len(x), 4096
     rows = -(-count // width)
     columns, lines = (np.resize(np.asarray(part, np.float32), (rows, width)) for part in (x, y))
-    return cv2.remap(image, columns, lines, cv2.INTER_LINEAR, borderMode=border).reshape(rows * width, -1)[
-        :count
-    ]
+    return cv2.remap(image, columns, lines, cv2.INTER_LINEAR, borderMode=border).reshape(rows * width, -1)[:count]

@@ -124,11 +124,7 @@ def _shell(
     ex, ey, ez = np.eye(3)
     floor = textures.planks if rng.random() < 0.6 else textures.tiles
     above = polygon[::-1] * [-1, 1] + [high[0], -low[1]]
-    ceiling = (
-        textures.plain(np.array([0.86, 0.86, 0.84]))
-        if plain_walls
-        else textures.plaster(rng, width, depth, 0.03)
-    )
+    ceiling = textures.plain(np.array([0.86, 0.86, 0.84])) if plain_walls else textures.plaster(rng, width, depth, 0.03)
     parts = [
         Face(np.array([*low, 0]), ex, ey, (width, depth), floor(rng, width, depth), _new(instances, "floor"),
              outline=polygon - low),
@@ -145,9 +141,7 @@ def _shell(
         else:
             paper = papers[rng.choice(3, p=[0.4, 0.4, 0.2])](rng, length, height)
         instance = _new(instances, "wall")
-        parts.append(
-            Face(np.array([*b, 0]), np.array([*(a - b) / length, 0]), ez, (length, height), paper, instance)
-        )
+        parts.append(Face(np.array([*b, 0]), np.array([*(a - b) / length, 0]), ez, (length, height), paper, instance))
         planes.append(Plane("wall", np.array([*normal, 0]), -float(normal @ a), instance))
     return parts, planes
 
@@ -158,8 +152,7 @@ def _lights(rng: np.random.Generator, layout: Layout) -> list[Light]:
     spots = (centre + rng.uniform(-0.4, 0.4, 2), 0.35 * centre + 0.65 * near + rng.uniform(-0.2, 0.2, 2))
     powers = (rng.uniform(2.2, 3.2), rng.uniform(0.8, 1.6))
     return [
-        Light(np.array([*spot, layout.height - 0.12]), 0.22, power)
-        for spot, power in zip(spots, powers, strict=True)
+        Light(np.array([*spot, layout.height - 0.12]), 0.22, power) for spot, power in zip(spots, powers, strict=True)
     ]
 
 
@@ -167,9 +160,7 @@ def _lamp(light: Light, height: float, instance: int, rng: np.random.Generator) 
     """A shallow housing above the light's disc."""
     r, z = light.radius, float(light.center[2]) + 0.02
     metal = textures.plain(np.array([0.6, 0.6, 0.58]))
-    box = Box(
-        (-r, -r, z), (r, r, height - 0.001), metal, {"bottom": textures.plain(np.array([0.97, 0.96, 0.92]))}
-    )
+    box = Box((-r, -r, z), (r, r, height - 0.001), metal, {"bottom": textures.plain(np.array([0.97, 0.96, 0.92]))})
     return faces(box, Frame(light.center[:2], np.array([0.0, 1.0])), instance, rng)
 
 

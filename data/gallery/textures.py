@@ -52,9 +52,7 @@ def linear_from_srgb(srgb: Float[np.ndarray, "*S"]) -> Float[np.ndarray, "*S"]:
 
 def srgb_from_linear(linear: Float[np.ndarray, "*S"]) -> Float[np.ndarray, "*S"]:
     """IEC 61966-2-1."""
-    return np.where(
-        linear <= 0.0031308, linear * 12.92, 1.055 * np.maximum(linear, 1e-9) ** (1 / 2.4) - 0.055
-    )
+    return np.where(linear <= 0.0031308, linear * 12.92, 1.055 * np.maximum(linear, 1e-9) ** (1 / 2.4) - 0.055)
 
 
 @cache
@@ -64,9 +62,7 @@ def picture(name: str) -> Rgb:
     decoded: Any = cv2.imdecode(data, cv2.IMREAD_COLOR)
     image = cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)
     shrink = min(1.0, 512 / max(image.shape[:2]))
-    return (
-        cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
-    )
+    return cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
 
 
 def noise(
@@ -88,9 +84,7 @@ def noise(
     return (out - out.mean()) / out.std()
 
 
-def colour(
-    rng: np.random.Generator, light: tuple[float, float], saturation: float
-) -> Float[np.ndarray, " 3"]:
+def colour(rng: np.random.Generator, light: tuple[float, float], saturation: float) -> Float[np.ndarray, " 3"]:
     """A random sRGB colour of lightness within `light`."""
     hue = rng.random(3)
     hue = (hue - hue.mean()) / (np.ptp(hue) + 1e-6)
@@ -220,9 +214,7 @@ def rug(rng: np.random.Generator) -> Texture:
         at = rng.uniform([70, 70], [cols - 70, rows - 70])
         half = rng.uniform(6, 30, 2)
         corners = at + half * np.array([[1, 0], [0, 1], [-1, 0], [0, -1]])
-        cv2.fillPoly(
-            image, [(corners * 16).astype(np.int32)], colour(rng, (0.2, 0.8), 0.35).tolist(), cv2.LINE_AA, 4
-        )
+        cv2.fillPoly(image, [(corners * 16).astype(np.int32)], colour(rng, (0.2, 0.8), 0.35).tolist(), cv2.LINE_AA, 4)
     return make_texture(image * (1 + 0.12 * noise(rng, rows, cols, 6, 1))[..., None])
 
 

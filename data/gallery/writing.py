@@ -34,9 +34,7 @@ def write_scene(room: Room, folder: Path, exif: bool = True) -> None:
         stem = Path(shot.view.name).stem
         tags = _exif(shot.view.camera) if exif else Image.Exif()
         Image.fromarray(shot.image).save(folder / "images" / shot.view.name, quality=95, exif=tags)
-        np.savez(
-            folder / "truth" / f"{stem}.npz", depth=shot.depth, normal=shot.normal, instance=shot.instance
-        )
+        np.savez(folder / "truth" / f"{stem}.npz", depth=shot.depth, normal=shot.normal, instance=shot.instance)
     frames = [_frame(shot) for shot in room.shots]
     name = f"room_{room.shape}_{room.seed}"
     _write_json(folder / "cameras.json", {"name": name, "units": "metre", "frames": frames})

@@ -55,9 +55,7 @@ def read_record(folder: Path) -> Record | None:
 def changed_files(folder: Path, record: Record, hashes: FileHashes) -> list[str]:
     """Names of files that were changed, added or removed since the artifact was finished."""
     found = hashes.folder(folder)
-    return sorted(
-        name for name in found.keys() | record.files.keys() if found.get(name) != record.files.get(name)
-    )
+    return sorted(name for name in found.keys() | record.files.keys() if found.get(name) != record.files.get(name))
 
 
 def new_folder(out: Path, stage: str) -> Path:
@@ -102,9 +100,7 @@ def recover(out: Path, hashes: FileHashes) -> list[str]:
         What was done, for the log.
     """
     said = []
-    leftovers = [
-        (path, match) for path in sorted((out / WORK).iterdir()) if (match := _LEFTOVER.fullmatch(path.name))
-    ]
+    leftovers = [(path, match) for path in sorted((out / WORK).iterdir()) if (match := _LEFTOVER.fullmatch(path.name))]
     for path, match in leftovers:
         record = None if match["old"] else read_record(path)
         if record is None or record.name != match["stage"] or changed_files(path, record, hashes):

@@ -43,9 +43,7 @@ def main(events: int, parent: int) -> None:
     threading.Thread(target=_watch, args=(sys.stdin.buffer,), name="fewview-parent", daemon=True).start()
     pipe = Connection(events, readable=False)
     try:
-        progress = (
-            [StageProgress(lambda event, payload: pipe.send((event, payload)))] if with_progress else []
-        )
+        progress = [StageProgress(lambda event, payload: pipe.send((event, payload)))] if with_progress else []
         value = resolve(function)(*args, *progress)
         pipe.send(("done", (value, peak_mib())))
     except BaseException as error:  # noqa: BLE001 - whatever it is, the parent raises it again
@@ -69,9 +67,7 @@ def pack(error: BaseException) -> tuple[bytes | None, str, str, str | None, str 
     what, remedy = (error.what, error.remedy) if isinstance(error, FewviewError) else (None, None)
     # The nearest class that the parent knows without loading the stage's modules.
     known = next(
-        c
-        for c in type(error).__mro__
-        if not isinstance(error, FewviewError) or c.__module__ == "recon.errors"
+        c for c in type(error).__mro__ if not isinstance(error, FewviewError) or c.__module__ == "recon.errors"
     )
     trace = "".join(traceback.format_exception(error))
     return pickled, known.__name__, str(error), what, remedy, trace, peak_mib()

@@ -60,9 +60,7 @@ class Display:
 
     def say(self, text: str) -> None:
         """One line, above the live ones."""
-        (self._live.console if self._live else self.console).print(
-            escape(text), highlight=False, soft_wrap=True
-        )
+        (self._live.console if self._live else self.console).print(escape(text), highlight=False, soft_wrap=True)
 
     def started(self, name: str, reason: str) -> None:
         self._said = time.monotonic()
@@ -109,9 +107,7 @@ class Display:
         table.add_column("time", justify="right")
         table.add_column("peak memory", justify="right")
         for name, entry in manifest.stages.items():
-            table.add_row(
-                name, _coloured(entry.status, entry.status), _seconds(entry.seconds), _mib(entry.peak_mib)
-            )
+            table.add_row(name, _coloured(entry.status, entry.status), _seconds(entry.seconds), _mib(entry.peak_mib))
         self.console.print(table)
 
 

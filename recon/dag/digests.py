@@ -14,9 +14,7 @@ from recon.errors import InputError
 RECORD = ".stage.json"
 """The record inside an artifact folder; it holds timings, so it is no part of the artifact's digest."""
 
-_IGNORED = frozenset(
-    {RECORD, ".DS_Store", "Thumbs.db", "desktop.ini"}
-)  # file browsers leave the latter three
+_IGNORED = frozenset({RECORD, ".DS_Store", "Thumbs.db", "desktop.ini"})  # file browsers leave the latter three
 _RACY_NS = 2_000_000_000
 
 
@@ -58,9 +56,7 @@ class FileHashes:
         """
         found: dict[str, dict[str, str | int]] = {}
         for parent, folders, names in os.walk(folder):
-            folders[:] = [
-                name for name in folders if without is None or Path(parent, name).resolve() != without
-            ]
+            folders[:] = [name for name in folders if without is None or Path(parent, name).resolve() != without]
             for name in names:
                 if name not in _IGNORED:
                     path = Path(parent, name)

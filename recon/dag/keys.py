@@ -37,9 +37,7 @@ def encode(value: Any) -> Any:
         return [encode(item) for item in value]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {
-            f.name: encode(getattr(value, f.name))
-            for f in dataclasses.fields(value)
-            if f.metadata.get("key", True)
+            f.name: encode(getattr(value, f.name)) for f in dataclasses.fields(value) if f.metadata.get("key", True)
         }
         return {"dataclass": type(value).__name__, "fields": fields}
     if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
@@ -81,8 +79,7 @@ def ingredients(stage: Stage, inputs: Mapping[str, str], hashes: FileHashes) -> 
         "config": encode(stage.config),
         "inputs": dict(sorted(inputs.items())),
         "sources": [
-            {name: entry["sha256"] for name, entry in hashes.source(Path(source)).items()}
-            for source in stage.sources
+            {name: entry["sha256"] for name, entry in hashes.source(Path(source)).items()} for source in stage.sources
         ],
         "weights": list(stage.weights),
     }
@@ -102,9 +99,7 @@ def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     before, after = dict(_leaves(old["config"])), dict(_leaves(new["config"]))
     for name in sorted(before.keys() | after.keys()):
         if before.get(name) != after.get(name):
-            said.append(
-                f"{name or 'configuration'} is {after.get(name, 'gone')}, was {before.get(name, 'absent')}"
-            )
+            said.append(f"{name or 'configuration'} is {after.get(name, 'gone')}, was {before.get(name, 'absent')}")
     changed = [name for name in new["inputs"] if old["inputs"].get(name) != new["inputs"][name]]
     changed += [name for name in old["inputs"] if name not in new["inputs"]]
     said += [f"`{name}` changed" for name in changed]
@@ -120,11 +115,7 @@ def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
 
 def _leaves(value: Any, path: str = "") -> list[tuple[str, str]]:
     if isinstance(value, dict) and "fields" in value:
-        return [
-            leaf
-            for name, item in value["fields"].items()
-            for leaf in _leaves(item, f"{path}.{name}".lstrip("."))
-        ]
+        return [leaf for name, item in value["fields"].items() for leaf in _leaves(item, f"{path}.{name}".lstrip("."))]
     return [(path, json.dumps(value, sort_keys=True))]
 
 

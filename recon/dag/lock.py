@@ -75,9 +75,7 @@ class FolderLock:
         self._stop.set()
         owner = self._read()
         if owner and owner.get("token") == self._owner["token"]:
-            os.ftruncate(
-                self._descriptor, 0
-            )  # emptied, not deleted: deleting would race with one that opens it
+            os.ftruncate(self._descriptor, 0)  # emptied, not deleted: deleting would race with one that opens it
         os.close(self._descriptor)
 
     def check(self) -> None:

@@ -32,9 +32,7 @@ class StageProgress:
 
     def step(self, done: int, total: int, what: str = "") -> None:
         now = time.monotonic()
-        if (
-            done >= total or now - self._last >= _INTERVAL_S
-        ):  # a million steps must not cost a million redraws
+        if done >= total or now - self._last >= _INTERVAL_S:  # a million steps must not cost a million redraws
             self._last = now
             self._send("step", (int(done), int(total), what))
 

@@ -78,14 +78,10 @@ def run_stages(
     wanted = graph.ancestors(until) if until else set(graph.names)
     redo = {name: "asked for by --force" for name in graph.names if name in force}
     if start:
-        redo.update(
-            {name: f"asked for by --from {start}" for name in graph.names if name in graph.descendants(start)}
-        )
+        redo.update({name: f"asked for by --from {start}" for name in graph.names if name in graph.descendants(start)})
     for option, name in [("--from", start), *(("--force", name) for name in force)]:
         if name and name not in wanted:
-            raise InputError(
-                f"{option} {name} is left out by --until {until}.", "Choose a later stage for --until."
-            )
+            raise InputError(f"{option} {name} is left out by --until {until}.", "Choose a later stage for --until.")
     redo = {name: why for name, why in redo.items() if name in wanted}
 
     manifest = Manifest(
@@ -93,10 +89,7 @@ def run_stages(
         program=program_version(),
         arguments=list(arguments),
         request={"until": until, "from": start, "force": list(force)},
-        stages={
-            stage.name: StageEntry(version=stage.version, config=plain(stage.config))
-            for stage in graph.stages
-        },
+        stages={stage.name: StageEntry(version=stage.version, config=plain(stage.config)) for stage in graph.stages},
         started=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )
     if out.exists() and not out.is_dir():
@@ -267,9 +260,7 @@ class _Run:
 
     def _work(self, stage: Stage, entry: StageEntry, decision: _Decision, lock: FolderLock) -> None:
         """Runs one stage and commits its artifact; a failure leaves nothing behind."""
-        log.info(
-            "stage %s, attempt %d, key %s: %s", stage.name, entry.attempts, decision.key[:16], decision.reason
-        )
+        log.info("stage %s, attempt %d, key %s: %s", stage.name, entry.attempts, decision.key[:16], decision.reason)
         inputs = {need: self.out / need for need in stage.needs}
         folder = artifact.new_folder(self.out, stage.name)
         began = time.monotonic()
@@ -315,9 +306,7 @@ class _Run:
                 self.display.step(stage.name, *payload)
             elif event == "fallback":
                 entry.fallbacks.append(payload)
-                self.display.say(
-                    f"{stage.name}: {payload['used']} instead of {payload['wanted']}: {payload['reason']}"
-                )
+                self.display.say(f"{stage.name}: {payload['used']} instead of {payload['wanted']}: {payload['reason']}")
             elif event == "fact":
                 entry.facts[payload[0]] = payload[1]
 

@@ -45,9 +45,7 @@ class Stage:
         if self.isolated:
             import_path(self.run)
         if not _NAME.fullmatch(self.name) or self.name in _RESERVED:
-            raise ValueError(
-                f"{self.name!r} cannot name a stage: use a-z, 0-9 and _, and none of {sorted(_RESERVED)}"
-            )
+            raise ValueError(f"{self.name!r} cannot name a stage: use a-z, 0-9 and _, and none of {sorted(_RESERVED)}")
 
 
 def import_path(function: Callable[..., Any] | str) -> str:
@@ -60,9 +58,7 @@ def import_path(function: Callable[..., Any] | str) -> str:
         return function
     module, name = function.__module__, function.__qualname__
     if module == "__main__" or "<" in name:
-        raise ValueError(
-            f"{module}:{name} cannot run in a child process: it must be importable from a module"
-        )
+        raise ValueError(f"{module}:{name} cannot run in a child process: it must be importable from a module")
     return f"{module}:{name}"
 
 
@@ -129,6 +125,4 @@ class Graph:
         """Raises InputError where an option names no stage."""
         for name in names:
             if name not in self.names:
-                raise InputError(
-                    f"{option} {name}: there is no such stage.", f"Choose from {', '.join(self.names)}."
-                )
+                raise InputError(f"{option} {name}: there is no such stage.", f"Choose from {', '.join(self.names)}.")

@@ -155,17 +155,14 @@ def _choose(
     grid = np.s_[stride // 2 :: stride, stride // 2 :: stride]
     coarse = graph.label[grid].ravel()
     y, x = (
-        axis[grid].ravel().astype(np.float32) + np.float32(0.5)
-        for axis in np.mgrid[: have.shape[0], : have.shape[1]]
+        axis[grid].ravel().astype(np.float32) + np.float32(0.5) for axis in np.mgrid[: have.shape[0], : have.shape[1]]
     )
     samples = np.maximum(np.bincount(coarse, minlength=graph.count), 1)
     nearest = float(np.percentile(known.inverse[have], 99))
     long_side = max(have.shape)
     for k, surface in enumerate(surfaces):
         valid = surface > 1 / farthest
-        misfit = np.where(
-            have, np.abs(np.log(np.maximum(surface, 1e-9) / np.where(have, known.inverse, 1))), 0
-        )
+        misfit = np.where(have, np.abs(np.log(np.maximum(surface, 1e-9) / np.where(have, known.inverse, 1))), 0)
         misfit = np.where(have, np.minimum(misfit / FIT_SCALE, 1), 0)
         proposed = np.where(valid, surface, 0)[grid].ravel()
         front, difference = contradicted(view, x, y, proposed, others, other_maps)
@@ -188,9 +185,7 @@ def _choose(
     return chosen, unary[np.arange(graph.count), chosen]
 
 
-def _pairwise(
-    graph: SuperpixelGraph, surfaces: Sequence[Float32[np.ndarray, "H W"]]
-) -> Float[np.ndarray, "E L L"]:
+def _pairwise(graph: SuperpixelGraph, surfaces: Sequence[Float32[np.ndarray, "H W"]]) -> Float[np.ndarray, "E L L"]:
     """Cost of a depth step between neighbours: long boundaries without contrast resist it most.
 
     Different planes that meet at the boundary (a wall and the ceiling at their corner) cost almost nothing.

@@ -33,9 +33,7 @@ COMPLETED_WEIGHTS = {
 }
 
 
-def verified_features(
-    view: PosedImage, planes: PlaneMap, agreed: Agreement
-) -> dict[str, Float32[np.ndarray, "H W"]]:
+def verified_features(view: PosedImage, planes: PlaneMap, agreed: Agreement) -> dict[str, Float32[np.ndarray, "H W"]]:
     """What the confidence of a verified pixel is computed from."""
     return {
         "bias": np.ones_like(planes.cost),

@@ -91,17 +91,13 @@ def warp(
     return u, v, q
 
 
-def pixel_index(
-    u: np.ndarray, v: np.ndarray, width: int, height: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def pixel_index(u: np.ndarray, v: np.ndarray, width: int, height: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """`(inside, iy, ix)`: which points lie in the image, and in which pixels (NaN: in none)."""
     inside = (u >= 0) & (v >= 0) & (u < width) & (v < height)
     return inside, np.where(inside, v, 0).astype(np.int64), np.where(inside, u, 0).astype(np.int64)
 
 
-def sample_planes(
-    planes: PlaneMap, u: np.ndarray, v: np.ndarray, valid: np.ndarray
-) -> Float32[np.ndarray, "H W"]:
+def sample_planes(planes: PlaneMap, u: np.ndarray, v: np.ndarray, valid: np.ndarray) -> Float32[np.ndarray, "H W"]:
     """Inverse depth at image points, each from the plane of its pixel; 0 where outside or unknown."""
     height, width = planes.inverse.shape
     inside, iy, ix = pixel_index(u, v, width, height)

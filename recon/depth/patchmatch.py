@@ -153,9 +153,7 @@ def match(
         seed=seed,
     )
     pointers = [array.ctypes.data_as(ctypes.POINTER(ctypes.c_float)) for array in state]
-    load_kernels("recon.depth").fewview_patchmatch(
-        ctypes.byref(problem), records, *pointers, ctypes.c_int32(simd)
-    )
+    load_kernels("recon.depth").fewview_patchmatch(ctypes.byref(problem), records, *pointers, ctypes.c_int32(simd))
     return PlaneMap(*state)
 
 

@@ -106,16 +106,12 @@ def _ransac(samples: _Samples, rng: np.random.Generator) -> tuple[list[ScenePlan
 def _best_candidate(samples: _Samples, left: np.ndarray, rng: np.random.Generator) -> ScenePlane:
     # Neighbours in the list are neighbours in a row of one view; a triple reaches over up to some rows.
     first = rng.integers(0, len(left), CANDIDATES)
-    a, b, c = (
-        samples.xyz[left[(first + rng.integers(0, reach, CANDIDATES)) % len(left)]] for reach in (1, 40, 1500)
-    )
+    a, b, c = (samples.xyz[left[(first + rng.integers(0, reach, CANDIDATES)) % len(left)]] for reach in (1, 40, 1500))
     normal = np.cross(b - a, c - a)
     length = np.linalg.norm(normal, axis=1)
     # Half of the candidates are single points with the normal that stereo gave them.
     from_point = (np.arange(CANDIDATES) % 2 == 0) | (length < 1e-12)
-    normal = np.where(
-        from_point[:, None], samples.normal[left[first]], normal / np.maximum(length, 1e-12)[:, None]
-    )
+    normal = np.where(from_point[:, None], samples.normal[left[first]], normal / np.maximum(length, 1e-12)[:, None])
     offset = (normal * a).sum(1)
     pool = left[:: max(1, len(left) // 8000)]
     near = np.abs(samples.xyz[pool] @ normal.T - offset) < samples.reach[pool][:, None]
@@ -164,9 +160,7 @@ def _orthogonal(a: np.ndarray, b: np.ndarray, weight_a: float, weight_b: float) 
     return np.stack([a, b, np.cross(a, b)])
 
 
-def _axis_planes(
-    axes: Float[np.ndarray, "3 3"], samples: _Samples, known: Sequence[ScenePlane]
-) -> list[ScenePlane]:
+def _axis_planes(axes: Float[np.ndarray, "3 3"], samples: _Samples, known: Sequence[ScenePlane]) -> list[ScenePlane]:
     """Per direction the strongest peaks of the points' offsets, and the outermost ones (walls enclose)."""
     unit = SAME_OFFSET * float(np.median(samples.reach)) / TOLERANCE
     found: list[ScenePlane] = []

@@ -101,9 +101,7 @@ def available_threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _verify(
-    views: Sequence[PosedImage], planes: Sequence[PlaneMap | None], i: int, sources: Sequence[int]
-) -> DepthMap:
+def _verify(views: Sequence[PosedImage], planes: Sequence[PlaneMap | None], i: int, sources: Sequence[int]) -> DepthMap:
     mine = planes[i]
     if mine is None:
         return DepthMap.unknown(*views[i].mask.shape)

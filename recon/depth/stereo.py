@@ -72,9 +72,7 @@ def estimate(
     return maps
 
 
-def pixels_per_inverse_depth(
-    view: PosedImage, sources: Sequence[PosedImage], inverse: tuple[float, float]
-) -> float:
+def pixels_per_inverse_depth(view: PosedImage, sources: Sequence[PosedImage], inverse: tuple[float, float]) -> float:
     """How far (pixels per inverse scene unit) the image of the view's centre moves in the fastest source."""
     centre = np.array([view.camera.width / 2, view.camera.height / 2, 1.0])
     middle = 0.5 * (inverse[0] + inverse[1])

@@ -88,9 +88,7 @@ def write_model(
         xy = np.array(keypoints[index], np.float64).reshape(-1, 2)
         image = pycolmap.Image(view.name, xy, ids[view.camera], index + 1)
         model.add_image_with_trivial_frame(image, pycolmap.Rigid3d(view.T_camera_world[:3]))
-    for xyz, colmap_track, rgb, error in zip(
-        points.xyz, colmap_tracks, points.rgb, points.error_px, strict=True
-    ):
+    for xyz, colmap_track, rgb, error in zip(points.xyz, colmap_tracks, points.rgb, points.error_px, strict=True):
         point = model.add_point3D(xyz, colmap_track, rgb)
         model.point3D(point).error = error
     (model.write_binary if file_format == "binary" else model.write_text)(folder)
@@ -107,15 +105,11 @@ def read_model(folder: Path) -> tuple[list[View], SparsePoints]:
             RADIAL, OPENCV or FULL_OPENCV without its rational terms.
     """
     if not any((folder / f"cameras{suffix}").is_file() for suffix in (".bin", ".txt")):
-        raise InputError(
-            f"There is no COLMAP model in {folder}.", "Name the folder with cameras.bin or cameras.txt."
-        )
+        raise InputError(f"There is no COLMAP model in {folder}.", "Name the folder with cameras.bin or cameras.txt.")
     try:
         model = pycolmap.Reconstruction(folder)
     except (ValueError, RuntimeError, OSError, IndexError, MemoryError) as error:  # of truncated files
-        raise InputError(
-            f"The COLMAP model in {folder} cannot be read: {error}.", "Export it again."
-        ) from error
+        raise InputError(f"The COLMAP model in {folder} cannot be read: {error}.", "Export it again.") from error
     image_ids = sorted(model.reg_image_ids())
     views = []
     for image_id in image_ids:
@@ -126,19 +120,13 @@ def read_model(folder: Path) -> tuple[list[View], SparsePoints]:
         try:
             check_intrinsics(camera, image.name)  # pycolmap does not notice a truncated cameras.bin.
         except ValueError as error:
-            raise InputError(
-                f"The COLMAP model in {folder} is damaged: {error}.", "Export it again."
-            ) from error
+            raise InputError(f"The COLMAP model in {folder} is damaged: {error}.", "Export it again.") from error
         views.append(View(image.name, camera, invert_rigid(T)))
     index = {image_id: i for i, image_id in enumerate(image_ids)}
     points = [model.point3D(point_id) for point_id in sorted(model.point3D_ids())]
     tracks = []
     for point in points:
-        seen = [
-            (index[e.image_id], e.image_id, e.point2D_idx)
-            for e in point.track.elements
-            if e.image_id in index
-        ]
+        seen = [(index[e.image_id], e.image_id, e.point2D_idx) for e in point.track.elements if e.image_id in index]
         tracks.append([(i, np.array(model.image(image_id).point2D(k).xy)) for i, image_id, k in seen])
     return views, SparsePoints(
         xyz=np.array([point.xyz for point in points], np.float64).reshape(-1, 3),
@@ -156,9 +144,7 @@ def _to_colmap(camera: Camera, camera_id: int) -> pycolmap.Camera:
         coefficients = [*camera.distortion, 0.0][:5]
         model = "FULL_OPENCV" if coefficients[4] else "OPENCV"
         params += [*coefficients, 0.0, 0.0, 0.0] if coefficients[4] else coefficients[:4]
-    return pycolmap.Camera(
-        camera_id=camera_id, model=model, width=camera.width, height=camera.height, params=params
-    )
+    return pycolmap.Camera(camera_id=camera_id, model=model, width=camera.width, height=camera.height, params=params)
 
 
 def _from_colmap(camera: pycolmap.Camera, folder: Path) -> Camera:
@@ -169,8 +155,6 @@ def _from_colmap(camera: pycolmap.Camera, folder: Path) -> Camera:
         raise InputError(f"The COLMAP model in {folder} has a {model} camera.", f"fewview reads {_MODELS}.")
     fx, fy, cx, cy, *coefficients = params
     if any(coefficients[5:]):
-        raise InputError(
-            f"The COLMAP model in {folder} has a camera with rational terms.", f"fewview reads {_MODELS}."
-        )
+        raise InputError(f"The COLMAP model in {folder} has a camera with rational terms.", f"fewview reads {_MODELS}.")
     distortion = canonical_distortion(coefficients)
     return Camera(camera.width, camera.height, fx, fy, cx, cy, distortion)

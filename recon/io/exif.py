@@ -70,9 +70,7 @@ def focal_prior(facts: ExifFacts, width: int, height: int) -> tuple[float, str] 
             return None, None
     candidates: list[tuple[float, str]] = []
     if facts.focal_35mm is not None:
-        candidates.append(
-            (facts.focal_35mm / FULL_FRAME_DIAGONAL_MM * math.hypot(width, height), "exif-35mm")
-        )
+        candidates.append((facts.focal_35mm / FULL_FRAME_DIAGONAL_MM * math.hypot(width, height), "exif-35mm"))
     if facts.focal_mm is not None and facts.sensor_px_per_mm is not None:
         candidates.append((facts.focal_mm * facts.sensor_px_per_mm * scale, "exif-sensor"))
     for focal_px, source in candidates:

@@ -17,9 +17,7 @@ from PIL import Image, ImageCms, ImageOps
 
 from recon.io.exif import ExifFacts, read_exif
 
-EXTENSIONS = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".heic", ".heif", ".hif", ".webp", ".bmp"}
-)
+EXTENSIONS = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".heic", ".heif", ".hif", ".webp", ".bmp"})
 RAW_EXTENSIONS = frozenset({".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2", ".pef"})
 MAX_MEGAPIXELS = 178
 """Pillow's own guard against decompression bombs (twice its warning level)."""
@@ -139,18 +137,14 @@ def _flat(image: Image.Image) -> Image.Image:
     return image.convert("RGBA" if image.has_transparency_data else "RGB")
 
 
-def _to_srgb(
-    pixels: np.ndarray, mode: str, profile: bytes | None
-) -> tuple[UInt8[np.ndarray, "h w 3"], str | None]:
+def _to_srgb(pixels: np.ndarray, mode: str, profile: bytes | None) -> tuple[UInt8[np.ndarray, "h w 3"], str | None]:
     """Pixels (h, w) or (h, w, 3 or 4) of the given mode to sRGB, through the embedded profile if it works."""
     image = Image.fromarray(pixels, mode="CMYK") if mode == "CMYK" else Image.fromarray(pixels)
     note = None
     if profile:
         try:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            converted = ImageCms.profileToProfile(
-                image, source, ImageCms.createProfile("sRGB"), outputMode="RGB"
-            )
+            converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
             if converted is not None:
                 return np.array(converted), None
         except (ImageCms.PyCMSError, OSError, ValueError) as error:

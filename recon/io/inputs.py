@@ -32,9 +32,7 @@ def find_sources(paths: tuple[Path, ...]) -> list[Path]:
             for file in _list(path):
                 found.setdefault(file.resolve(), file)
         except PermissionError:
-            raise InputError(
-                f"{path} cannot be read: permission denied.", "Allow reading it, or copy it."
-            ) from None
+            raise InputError(f"{path} cannot be read: permission denied.", "Allow reading it, or copy it.") from None
     return sorted(found.values(), key=lambda file: natural(file.name))
 
 
@@ -49,16 +47,10 @@ def find_mask(photo: Path, folder: Path | None) -> Path | None:
     """
     if folder is not None and not folder.is_dir():
         raise InputError(f"There is no folder of masks {folder}.", "Check the path.")
-    folders = (
-        (folder,)
-        if folder is not None
-        else (photo.parent / "masks", photo.parent.absolute().parent / "masks")
-    )
+    folders = (folder,) if folder is not None else (photo.parent / "masks", photo.parent.absolute().parent / "masks")
     for candidate in folders:
         if candidate.is_dir():
-            by_stem = {
-                path.stem: path for path in sorted(candidate.iterdir()) if _is(path, images.EXTENSIONS)
-            }
+            by_stem = {path.stem: path for path in sorted(candidate.iterdir()) if _is(path, images.EXTENSIONS)}
             mask = by_stem.get(photo.name, by_stem.get(photo.stem))
             if mask is not None:
                 return mask
@@ -115,9 +107,7 @@ def _first_free(make: Callable[[str], str], taken: set[str]) -> str:
 def _list(path: Path) -> list[Path]:
     if path.is_file():
         if not _is(path, _KNOWN):
-            raise InputError(
-                f"{path} is not a photo or a video.", f"Name {FORMATS} files, videos or folders."
-            )
+            raise InputError(f"{path} is not a photo or a video.", f"Name {FORMATS} files, videos or folders.")
         return [path]
     if not path.is_dir():
         raise InputError(f"There is no file or folder {path}.", "Check the spelling.")
@@ -125,13 +115,9 @@ def _list(path: Path) -> list[Path]:
     developed = {entry.stem for entry in within if _is(entry, images.EXTENSIONS)}
     kept = [entry for entry in sorted(within) if _is(entry, images.EXTENSIONS) or entry.stem not in developed]
     if not kept:
-        inner = sorted(
-            p.name for p in path.iterdir() if p.is_dir() and any(_is(e, _KNOWN) for e in p.iterdir())
-        )
+        inner = sorted(p.name for p in path.iterdir() if p.is_dir() and any(_is(e, _KNOWN) for e in p.iterdir()))
         remedy = (
-            f"Name the folder within it: {', '.join(inner)}."
-            if inner
-            else f"Put {FORMATS} files or a video there."
+            f"Name the folder within it: {', '.join(inner)}." if inner else f"Put {FORMATS} files or a video there."
         )
         raise InputError(f"There are no photos in {path}.", remedy)
     return kept

@@ -51,9 +51,7 @@ class DownloadError(Exception):
     """pip could not deliver the archive; the message is pip's last line of complaint."""
 
 
-def download_archive(
-    package: str, version: str, source: bool, folder: Path, told: Callable[[int], None]
-) -> Path:
+def download_archive(package: str, version: str, source: bool, folder: Path, told: Callable[[int], None]) -> Path:
     """Put the wheel (or the source archive) of `package` into `folder`.
 
     Args:

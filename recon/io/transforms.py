@@ -64,9 +64,7 @@ def _frame(view: View) -> dict[str, Any]:
         "transform_matrix": (view.T_world_camera @ _FLIP).tolist(),
     }
     # A pinhole says so by zeros: nerfstudio's readers want the keys.
-    coefficients = dict.fromkeys(_DISTORTION[:4], 0.0) | dict(
-        zip(_DISTORTION, camera.distortion, strict=False)
-    )
+    coefficients = dict.fromkeys(_DISTORTION[:4], 0.0) | dict(zip(_DISTORTION, camera.distortion, strict=False))
     return frame | coefficients
 
 

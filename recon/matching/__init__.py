@@ -27,9 +27,7 @@ class MatchingConfig:
 
     def __post_init__(self) -> None:
         if self.keypoints < 64 or self.long_side < 64:
-            raise InputError(
-                "Matching needs at least 64 keypoints and a long side of 64 px.", "Ask for more."
-            )
+            raise InputError("Matching needs at least 64 keypoints and a long side of 64 px.", "Ask for more.")
         if self.max_error_px <= 0 or self.min_matches < 8:
             raise InputError(
                 "max_error_px must be positive and min_matches at least 8.", "Correct the matching options."

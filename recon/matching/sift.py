@@ -29,9 +29,7 @@ class Sift:
     def detect(self, image: UInt8[np.ndarray, "H W 3"], mask: Bool[np.ndarray, "H W"] | None) -> Features:
         height, width = image.shape[:2]
         grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-        found, descriptors = self._sift.detectAndCompute(
-            grey, None if mask is None else mask.astype(np.uint8)
-        )
+        found, descriptors = self._sift.detectAndCompute(grey, None if mask is None else mask.astype(np.uint8))
         if not found:
             nothing = np.zeros((0, 128), np.float32)
             return Features(np.zeros((0, 2), np.float32), np.zeros(0, np.float32), nothing, width, height)

@@ -52,9 +52,7 @@ class _Session:
         raw = self._matcher.match(self.features(one), self.features(other))
         photos = self.photos[one[0]], self.photos[other[0]]
         # The tolerance is that of the images that keypoints were found in; the larger photo decides.
-        scale = max(
-            max(p.width, p.height) / min(max(p.width, p.height), self._config.long_side) for p in photos
-        )
+        scale = max(max(p.width, p.height) / min(max(p.width, p.height), self._config.long_side) for p in photos)
         verified = verify(
             photos,
             (self.keypoints(one), self.keypoints(other)),
@@ -112,9 +110,7 @@ def _working_image(
     return image, mask
 
 
-def _write(
-    out: Path, session: _Session, quarters: list[int], pairs: dict[tuple[int, int], Pair], matcher: str
-) -> None:
+def _write(out: Path, session: _Session, quarters: list[int], pairs: dict[tuple[int, int], Pair], matcher: str) -> None:
     (out / "features").mkdir()
     (out / "pairs").mkdir()
     photos = session.photos

@@ -90,8 +90,7 @@ def _find_turn(
 ) -> int | None:
     """The turn by which a photo of `group` matches one of `joined` by `enough` matches, or None."""
     probes = [
-        (affinity(one, (b, turn)), one, (b, turn))
-        for one, b, turn in product(joined, group[:_PROBES], (1, 2, 3))
+        (affinity(one, (b, turn)), one, (b, turn)) for one, b, turn in product(joined, group[:_PROBES], (1, 2, 3))
     ]
     for _, one, other in sorted(probes, key=lambda probe: (-probe[0], probe[1:]))[:_PROBES]:
         if len(match_pair(*sorted((one, other)))) >= enough:

@@ -76,11 +76,7 @@ def verify(
     # Each keypoint occurs once, so the first column identifies the match.
     keep = np.isin(matches.pairs[:, 0], geometry.inlier_matches[:, 0])
     H = geometry.H
-    if (
-        model == "planar"
-        and H is not None
-        and _is_rotation(photos, keypoints, matches.only(keep), H, max_error_px)
-    ):
+    if model == "planar" and H is not None and _is_rotation(photos, keypoints, matches.only(keep), H, max_error_px):
         model = "panoramic"
     angle = float(np.degrees(geometry.tri_angle))
     has_angle = model != "panoramic" and np.isfinite(angle) and angle > 0

@@ -36,11 +36,7 @@ class MatchGraph:
 
     def partners(self, i: int) -> list[tuple[int, int]]:
         """(verified matches, other photo) of photo `i`, most matches first."""
-        found = [
-            (len(p.matches), p.b if p.a == i else p.a)
-            for p in self.pairs
-            if i in (p.a, p.b) and len(p.matches)
-        ]
+        found = [(len(p.matches), p.b if p.a == i else p.a) for p in self.pairs if i in (p.a, p.b) and len(p.matches)]
         return sorted(found, key=lambda partner: (-partner[0], partner[1]))
 
 

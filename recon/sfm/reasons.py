@@ -7,9 +7,7 @@ from recon.sfm.graph import MatchGraph
 
 _NAMED = 6
 """More photos than this are counted, not named."""
-_STEP = (
-    "Take photos that share at least half of what they show with a neighbour, a step to the side each time."
-)
+_STEP = "Take photos that share at least half of what they show with a neighbour, a step to the side each time."
 
 
 def why_left_out(graph: MatchGraph, i: int, was_mapped: bool) -> str:

@@ -24,9 +24,7 @@ SUPPORTED_PX = 1.0
 """Distortion that moves the corners of the photo by less is left out."""
 
 
-def make_prior(
-    candidate: Candidate, sensors: Sensors, known_focals: dict[int, float], guess_px: np.ndarray
-) -> Prior:
+def make_prior(candidate: Candidate, sensors: Sensors, known_focals: dict[int, float], guess_px: np.ndarray) -> Prior:
     """The prior for a candidate's lenses and sensors.
 
     Args:

@@ -48,9 +48,7 @@ def place_photos(
         units="unknown",
         scale_source="none: the median depth of the sparse points is set to 1",
         prior="matching",
-        verdicts=_verdicts(
-            load_photos(photos_folder, excluded=True), graph, best, bundle, errors, sensors, mapped
-        ),
+        verdicts=_verdicts(load_photos(photos_folder, excluded=True), graph, best, bundle, errors, sensors, mapped),
     )
     write_camera_exports(out, cameras, _sparse_points(bundle, best.photos, sensors, graph, photos_folder))
     progress.fact("prior", "matching")
@@ -73,9 +71,7 @@ def _best_candidate(
     if known:
         starts.append((_focals_at(sensors, _GUESS_DEG, known), "recorded focal length"))
     if len(known) < len(sensors.groups):
-        starts += [
-            (_focals_at(sensors, angle, known), f"{angle:g} degrees") for angle in config.fields_of_view_deg
-        ]
+        starts += [(_focals_at(sensors, angle, known), f"{angle:g} degrees") for angle in config.fields_of_view_deg]
     candidates: list[Candidate] = []
     for done, (focals, start) in enumerate(starts):
         progress.step(done, len(starts), "starting focal length")
@@ -163,9 +159,7 @@ def _verdicts(
             verdicts.append(Verdict(photo.name, False, why_left_out(graph, i, i in mapped)))
             continue
         seen = errors[bundle.image == best.photos.index(i)]
-        verdicts.append(
-            Verdict(photo.name, True, None, len(seen), round(float(seen.mean() / sensors.scale[i]), 4))
-        )
+        verdicts.append(Verdict(photo.name, True, None, len(seen), round(float(seen.mean() / sensors.scale[i]), 4)))
     return verdicts
 
 

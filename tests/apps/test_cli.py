@@ -114,9 +114,7 @@ def test_export_refuses_what_is_no_run(tmp_path: Path, capsys: pytest.CaptureFix
     assert "is not the folder of a run" in text
 
 
-def test_benchmark_refuses_more_photos_than_there_are(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_benchmark_refuses_more_photos_than_there_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_scene(generate(seed=3, views=3), tmp_path / "set")
     code, text = _run(capsys, "benchmark", str(tmp_path / "set"), "--views", "4")
     assert code == 2

@@ -111,9 +111,7 @@ def test_planes_bound_the_floor_polygon(room: Room) -> None:
     for (start, end, normal), plane in zip(walls(room.polygon), room.planes[2:], strict=True):
         for corner in (start, end):
             assert plane.normal[:2] @ corner + plane.offset == pytest.approx(0, abs=1e-12)
-        assert contains(room.polygon, ((start + end) / 2 + 0.05 * normal)[None]).all(), (
-            "normals point inwards"
-        )
+        assert contains(room.polygon, ((start + end) / 2 + 0.05 * normal)[None]).all(), "normals point inwards"
     assert room.planes[1].offset == room.height
     turns = [np.cross([*(b - a), 0], [*(d - c), 0])[2] for (a, b, _), (c, d, _) in _corners(room)]
     assert (np.array(turns) < 0).sum() == (room.shape == "l")
@@ -180,9 +178,7 @@ def test_written_scene_is_a_photo_set(room: Room, tmp_path: Path) -> None:
     assert truth.units == "metre"
     for view, path, shot in zip(truth.views, truth.images, room.shots, strict=True):
         assert np.allclose(view.T_world_camera, shot.view.T_world_camera, atol=0)
-        assert view.camera.matrix == pytest.approx(shot.view.camera.matrix, abs=1e-9), (
-            "half-integer centres again"
-        )
+        assert view.camera.matrix == pytest.approx(shot.view.camera.matrix, abs=1e-9), "half-integer centres again"
         with Image.open(path) as photo:
             assert photo.size == SIZE
             equivalent = photo.getexif().get_ifd(0x8769)[0xA405]

@@ -47,9 +47,7 @@ def write(inputs: Mapping[str, Path], config: Toy, out: Path, progress: Progress
         with open(config.calls, "a") as file:
             file.write(f"{out.name.rpartition('-')[0]}\n")
     progress.step(1, 2, "half")
-    (out / "text.txt").write_text(
-        config.text + "".join((i / "text.txt").read_text() for i in inputs.values())
-    )
+    (out / "text.txt").write_text(config.text + "".join((i / "text.txt").read_text() for i in inputs.values()))
     (out / "deep").mkdir()
     (out / "deep" / "bytes.bin").write_bytes(config.text.encode() * 1000)
     progress.step(2, 2, "half")

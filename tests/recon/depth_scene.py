@@ -52,9 +52,7 @@ def photograph(
     """The view, and its exact z-depth (NaN where nothing is hit; there the image is sky blue)."""
     width, height = size
     camera = Camera(width, height, 0.9 * width, 0.9 * width, width / 2, height / 2)
-    blank = PosedImage(
-        name, camera, T, np.zeros((height, width, 3), np.float32), np.ones((height, width), bool)
-    )
+    blank = PosedImage(name, camera, T, np.zeros((height, width, 3), np.float32), np.ones((height, width), bool))
     depth = _cast(rectangles, blank)[0]
     fine = 3
     big = camera.resized(fine * width, fine * height)

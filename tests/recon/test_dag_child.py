@@ -45,9 +45,7 @@ def test_crashes(tmp_path: Path, how: str, kind: type[FewviewError], text: str) 
 
 
 def test_killed_for_memory(tmp_path: Path) -> None:
-    with pytest.raises(
-        EnvironmentFault, match=r"was killed \(SIGKILL\).*: probably the system ran out of memory\."
-    ):
+    with pytest.raises(EnvironmentFault, match=r"was killed \(SIGKILL\).*: probably the system ran out of memory\."):
         end(tmp_path, "kill")
 
 

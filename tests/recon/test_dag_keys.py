@@ -46,9 +46,7 @@ values = st.recursive(
     leaves,
     lambda inner: (
         st.lists(inner, max_size=2).map(tuple)
-        | st.dictionaries(
-            st.text("ab", max_size=2) | st.sampled_from(["path", "float", "enum"]), inner, max_size=2
-        )
+        | st.dictionaries(st.text("ab", max_size=2) | st.sampled_from(["path", "float", "enum"]), inner, max_size=2)
         | st.builds(Pair, inner, inner)
         | st.builds(Riap, inner, inner)
     ),
@@ -131,9 +129,7 @@ def test_digest_of_a_folder(tmp_path: Path) -> None:
     assert len({digest_of(files), digest_of(renamed), digest_of({"a": files["a"]}), digest_of({})}) == 4
 
 
-def test_hashes_are_remembered_once_the_file_is_old_enough(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_hashes_are_remembered_once_the_file_is_old_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file, memory = tmp_path / "file", tmp_path / "memory"
     file.write_bytes(b"x")
     read = []

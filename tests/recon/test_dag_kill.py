@@ -18,9 +18,7 @@ from rich.console import Console
 
 from recon.dag import Manifest, Stage, run_stages
 
-DISK_EVENTS = frozenset(
-    {"open", "os.rename", "os.mkdir", "os.rmdir", "os.remove", "os.truncate", "shutil.rmtree"}
-)
+DISK_EVENTS = frozenset({"open", "os.rename", "os.mkdir", "os.rmdir", "os.remove", "os.truncate", "shutil.rmtree"})
 
 
 @pytest.fixture(autouse=True)

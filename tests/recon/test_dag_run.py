@@ -109,9 +109,7 @@ def test_sources_count_by_relative_name_and_content(tmp_path: Path) -> None:
     assert go(elsewhere) == ("cached", "up to date")
     with pytest.raises(InputError, match=r"^`.*/absent` does not exist\. Check the path\.$"):
         go(tmp_path / "absent")
-    with pytest.raises(
-        InputError, match=r"is the output folder as well\. Choose another folder with --out\.$"
-    ):
+    with pytest.raises(InputError, match=r"is the output folder as well\. Choose another folder with --out\.$"):
         go(out)
 
 
@@ -168,9 +166,7 @@ def test_until_from_and_force(tmp_path: Path) -> None:
     assert ran(start="second", until="second") == ["second"]
     assert ran(force=["side", "first"]) == ["first", "side"]
     for option in ("until", "start"):
-        with pytest.raises(
-            InputError, match=r"there is no such stage\. Choose from first, second, third, side\.$"
-        ):
+        with pytest.raises(InputError, match=r"there is no such stage\. Choose from first, second, third, side\.$"):
             ran(**{option: "nonsense"})
     with pytest.raises(InputError, match=r"^--force third is left out by --until second\."):
         ran(force=["third"], until="second")
@@ -364,8 +360,6 @@ def test_names_that_are_no_folder_of_ours(name: str) -> None:
 
 def test_the_runner_knows_nothing_of_3d() -> None:
     script = "import sys, recon.dag; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
-    loaded = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    ).stdout.split()
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
     assert {"recon", "rich"} <= set(loaded)
     assert not {"numpy", "torch", "cv2", "open3d", "pycolmap", "splatting"} & set(loaded)

@@ -65,8 +65,7 @@ def test_planes_are_found_where_they_are(room):
     planes = find_planes(views, maps, 0)
     for normal, offset in (((0, 0, 1), 4.0), ((0, 1, 0), 1.5)):
         assert any(
-            abs(p.normal @ normal) > np.cos(np.radians(0.5)) and abs(abs(p.offset) - offset) < 0.02
-            for p in planes
+            abs(p.normal @ normal) > np.cos(np.radians(0.5)) and abs(abs(p.offset) - offset) < 0.02 for p in planes
         )
 
 

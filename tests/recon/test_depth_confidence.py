@@ -42,9 +42,7 @@ def test_confidence_is_a_probability(room, kind, tolerance):
     p, right = confidence[chosen], error[chosen] < 0.02
     bins = np.minimum((p * 10).astype(int), 9)
     share = np.bincount(bins, minlength=10) / len(p)
-    gaps = np.array(
-        [abs(p[bins == b].mean() - right[bins == b].mean()) if (bins == b).any() else 0 for b in range(10)]
-    )
+    gaps = np.array([abs(p[bins == b].mean() - right[bins == b].mean()) if (bins == b).any() else 0 for b in range(10)])
     assert (share * gaps).sum() < tolerance  # expected calibration error
     # It also tells good from bad: the surer half is right more often.
     median = np.median(p)

@@ -120,9 +120,7 @@ def test_photos_that_do_not_overlap_are_refused(scene, tmp_path):
     thirds = SparsePoints(points.xyz, [seen[i::3] for i, seen in enumerate(points.seen)])
     inputs = write_inputs(strangers, depths, thirds, tmp_path)
     (tmp_path / "out").mkdir()
-    with pytest.raises(
-        ReconstructionError, match=r"No surface could be verified.*Take photos that overlap more"
-    ):
+    with pytest.raises(ReconstructionError, match=r"No surface could be verified.*Take photos that overlap more"):
         run(inputs, DepthConfig(), tmp_path / "out", LogProgress())
 
 

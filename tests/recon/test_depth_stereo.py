@@ -24,9 +24,7 @@ def scene():
 def run_stereo(views, points, threads=2, count=3):
     sources = choose_sources(views, points, count)
     jobs = [StereoJob(sources[i], *depth_range(views, points, i)) for i in range(len(views))]
-    maps = estimate(
-        views, jobs, geometric_rounds=2, seed=0, threads=threads, progress=lambda done, total: None
-    )
+    maps = estimate(views, jobs, geometric_rounds=2, seed=0, threads=threads, progress=lambda done, total: None)
     return sources, maps
 
 

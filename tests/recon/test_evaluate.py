@@ -87,9 +87,7 @@ def truth(tmp_path_factory: pytest.TempPathFactory) -> PhotoSet:
 def _views(truth: PhotoSet) -> list[View]:
     """What a perfect run finds of the train photos, in its own frame."""
     by_name = {view.name: view for view in truth.views}
-    return [
-        replace(by_name[name], T_world_camera=_moved_pose(by_name[name].T_world_camera)) for name in TRAIN
-    ]
+    return [replace(by_name[name], T_world_camera=_moved_pose(by_name[name].T_world_camera)) for name in TRAIN]
 
 
 def _run(out: Path, views: list[View], splat: list[View] | None = None) -> Path:
@@ -196,17 +194,13 @@ def test_names_that_the_set_does_not_hold(truth: PhotoSet, tmp_path: Path) -> No
 
 
 @settings(max_examples=40, deadline=None)
-@given(
-    seed=st.integers(0, 10_000), count=st.integers(2, 7), scale=st.floats(0.01, 100), in_a_row=st.booleans()
-)
+@given(seed=st.integers(0, 10_000), count=st.integers(2, 7), scale=st.floats(0.01, 100), in_a_row=st.booleans())
 def test_alignment_is_exact_on_exact_cameras(seed: int, count: int, scale: float, in_a_row: bool) -> None:
     """Two cameras, or cameras in a row, whose centres alone leave a rotation free."""
     rng = np.random.default_rng(seed)
     poses = np.tile(np.eye(4), (count, 1, 1))
     poses[:, :3, :3] = Rotation.random(count, random_state=seed).as_matrix()
-    poses[:, :3, 3] = (
-        rng.standard_normal((count, 1)) * [1, 2, 3] if in_a_row else rng.standard_normal((count, 3))
-    )
+    poses[:, :3, 3] = rng.standard_normal((count, 1)) * [1, 2, 3] if in_a_row else rng.standard_normal((count, 3))
     R, t = Rotation.random(random_state=seed + 1).as_matrix(), rng.uniform(-9, 9, 3)
     there = poses.copy()
     there[:, :3, :3] = R @ poses[:, :3, :3]

@@ -114,7 +114,7 @@ def test_depth_across_edges_or_where_splats_are_thin_is_not_trusted() -> None:
 
 def test_nothing_to_mesh_says_what_to_do() -> None:
     empty = DepthView(CAMERA, np.eye(4), np.full((80, 96), np.nan, np.float32), np.zeros((80, 96, 3), np.float32))
-    with pytest.raises(ReconstructionError, match="nowhere opaque enough to have a surface. Add photos"):
+    with pytest.raises(ReconstructionError, match=r"nowhere opaque enough to have a surface\. Add photos"):
         voxel_size([empty], 1.5)
-    with pytest.raises(ReconstructionError, match="no surface that is larger than a voxel. Add photos"):
+    with pytest.raises(ReconstructionError, match=r"no surface that is larger than a voxel\. Add photos"):
         fuse([empty], 0.1, 4.0)

@@ -119,9 +119,7 @@ def test_folders_files_and_videos_together(tmp_path: Path, out: Path, ingest: In
     _photo(tmp_path / "b/IMG_1.jpg", 1)
     _photo(tmp_path / "c/Img_1.png", 2)
     video = tmp_path / "clip.mp4"
-    writer = imageio_ffmpeg.write_frames(
-        str(video), (96, 72), fps=30, ffmpeg_log_level="error", macro_block_size=1
-    )
+    writer = imageio_ffmpeg.write_frames(str(video), (96, 72), fps=30, ffmpeg_log_level="error", macro_block_size=1)
     writer.send(None)
     for index in range(30):
         writer.send(np.ascontiguousarray(_pixels(index)))
@@ -140,14 +138,10 @@ def test_folders_files_and_videos_together(tmp_path: Path, out: Path, ingest: In
     assert [photo.name for photo in photos[3:]] == ["IMG_1.jpg", "IMG_1-2.jpg", "Img_1.png"]
     assert [photo.key for photo in photos[3:]] == ["IMG_1", "IMG_1-2", "Img_1-3"]
     frames = photos[:3]
-    assert [frame.name for frame in frames] == [
-        f"clip_{round(frame.time_s * 30):06d}.png" for frame in frames
-    ]
+    assert [frame.name for frame in frames] == [f"clip_{round(frame.time_s * 30):06d}.png" for frame in frames]
     assert frames[0].time_s < frames[1].time_s < frames[2].time_s
     assert {frame.sha256 for frame in frames} == {hashlib.sha256(video.read_bytes()).hexdigest()}
-    assert {frame.camera_group for frame in frames} == {
-        "clip.mp4, unknown camera, unknown focal length, 96x72"
-    }
+    assert {frame.camera_group for frame in frames} == {"clip.mp4, unknown camera, unknown focal length, 96x72"}
     assert all((out / photo.image).is_file() for photo in photos)
 
 
@@ -239,10 +233,7 @@ def test_masks(tmp_path: Path, out: Path, ingest: Ingest) -> None:
 
 def test_what_bad_input_is_told(tmp_path: Path, ingest: Ingest, monkeypatch: pytest.MonkeyPatch) -> None:
     assert _error(ingest) == "No photos were named. Name a folder of photos, photos or a video."
-    assert (
-        _error(ingest, tmp_path / "no")
-        == f"There is no file or folder {tmp_path / 'no'}. Check the spelling."
-    )
+    assert _error(ingest, tmp_path / "no") == f"There is no file or folder {tmp_path / 'no'}. Check the spelling."
     empty = tmp_path / "empty"
     empty.mkdir()
     formats = "JPEG, PNG, TIFF, HEIC, WebP or BMP"
@@ -262,8 +253,7 @@ def test_what_bad_input_is_told(tmp_path: Path, ingest: Ingest, monkeypatch: pyt
         (empty / f"within/bad{i}.jpg").write_text("words" + str(i))
     bad = "; ".join(f"bad{i}.jpg: not an image that can be decoded" for i in range(5))
     assert _error(ingest, only.parent) == (
-        f"Of 7 photos, 1 can be used ({bad}; ...). "
-        "Replace or repair them: at least 2 photos that overlap are needed."
+        f"Of 7 photos, 1 can be used ({bad}; ...). Replace or repair them: at least 2 photos that overlap are needed."
     )
     assert _error(ingest, only, long_side=10) == "A long side of 10 px is too small. Ask for 64 or more."
     assert _error(ingest, only, video_frames=0) == "A video cannot give 0 frames. Ask for 1 or more."
@@ -273,9 +263,7 @@ def test_what_bad_input_is_told(tmp_path: Path, ingest: Ingest, monkeypatch: pyt
 
     # Tests may run as root, whom no permission stops.
     monkeypatch.setattr(Path, "iterdir", deny)
-    assert (
-        _error(ingest, empty) == f"{empty} cannot be read: permission denied. Allow reading it, or copy it."
-    )
+    assert _error(ingest, empty) == f"{empty} cannot be read: permission denied. Allow reading it, or copy it."
 
 
 @given(st.lists(st.text(max_size=12).filter(lambda s: not re.search(r"[/\0]", s)), max_size=8))

@@ -48,9 +48,7 @@ def cameras(draw: st.DrawFn) -> Camera:
 
 @st.composite
 def view_lists(draw: st.DrawFn) -> list[View]:
-    names = draw(
-        st.lists(st.text("abcäöü012_-. ", min_size=1).map(lambda s: f"x{s}.jpg"), max_size=4, unique=True)
-    )
+    names = draw(st.lists(st.text("abcäöü012_-. ", min_size=1).map(lambda s: f"x{s}.jpg"), max_size=4, unique=True))
     views = []
     for name in names:
         T = np.eye(4)
@@ -72,9 +70,7 @@ def _no_points() -> SparsePoints:
 
 @given(views=view_lists(), units=st.sampled_from(["unknown", "metre"]), error=st.none() | _finite(0, 9))
 def test_cameras_json_round_trip(FOLDER: Path, views: list[View], units: str, error: float | None) -> None:
-    verdicts = [Verdict(view.name, True, None, 7, error) for view in views] + [
-        Verdict("y", False, "no overlap")
-    ]
+    verdicts = [Verdict(view.name, True, None, 7, error) for view in views] + [Verdict("y", False, "no overlap")]
     write_cameras(FOLDER, CameraSet(views, units, "a known distance", "known", verdicts))
     first = (FOLDER / "cameras.json").read_bytes()
     read = read_cameras(FOLDER)
@@ -103,10 +99,7 @@ def test_colmap_round_trip(FOLDER: Path, views: list[View], seed: int, file_form
     views = [View(v.name.replace(" ", "_") + str(i), v.camera, v.T_world_camera) for i, v in enumerate(views)]
     rng = np.random.default_rng(seed)
     tracks = [
-        [
-            (int(i), rng.uniform(0, 100, 2))
-            for i in rng.permutation(len(views))[: rng.integers(0, len(views) + 1)]
-        ]
+        [(int(i), rng.uniform(0, 100, 2)) for i in rng.permutation(len(views))[: rng.integers(0, len(views) + 1)]]
         for _ in range(5)
     ]
     points = SparsePoints(
@@ -217,9 +210,7 @@ def test_damaged_colmap_model(tmp_path: Path, name: str) -> None:
     write_model(tmp_path, views, points)
     file = tmp_path / f"{name}.bin"
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
-    with pytest.raises(
-        InputError, match=r"The COLMAP model in .* (cannot be read|is damaged): .* Export it again\."
-    ):
+    with pytest.raises(InputError, match=r"The COLMAP model in .* (cannot be read|is damaged): .* Export it again\."):
         read_model(tmp_path)
 
 
@@ -276,9 +267,7 @@ def test_transforms_of_other_programs(tmp_path: Path) -> None:
 def test_transforms_errors(tmp_path: Path, change: dict[str, Any], message: str) -> None:
     frame = {"file_path": "a", "w": 4, "h": 4, "fl_x": 3, "transform_matrix": np.eye(4).tolist(), **change}
     path = tmp_path / "transforms.json"
-    path.write_text(
-        json.dumps({"frames": [{key: value for key, value in frame.items() if value is not ...}]})
-    )
+    path.write_text(json.dumps({"frames": [{key: value for key, value in frame.items() if value is not ...}]}))
     with pytest.raises(InputError) as refused:
         read_transforms(path)
     assert str(path) in str(refused.value)

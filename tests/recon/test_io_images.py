@@ -22,9 +22,9 @@ BASE, IFD = ExifTags.Base, ExifTags.IFD
 def _scene(width: int = 96, height: int = 64) -> np.ndarray:
     """Smooth, so that lossy formats keep it, and different under every rotation and mirroring."""
     y, x = np.mgrid[:height, :width].astype(np.float64)
-    return np.stack(
-        [40 + 200 * x / width, 230 - 200 * y / height, 60 + 150 * x * y / width / height], 2
-    ).astype(np.uint8)
+    return np.stack([40 + 200 * x / width, 230 - 200 * y / height, 60 + 150 * x * y / width / height], 2).astype(
+        np.uint8
+    )
 
 
 def _encode(image: Image.Image, kind: str, **options: Any) -> bytes:
@@ -186,9 +186,7 @@ def test_exif_facts_and_focal_length() -> None:
     # The diagonal angle of view is that of a 26 mm lens on 36 x 24 mm.
     assert focal == pytest.approx(26 * math.hypot(96, 64) / math.hypot(36, 24))
     assert (
-        camera_group(decoded.exif, 64, 96)
-        == camera_group(decoded.exif, 96, 64)
-        == "Acme One, 4.25 mm (26 mm), 96x64"
+        camera_group(decoded.exif, 64, 96) == camera_group(decoded.exif, 96, 64) == "Acme One, 4.25 mm (26 mm), 96x64"
     )
 
 

@@ -26,9 +26,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
         str(path), (160, 96), fps=30, codec="libx264", quality=9, macro_block_size=1, ffmpeg_log_level="error"
     )
     writer.send(None)
-    noise = cv2.resize(
-        rng.integers(0, 160, (24, 40, 3), np.uint8), (160, 96), interpolation=cv2.INTER_NEAREST
-    )
+    noise = cv2.resize(rng.integers(0, 160, (24, 40, 3), np.uint8), (160, 96), interpolation=cv2.INTER_NEAREST)
     noise[:24, :40] = 255
     for index in range(60):
         frame = noise if index in SHARP | {50} else cv2.GaussianBlur(noise, (0, 0), 3)

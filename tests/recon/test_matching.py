@@ -37,12 +37,8 @@ def test_keypoints_turn_with_their_image(width: int, height: int, quarters: int,
     assert turned[row, column] == 1
 
 
-def _photo(
-    name: str, width: int = 640, height: int = 480, focal_px: float | None = None, **more: str
-) -> Photo:
-    return Photo(
-        name, Path(name).stem, name, "0" * 64, width, height, f"images/{name}", focal_px=focal_px, **more
-    )
+def _photo(name: str, width: int = 640, height: int = 480, focal_px: float | None = None, **more: str) -> Photo:
+    return Photo(name, Path(name).stem, name, "0" * 64, width, height, f"images/{name}", focal_px=focal_px, **more)
 
 
 def _two_views(kind: str, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -167,19 +163,14 @@ def test_settings_that_cannot_work_are_refused() -> None:
 
 
 @pytest.mark.data
-def test_real_photos_match_along_true_epipolar_lines_even_when_turned(
-    photosets: Path, tmp_path: Path
-) -> None:
+def test_real_photos_match_along_true_epipolar_lines_even_when_turned(photosets: Path, tmp_path: Path) -> None:
     """Two photos of a fountain, the second turned by a quarter: the network alone finds nothing there."""
     photoset = load_photoset(photosets / "strecha_fountain_p11")
     views = [photoset.views[2].camera.resized(512, 341), photoset.views[5].camera.resized(512, 341)]
     folder, out = tmp_path / "photos", tmp_path / "matches"
     (folder / "images").mkdir(parents=True)
     out.mkdir()
-    images = [
-        cv2.resize(cv2.imread(str(photoset.images[i])), (512, 341), interpolation=cv2.INTER_AREA)
-        for i in (2, 5)
-    ]
+    images = [cv2.resize(cv2.imread(str(photoset.images[i])), (512, 341), interpolation=cv2.INTER_AREA) for i in (2, 5)]
     images[1] = np.rot90(images[1], 3)
     photos = [_photo("a.png", 512, 341), _photo("b.png", 341, 512)]
     for photo, image in zip(photos, images, strict=True):

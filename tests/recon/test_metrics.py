@@ -136,9 +136,7 @@ def test_focal_error_compares_at_one_size() -> None:
 
 def _image(seed: int = 0) -> np.ndarray:
     rng = np.random.default_rng(seed)
-    return np.clip(cv2.GaussianBlur(rng.uniform(0, 1, (64, 96, 3)), (0, 0), 2) * 3 - 1, 0, 1).astype(
-        np.float32
-    )
+    return np.clip(cv2.GaussianBlur(rng.uniform(0, 1, (64, 96, 3)), (0, 0), 2) * 3 - 1, 0, 1).astype(np.float32)
 
 
 def test_perfect_image() -> None:

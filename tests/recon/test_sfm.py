@@ -33,10 +33,7 @@ def _pose(center: np.ndarray, target: np.ndarray, roll_deg: float = 0.0) -> np.n
     x = np.cross([0.0, 1.0, 0.0], z)
     x /= np.linalg.norm(x)
     T = np.eye(4)
-    T[:3, :3] = (
-        np.stack([x, np.cross(z, x), z], axis=1)
-        @ Rotation.from_euler("z", roll_deg, degrees=True).as_matrix()
-    )
+    T[:3, :3] = np.stack([x, np.cross(z, x), z], axis=1) @ Rotation.from_euler("z", roll_deg, degrees=True).as_matrix()
     T[:3, 3] = center
     return T
 
@@ -67,9 +64,7 @@ def _project(view: View, points: np.ndarray) -> np.ndarray:
 class _Input:
     """Artifacts of the stages before, with exact keypoints, noise and wrong matches."""
 
-    def __init__(
-        self, folder: Path, views: list[View], points: np.ndarray, noise_px: float, **photo: float
-    ) -> None:
+    def __init__(self, folder: Path, views: list[View], points: np.ndarray, noise_px: float, **photo: float) -> None:
         self.folder, self.views = folder, views
         self.random = np.random.default_rng(0)
         for name in ("photos/images", "matches/features", "matches/pairs"):
@@ -78,9 +73,7 @@ class _Input:
         self.pairs: list[dict[str, object]] = []
         for i, view in enumerate(views):
             camera = view.camera
-            cv2.imwrite(
-                str(folder / "photos" / "images" / view.name), np.full((8, 8, 3), (0, 128, 255), np.uint8)
-            )
+            cv2.imwrite(str(folder / "photos" / "images" / view.name), np.full((8, 8, 3), (0, 128, 255), np.uint8))
             self.photos.append(
                 Photo(
                     view.name,
@@ -150,9 +143,7 @@ def test_cameras_are_recovered_from_noisy_matches_with_wrong_ones(
 ) -> None:
     views, points = _scene(6, k1=k1)
     source = "exif-35mm" if focal_px else None
-    given = _Input(
-        tmp_path, views, points, noise_px=0.3, focal_px=focal_px, focal_source=source, camera_group="phone"
-    )
+    given = _Input(tmp_path, views, points, noise_px=0.3, focal_px=focal_px, focal_source=source, camera_group="phone")
     for a, b in combinations(range(6), 2):
         given.match(a, b, true=160, wrong=25)
     cameras, progress = given.run()
@@ -208,8 +199,7 @@ def test_photos_that_cannot_be_placed_are_left_out_with_the_reason(tmp_path: Pat
         (
             "4.png",
             False,
-            "It shares 40 points with 0.png and fewer with any other photo, "
-            "and no position explains enough of them.",
+            "It shares 40 points with 0.png and fewer with any other photo, and no position explains enough of them.",
         ),
         ("blurred.png", False, "It is blurred."),
     ]
@@ -237,8 +227,7 @@ def test_photos_without_overlap_say_what_to_photograph(tmp_path: Path) -> None:
 def test_turning_on_the_spot_is_recognised(tmp_path: Path) -> None:
     views, points = _scene(1)
     turned = [
-        replace(views[0], name=f"{i}.png", T_world_camera=views[0].T_world_camera @ _turn(i * 4))
-        for i in range(3)
+        replace(views[0], name=f"{i}.png", T_world_camera=views[0].T_world_camera @ _turn(i * 4)) for i in range(3)
     ]
     given = _Input(tmp_path, turned, points, noise_px=0.2, camera_group="phone")
     for a, b in combinations(range(3), 2):

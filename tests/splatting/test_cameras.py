@@ -84,7 +84,9 @@ def test_interpolated_path_passes_the_views_smoothly_and_loops(count: int, degre
     views = ring(count, degrees)[np.random.default_rng(1).permutation(count)]
     path = paths.interpolated(views, np.full(count, 2.0), 240)
     assert path.shape == (240, 4, 4)
-    np.testing.assert_allclose(path[:, :3, :3] @ path[:, :3, :3].transpose(0, 2, 1), np.tile(np.eye(3), (240, 1, 1)), atol=1e-9)
+    np.testing.assert_allclose(
+        path[:, :3, :3] @ path[:, :3, :3].transpose(0, 2, 1), np.tile(np.eye(3), (240, 1, 1)), atol=1e-9
+    )
     for view in views:
         assert np.linalg.norm(path[:, :3, 3] - view[:3, 3], axis=1).min() < 0.05
     hops = np.linalg.norm(np.diff(path[:, :3, 3], axis=0, append=path[:1, :3, 3]), axis=1)

@@ -111,9 +111,7 @@ def test_adam_takes_the_steps_that_torch_takes() -> None:
     mine, theirs = ([t.clone().requires_grad_() for t in start] for _ in range(2))
     rates = (0.1, 0.01, 1e-3, 0.5)
     fused = FusedAdam([{"params": [t], "lr": r} for t, r in zip(mine, rates, strict=True)], eps=1e-15)
-    plain = torch.optim.Adam(
-        [{"params": [t], "lr": r} for t, r in zip(theirs, rates, strict=True)], eps=1e-15
-    )
+    plain = torch.optim.Adam([{"params": [t], "lr": r} for t, r in zip(theirs, rates, strict=True)], eps=1e-15)
     for step in range(12):
         for a, b in zip(mine, theirs, strict=True):
             # A tensor without a gradient, such as the pose of a view not rendered, stays and does not age.

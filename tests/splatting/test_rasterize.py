@@ -168,9 +168,7 @@ def test_reference_gradients_match_finite_differences() -> None:
     g = scene(Case(degree=1, normals=True, antialiased=True), count=4).to(torch.float64)
     K = torch.tensor([10.0, 11.0, 4.0, 3.0], dtype=torch.float64)
 
-    def render(
-        means: Tensor, quats: Tensor, log_scales: Tensor, logits: Tensor, sh: Tensor, T: Tensor
-    ) -> Tensor:
+    def render(means: Tensor, quats: Tensor, log_scales: Tensor, logits: Tensor, sh: Tensor, T: Tensor) -> Tensor:
         out = rasterize_reference(
             Gaussians(means, quats, log_scales, logits, sh), T, K, 8, 6, background=BACKGROUND.double(),
             antialiased=True, sh_degree=1, near=0.05, normals=True,
@@ -213,9 +211,7 @@ def test_turning_world_and_camera_together_changes_nothing(quat: tuple[float, ..
     g = scene(Case(degree=0)).to(torch.float64)
     R = rotation_matrices(torch.tensor([quat], dtype=torch.float64))[0]
     w, x, y, z = torch.nn.functional.normalize(torch.tensor(quat, dtype=torch.float64), dim=0)
-    left = torch.stack(
-        [torch.stack(r) for r in ([w, -x, -y, -z], [x, w, -z, y], [y, z, w, -x], [z, -y, x, w])]
-    )
+    left = torch.stack([torch.stack(r) for r in ([w, -x, -y, -z], [x, w, -z, y], [y, z, w, -x], [z, -y, x, w])])
     moved = Gaussians(g.means @ R.T + shift, g.quats @ left.T, g.log_scales, g.logit_opacities, g.sh)
     world = torch.eye(4, dtype=torch.float64)
     world[:3, :3], world[:3, 3] = R, shift
