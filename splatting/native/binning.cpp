@@ -36,7 +36,7 @@ __attribute__((noinline)) void span_of_row(const Record& g, const Grid& grid, in
   const float turn = g.slope * g.reach_y * g.reach_y / g.reach_x;  // dy of the rightmost point
   const auto side = [&](float sign) {
     const float dy = std::min(std::max(sign * turn, top), std::max(top, bottom));
-    const float half2 = (g.log_opacity + g.bend_y * dy * dy - kLog2AlphaMin) / -g.bend_x;
+    const float half2 = (g.log_opacity + g.bend_y * dy * dy - kLog2AlphaMin) * g.narrow;
     return g.x0 + g.slope * dy + sign * (std::sqrt(std::max(half2, 0.f)) + slack);
   };
   first = clamp_to(std::floor((side(-1.f) - 0.5f) * (1.f / kTileWidth)), 0, grid.columns);

@@ -23,57 +23,87 @@ struct Open {
   int32_t first[kRowsPadded], last[kRowsPadded];
 };
 
-// One vector of pixels that a Gaussian reaches. Its exponent at lane i is base + bend_x * (origin + i)^2.
-struct Run {
-  int32_t at;  // of its first pixel in the state
-  float origin, base, dy;
+#if defined(__AVX2__)
+// For each mask of eight lanes, the chosen ones first.
+struct Table {
+  uint8_t lane[256][8];
+  constexpr Table() : lane() {
+    for (int mask = 0; mask < 256; ++mask) {
+      int n = 0;
+      for (int l = 0; l < 8; ++l)
+        if (mask >> l & 1) lane[mask][n++] = uint8_t(l);
+    }
+  }
 };
-constexpr int kMostRuns = kRowsPadded * (kTileWidth / kLanes + 1) + 2;
+constexpr Table kChosenFirst;
+#endif
+
+// The vectors of pixels that a Gaussian reaches in a tile: where in the state each begins, and the Gaussian there.
+// The exponent at lane i is base + bend_x * (origin + i)^2.
+struct Runs {
+  static constexpr int kMost = kRowsPadded * (kTileWidth / kLanes + 1) + kLanes;
+  int32_t count;
+  int32_t at[kMost];
+  float origin[kMost], base[kMost], dy[kMost];
+
+  // Appends the lanes in the mask, without a branch: no predictor guesses which rows are long.
+  void append(Ints mask, Ints at_, Floats origin_, Floats base_, Floats dy_) {
+#if defined(__AVX2__)
+    const int chosen = _mm256_movemask_ps(reinterpret_cast<__m256>(mask));
+    const __m256i order =
+        _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(kChosenFirst.lane[chosen])));
+    const auto packed = [&](Floats v) {
+      return reinterpret_cast<Floats>(_mm256_permutevar8x32_ps(reinterpret_cast<__m256>(v), order));
+    };
+    store(at + count, bits(packed(floats(at_))));
+    store(origin + count, packed(origin_));
+    store(base + count, packed(base_));
+    store(dy + count, packed(dy_));
+    count += __builtin_popcount(chosen);
+#else
+    for (int l = 0; l < kLanes; ++l) {
+      at[count] = at_[l];
+      origin[count] = origin_[l];
+      base[count] = base_[l];
+      dy[count] = dy_[l];
+      count += mask[l] & 1;
+    }
+#endif
+  }
+};
 
 inline int floor_clamped(float x, int most) {
   x = x < 0.f ? 0.f : x;
   return x > float(most) ? most : int(x);
 }
 
-// The runs of a Gaussian in a tile. They are listed before any is blended, nearly without branches: small Gaussians
-// have rows of one or two vectors in no predictable order.
-inline int find_runs(const Record& g, float tile_x, float tile_y, const Open& open, int row_floats, Run* runs) {
-  // A row is reached where |row + 0.5 - y| <= reach_y; one more on each side does no harm.
+inline void find_runs(const Record& g, float tile_x, float tile_y, const Open& open, int row_floats, Runs& runs) {
+  // A row is reached where |row + 0.5 - y| <= reach_y, give or take the margin.
   const float y = g.y0 - tile_y;
-  const int begin = floor_clamped(y - g.reach_y - 0.5f, kTileHeight);
-  const int end = floor_clamped(y + g.reach_y + 1.5f, kTileHeight);
-  const float x = g.x0 - tile_x, narrow = -1.f / g.bend_x;
-  alignas(32) int32_t firsts[kLanes], lasts[kLanes];
-  alignas(32) float bases[kLanes], origins[kLanes], dys[kLanes];
-  int count = 0;
+  const int begin = floor_clamped(y - g.reach_y + 0.5f - kMargin, kTileHeight);
+  const int end = floor_clamped(y + g.reach_y + 0.5f + kMargin, kTileHeight);
+  const float x = g.x0 - tile_x;
+  runs.count = 0;
   for (int r = begin; r < end; r += kLanes) {
-    const Floats dy = to_floats(lane_index() + r) + (0.5f - y);
+    const Ints row = lane_index() + r;
+    const Floats dy = to_floats(row) + (0.5f - y);
     const Floats base = g.log_opacity + g.bend_y * dy * dy;
-    const Floats half2 = (base - kLog2AlphaMin) * narrow;
-    const Floats half = square_root(maximum(half2, splat(0.f))) + kMargin;
+    const Floats half = square_root(maximum((base - kLog2AlphaMin) * g.narrow, splat(0.f))) + kMargin;
     const Floats center = g.slope * dy + x;
     const Floats low = minimum(maximum(center - half + 0.5f, splat(0.f)), splat(float(kTileWidth)));
     const Floats high = minimum(maximum(center + half + 0.5f, splat(0.f)), splat(float(kTileWidth)));
-    const Ints reached = half2 > -1e-3f;
-    store(firsts, maximum(truncate(low), load(open.first + r)));
-    store(lasts, select(reached, minimum(truncate(high) - 1, load(open.last + r)), splat(-1)));
-    store(bases, base);
-    store(origins, 0.5f - center);
-    store(dys, dy);
-    const int lanes = end - r < kLanes ? end - r : kLanes;
-    for (int l = 0; l < lanes; ++l) {
-      const int last = lasts[l], row = (r + l) * row_floats;
-      int first = firsts[l];
-      runs[count] = {row + first, origins[l] + float(first), bases[l], dys[l]};
-      count += first <= last;
+    const Ints last = select(row < end, minimum(truncate(high) - 1, load(open.last + r)), splat(-1));
+    Ints first = maximum(truncate(low), load(open.first + r));
+    Floats origin = 0.5f - center + to_floats(first);
+    Ints at = row * row_floats + first;
+    runs.append(first <= last, at, origin, base, dy);
+    do {
       first += kLanes;
-      runs[count] = {row + first, origins[l] + float(first), bases[l], dys[l]};
-      count += first <= last;
-      for (first += kLanes; first <= last; first += kLanes)
-        runs[count++] = {row + first, origins[l] + float(first), bases[l], dys[l]};
-    }
+      origin += float(kLanes);
+      at += kLanes;
+      runs.append(first <= last, at, origin, base, dy);
+    } while (any(first + kLanes <= last));
   }
-  return count;
 }
 
 // Narrows `open` to the pixels with transmittance > 0; false when none is left.
@@ -136,7 +166,11 @@ void blend_tile(const View& view, const Record* records, const Entry* first, con
   Open open;
   open_all(columns, lines, open);
   const Floats lanes = to_floats(lane_index());
-  Run runs[kMostRuns];
+  // The runs of the next Gaussian are listed before those of this one are blended: by then the processor knows how
+  // many there are and need not guess when the loop ends.
+  Runs buffers[2];
+  Runs *runs = buffers, *ahead_runs = buffers + 1;
+  if (first != last) find_runs(records[first->gaussian], float(tile_x), float(tile_y), open, kRow, *ahead_runs);
   int until_sweep = kSweep;
   for (const Entry* entry = first; entry != last; ++entry) {
     // Not in a function of its own: GCC 12 takes one that only prefetches for empty.
@@ -147,14 +181,17 @@ void blend_tile(const View& view, const Record* records, const Entry* first, con
       if (!sweep(state, kRow, open)) break;
     }
     const Record& g = records[entry->gaussian];
-    const int count = find_runs(g, float(tile_x), float(tile_y), open, kRow, runs);
+    Runs* const listed = ahead_runs;
+    ahead_runs = runs;
+    runs = listed;
+    if (entry + 1 != last) find_runs(records[entry[1].gaussian], float(tile_x), float(tile_y), open, kRow, *ahead_runs);
     Floats channel[kChannels];
     for (int c = 0; c < kChannels; ++c) channel[c] = splat(g.channels[c]);
-    for (const Run* run = runs; run != runs + count; ++run) {
-      float* pixel = state + run->at;
-      const Floats dx = lanes + run->origin;
+    for (int i = 0; i < runs->count; ++i) {
+      float* pixel = state + runs->at[i];
+      const Floats dx = lanes + runs->origin[i];
       const Floats before = load(pixel);
-      const Step s = step(run->base + g.bend_x * dx * dx, before);
+      const Step s = step(runs->base[i] + g.bend_x * dx * dx, before);
       store(pixel, s.after);
       for (int c = 0; c < kChannels; ++c) {
         float* p = pixel + (1 + c) * kStride;
@@ -246,7 +283,11 @@ void blend_tile_backward(const View& view, const Record* records, const Entry* f
   Open open;
   open_all(columns, lines, open);
   const Floats lanes = to_floats(lane_index());
-  Run runs[kMostRuns];
+  // The runs of the next Gaussian are listed before those of this one are blended: by then the processor knows how
+  // many there are and need not guess when the loop ends.
+  Runs buffers[2];
+  Runs *runs = buffers, *ahead_runs = buffers + 1;
+  if (first != last) find_runs(records[first->gaussian], float(tile_x), float(tile_y), open, kRow, *ahead_runs);
   int until_sweep = kSweep;
   const Entry* entry = first;
   for (; entry != last; ++entry) {
@@ -259,15 +300,18 @@ void blend_tile_backward(const View& view, const Record* records, const Entry* f
       if (!sweep(state, kRow, open)) break;
     }
     const Record& g = records[entry->gaussian];
-    const int count = find_runs(g, float(tile_x), float(tile_y), open, kRow, runs);
+    Runs* const listed = ahead_runs;
+    ahead_runs = runs;
+    runs = listed;
+    if (entry + 1 != last) find_runs(records[entry[1].gaussian], float(tile_x), float(tile_y), open, kRow, *ahead_runs);
     Floats channel[kChannels];
     for (int c = 0; c < kChannels; ++c) channel[c] = splat(g.channels[c]);
     // v, v dx, v dy, v dx dx, v dx dy, v dy dy with v = dL/d ln alpha, then the gradients by channel.
     Floats total[16] = {};
-    for (const Run* run = runs; run != runs + count; ++run) {
-      float* pixel = state + run->at;
-      const Floats dx = lanes + run->origin;
-      const Floats exponent = run->base + g.bend_x * dx * dx;
+    for (int i = 0; i < runs->count; ++i) {
+      float* pixel = state + runs->at[i];
+      const Floats dx = lanes + runs->origin[i];
+      const Floats exponent = runs->base[i] + g.bend_x * dx * dx;
       const Step s = step(exponent, load(pixel));
       store(pixel, s.after);
       Floats value = load(pixel + 2 * kStride);  // gradient . channels
@@ -280,13 +324,14 @@ void blend_tile_backward(const View& view, const Record* records, const Entry* f
       store(pixel + kStride, rest);
       const Floats g_alpha = s.open_before * value - rest / (1.f - s.alpha);
       const Floats v = keep(s.taken & (exponent <= kLog2AlphaMax), s.alpha * g_alpha);
-      const Floats vx = v * dx, vy = v * run->dy;
+      const float dy = runs->dy[i];
+      const Floats vx = v * dx, vy = v * dy;
       total[0] += v;
       total[1] += vx;
       total[2] += vy;
       total[3] += vx * dx;
-      total[4] += vx * run->dy;
-      total[5] += vy * run->dy;
+      total[4] += vx * dy;
+      total[5] += vy * dy;
     }
     float* slot = slots + int64_t(entry->slot) * kSlot;
     for (int k = 0; k < kSlot; k += kLanes) store(slot + k, sums(total + k));

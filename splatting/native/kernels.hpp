@@ -42,7 +42,7 @@ struct Record {
   float log_opacity;
   float channels[7];  // red, green, blue, z-depth, normal in the camera frame
   float reach_x, reach_y;  // half size of the box about alpha >= 1/255; reach_y < 0: not drawn
-  float unused;
+  float narrow;  // -1 / bend_x
 };
 static_assert(sizeof(Record) == 64, "one cache line");
 

@@ -193,7 +193,8 @@ int project_degree(const Scene& scene, const View& view, int64_t begin, int64_t 
     }
     out[13] = reach_x;
     out[14] = select(shown, reach_y, splat(-1.f));
-    for (int k = 0; k < 15; ++k) scatter(reinterpret_cast<float*>(records + i) + k, 16, n, out[k]);
+    out[15] = o.det_blurred / (kHalfLog2e * o.c);
+    for (int k = 0; k < 16; ++k) scatter(reinterpret_cast<float*>(records + i) + k, 16, n, out[k]);
   }
   return code;
 }
