@@ -33,7 +33,7 @@ class Intrinsics(Protocol):
 
 @dataclass
 class Rendering:
-    """What `rasterize` saw; w_i is a Gaussian's weight at a pixel, alpha times the transmittance before it."""
+    """What was seen; w_i is a Gaussian's weight at a pixel: alpha times the transmittance before it."""
 
     image: Float[Tensor, "H W 3"]
     """sum w_i colour_i + (1 - alpha) background; linear in the colours, not clamped above 1."""
