@@ -19,5 +19,5 @@ def photosets() -> Path:
     """Folder of the real photo sets; the test is skipped where they are absent."""
     folder = data_root() / "views"
     if not folder.is_dir():
-        pytest.skip(f"no real photo sets at {folder} (set FEWVIEW_DATA)")
+        pytest.skip(f"needs FEWVIEW_DATA ({folder} is absent)")
     return folder

@@ -14,7 +14,7 @@ from plyfile import PlyData
 
 from apps.cli import main
 from data.gallery import generate, write_scene
-from data.photosets import benchmark_split, data_root, load_photoset
+from data.photosets import benchmark_split, load_photoset
 
 QUICK = ("--preset", "fast", "--depth.long-side", "256", "--splat.long-side", "256")
 
@@ -113,12 +113,8 @@ def test_export(room: tuple[Path, Path], tmp_path: Path) -> None:
     assert main(["export", str(room[1]), "--to", str(to)]) == 2, "nothing is overwritten"
 
 
-@pytest.mark.data
-def test_three_photos_where_colmap_with_sift_registers_none(tmp_path: Path) -> None:
-    folder = data_root() / "views" / "strecha_fountain_p11"
-    if not folder.is_dir():
-        pytest.skip(f"needs FEWVIEW_DATA ({folder} is absent)")
-    truth = load_photoset(folder)
+def test_three_photos_where_colmap_with_sift_registers_none(photosets: Path, tmp_path: Path) -> None:
+    truth = load_photoset(photosets / "strecha_fountain_p11")
     train, _ = benchmark_split(len(truth.images), 3)
     photos = [str(truth.images[i]) for i in train]
     out = tmp_path / "run"
