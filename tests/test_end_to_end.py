@@ -113,6 +113,7 @@ def test_export(room: tuple[Path, Path], tmp_path: Path) -> None:
     assert main(["export", str(room[1]), "--to", str(to)]) == 2, "nothing is overwritten"
 
 
+@pytest.mark.data
 def test_three_photos_where_colmap_with_sift_registers_none(photosets: Path, tmp_path: Path) -> None:
     truth = load_photoset(photosets / "strecha_fountain_p11")
     train, _ = benchmark_split(len(truth.images), 3)
