@@ -12,7 +12,7 @@ import math
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from recon.scene import PosedImage
 from splatting.initialize import PointCloud
@@ -40,11 +40,15 @@ def backdrop(view: PosedImage, depth: Float[np.ndarray, "h w"], index: int) -> P
     """
     rows, columns, cell = _grid(view)
     size = (columns, rows)
-    depth = cv2.resize(depth.astype(np.float32), (view.camera.width, view.camera.height), interpolation=cv2.INTER_NEAREST_EXACT)
+    depth = cv2.resize(
+        depth.astype(np.float32), (view.camera.width, view.camera.height), interpolation=cv2.INTER_NEAREST_EXACT
+    )
     known = np.isfinite(depth) & (depth > 0) & view.mask
     far = _farthest(np.where(known, depth, 0), rows, columns)
     # Only what is about as far as the farthest around lends its colour.
-    lends = known & (depth >= 0.9 * cv2.resize(far, (view.camera.width, view.camera.height), interpolation=cv2.INTER_NEAREST_EXACT))
+    lends = known & (
+        depth >= 0.9 * cv2.resize(far, (view.camera.width, view.camera.height), interpolation=cv2.INTER_NEAREST_EXACT)
+    )
     share = cv2.resize(lends.astype(np.float32), size, interpolation=cv2.INTER_AREA)
     color = cv2.resize(view.image * lends[..., None], size, interpolation=cv2.INTER_AREA)
     inverse = np.where(far > 0, 1 / np.maximum(far, 1e-9), 0) * share
@@ -54,8 +58,10 @@ def backdrop(view: PosedImage, depth: Float[np.ndarray, "h w"], index: int) -> P
     layers = np.concatenate([color, inverse[..., None], share[..., None]], -1).astype(np.float64)
     layers = _filled(np.pad(layers, ((pad, pad), (pad, pad), (0, 0))))
     camera = view.camera
-    u, v = np.meshgrid((np.arange(columns + 2 * pad) - pad + 0.5) * camera.width / columns,
-                       (np.arange(rows + 2 * pad) - pad + 0.5) * camera.height / rows)
+    u, v = np.meshgrid(
+        (np.arange(columns + 2 * pad) - pad + 0.5) * camera.width / columns,
+        (np.arange(rows + 2 * pad) - pad + 0.5) * camera.height / rows,
+    )
     z = BEHIND / layers[..., 3]
     local = np.stack([(u - camera.cx) / camera.fx * z, (v - camera.cy) / camera.fy * z, z], -1).reshape(-1, 3)
     count = len(local)
@@ -104,10 +110,13 @@ def _filled(layers: Float[np.ndarray, "R C 5"]) -> Float[np.ndarray, "R C 5"]:
 
 def _resized(layers: Float[np.ndarray, "R C 5"], size: tuple[int, int], how: int) -> Float[np.ndarray, "r c 5"]:
     # OpenCV averages areas of at most four channels at a time.
-    return np.concatenate([cv2.resize(layers[..., :3], size, interpolation=how),
-                           cv2.resize(layers[..., 3:], size, interpolation=how)], -1)
+    return np.concatenate(
+        [cv2.resize(layers[..., :3], size, interpolation=how), cv2.resize(layers[..., 3:], size, interpolation=how)], -1
+    )
 
 
 def _empty() -> PointCloud:
     none = np.zeros(0)
-    return PointCloud(np.zeros((0, 3)), np.zeros((0, 3), np.uint8), np.zeros((0, 3)), none, none, none > 0, none.astype(int))
+    return PointCloud(
+        np.zeros((0, 3)), np.zeros((0, 3), np.uint8), np.zeros((0, 3)), none, none, none > 0, none.astype(int)
+    )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from splatting.gaussians import Gaussians
+
+_TRANSPARENT = -20.0
+"""Logit of an opacity that no pixel notices."""
 
 
 class GaussianParameters:
@@ -40,14 +41,21 @@ class GaussianParameters:
     def count(self) -> int:
         return len(self._origin)
 
-    def gaussians(self) -> Gaussians:
-        """The scene of this step, differentiable with respect to the leaves."""
+    def gaussians(self, left_out: Bool[Tensor, " N"] | None = None) -> Gaussians:
+        """The scene of this step, differentiable with respect to the leaves.
+
+        Args:
+            left_out: these are transparent this time and receive no gradient.
+        """
         leaves = self.leaves
+        logit_opacities = leaves["logit_opacities"]
+        if left_out is not None:
+            logit_opacities = logit_opacities.masked_fill(left_out, _TRANSPARENT)
         return Gaussians(
             means=torch.addcmul(self._origin, leaves["offset"], self._unit),
             quats=leaves["quats"],
             log_scales=leaves["log_scales"],
-            logit_opacities=leaves["logit_opacities"],
+            logit_opacities=logit_opacities,
             sh=torch.cat([leaves["sh_constant"], leaves["sh_higher"]], 1),
         )
 
@@ -56,18 +64,3 @@ class GaussianParameters:
         """Make the quaternions unit, in place."""
         quats = self.leaves["quats"]
         quats /= quats.norm(dim=1, keepdim=True).clamp_min(1e-12)
-
-    @torch.no_grad()
-    def keep(self, chosen: Bool[Tensor, " N"], optimizer: torch.optim.Optimizer) -> None:
-        """Drop all but the chosen Gaussians, here and in the optimiser's memory of them."""
-        self._origin, self._unit = self._origin[chosen], self._unit[chosen]
-        for name, old in self.leaves.items():
-            new = old.detach()[chosen].requires_grad_()
-            state: dict[str, Any] = optimizer.state.pop(old, {})
-            for key in ("exp_avg", "exp_avg_sq"):
-                if key in state:
-                    state[key] = state[key][chosen]
-            optimizer.state[new] = state
-            for group in optimizer.param_groups:
-                group["params"] = [new if parameter is old else parameter for parameter in group["params"]]
-            self.leaves[name] = new

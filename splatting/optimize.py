@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from splatting.initialize import gaussians_from_points, in_own_view, joined, rea
 from splatting.losses import PhotometricLoss
 from splatting.model import GaussianParameters
 from splatting.rasterize import rasterize
+from splatting.reference import ALPHA_MIN
 from splatting.regularize import DepthLoss
 from splatting.threads import one_torch_thread
 
@@ -50,6 +51,8 @@ class SplatConfig:
     ssim_weight: float = 0.2
     depth_weight: float = 0.1
     """Of the relative depth error where the depth stage verified it."""
+    dropout: float = 0.0
+    """Share of the Gaussians left out of each step (Park et al. 2025): those behind must do without those in front."""
     exposure: bool = True
     """Fit a gain and an offset per photo and channel."""
     rate_position_px: float = 0.1
@@ -60,6 +63,8 @@ class SplatConfig:
     rate_rotation: float = 0.01
     rate_pose: float = 5e-4
     """Radians, and shares of the median depth."""
+    warmup: float = 0.0
+    """Share of the steps over which all but the poses come up to speed: else the Gaussians learn the poses' errors."""
     rate_exposure: float = 2e-3
     final_rate: float = 0.1
     """All rates fall to this share, exponentially."""
@@ -174,10 +179,11 @@ def train(
     held = (0,) if config.refine_poses else range(len(posed))
     poses = PoseParameters(Ts_camera_world, typical_depth(start, Ts_camera_world), held)
     exposure = Exposure(len(posed))
-    losses = [PhotometricLoss(torch.from_numpy(v.image), torch.from_numpy(v.mask), config.ssim_weight) for v in posed]
+    losses = [_photometric(view, config.ssim_weight) for view in posed]
     optimizer = FusedAdam(_groups(scene, poses, exposure, config))
-    schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, config.final_rate ** (1 / config.steps))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _schedules(optimizer, poses, config))
     order = np.random.default_rng(config.seed)
+    dropping = torch.Generator().manual_seed(config.seed)
     curve = Curve()
     queue: list[int] = []
     with one_torch_thread() as threads:
@@ -185,9 +191,8 @@ def train(
             if not queue:
                 queue = order.permutation(len(posed)).tolist()
             index = queue.pop()
-            seen = rasterize(
-                scene.gaussians(), poses.view_matrix(index), posed[index].camera, threads=threads
-            )
+            left_out = torch.rand(scene.count, generator=dropping) < config.dropout if config.dropout else None
+            seen = rasterize(scene.gaussians(left_out), poses.view_matrix(index), posed[index].camera, threads=threads)
             image = exposure.apply(seen.image, index) if config.exposure else seen.image
             loss, psnr = losses[index](image, threads=threads)
             if config.depth_weight:
@@ -207,7 +212,12 @@ def train(
         view.T_world_camera if index in held else invert_rigid(T)
         for index, (view, T) in enumerate(zip(posed, poses.poses(), strict=True))
     ]
-    return Trained(scene.gaussians().detach().normalized(), np.stack(moved), exposure, curve)
+    return Trained(visible(scene.gaussians().detach()).normalized(), np.stack(moved), exposure, curve)
+
+
+def visible(gaussians: Gaussians) -> Gaussians:
+    """Without those that are too transparent to be drawn; the pictures stay the same."""
+    return gaussians.map(lambda tensor: tensor[torch.sigmoid(gaussians.logit_opacities) >= ALPHA_MIN])
 
 
 def typical_depth(gaussians: Gaussians, Ts_camera_world: Float[np.ndarray, "V 4 4"]) -> float:
@@ -215,6 +225,28 @@ def typical_depth(gaussians: Gaussians, Ts_camera_world: Float[np.ndarray, "V 4 
     means = gaussians.means.double().numpy()
     z = np.concatenate([means @ T[2, :3] + T[2, 3] for T in Ts_camera_world])
     return float(np.median(z[z > 0])) if (z > 0).any() else 1.0
+
+
+def _photometric(view: PosedImage, ssim_weight: float) -> PhotometricLoss:
+    # Grey under the mask: SSIM's windows reach under it, and what is hidden shall have no say at all.
+    shown = np.where(view.mask[..., None], view.image, np.float32(0.5))
+    return PhotometricLoss(torch.from_numpy(shown), torch.from_numpy(view.mask), ssim_weight)
+
+
+def _schedules(
+    optimizer: torch.optim.Optimizer, poses: PoseParameters, config: SplatConfig
+) -> list[Callable[[int], float]]:
+    """Share of each group's rate by step: all decay, and what is not a pose starts slowly."""
+    moving = {id(parameter) for parameter in poses.parameters}
+    warm = config.warmup * config.steps
+
+    def decay(step: int) -> float:
+        return config.final_rate ** (step / config.steps)
+
+    def late(step: int) -> float:
+        return decay(step) * min(1.0, (step + 1) / max(warm, 1e-9))
+
+    return [decay if id(group["params"][0]) in moving else late for group in optimizer.param_groups]
 
 
 def _groups(

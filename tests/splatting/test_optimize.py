@@ -19,8 +19,7 @@ from recon.progress import LogProgress
 from recon.scene import View, invert_rigid
 from recon.views import load_posed
 from splatting.export import read_ply
-from splatting.initialize import PointCloud, gaussians_from_points, read_points, thinned
-from splatting.localize import localize
+from splatting.initialize import PointCloud, gaussians_from_points, in_own_view, read_points, thinned
 from splatting.optimize import SplatConfig, run
 from splatting.rasterize import rasterize
 from splatting.regularize import DepthLoss
@@ -29,12 +28,12 @@ CONFIG = SplatConfig(steps=150, budget=8000)
 
 
 def perturbed(view: View, index: int) -> View:
-    """Off by half a degree and half a percent of the depth, about a pixel in the picture; the first is exact."""
+    """Off by one degree and 0.02, about a pixel and a half in the picture; the first is exact."""
     rng = np.random.default_rng(index)
     T = view.T_world_camera.copy()
     if index:
-        T[:3, :3] = T[:3, :3] @ Rotation.from_rotvec(np.radians(0.5) * unit(rng)).as_matrix()
-        T[:3, 3] += 0.01 * unit(rng)
+        T[:3, :3] = T[:3, :3] @ Rotation.from_rotvec(np.radians(1.0) * unit(rng)).as_matrix()
+        T[:3, 3] += 0.02 * unit(rng)
     return replace(view, T_world_camera=T)
 
 
@@ -43,8 +42,13 @@ def unit(rng: np.random.Generator) -> np.ndarray:
     return v / np.linalg.norm(v)
 
 
-def angle_deg(a: np.ndarray, b: np.ndarray) -> float:
-    return float(np.degrees(Rotation.from_matrix(a[:3, :3].T @ b[:3, :3]).magnitude()))
+def off_px(seen: tiny.TinyView, T_world_camera: np.ndarray) -> float:
+    """Median distance between where a pose shows the true surface points and where they are."""
+    camera = seen.view.camera
+    local = (seen.points - T_world_camera[:3, 3]) @ T_world_camera[:3, :3]
+    shown = local[..., :2] / local[..., 2:] * [camera.fx, camera.fy] + [camera.cx, camera.cy]
+    u, v = np.meshgrid(np.arange(camera.width) + 0.5, np.arange(camera.height) + 0.5)
+    return float(np.median(np.linalg.norm(shown - np.stack([u, v], -1), axis=-1)))
 
 
 @pytest.fixture(scope="module")
@@ -59,11 +63,11 @@ Trainer = Callable[..., tuple[Path, LogProgress]]
 def trainer(views: list[tiny.TinyView], tmp_path_factory: pytest.TempPathFactory) -> Trainer:
     """Runs the stage on the room with perturbed poses."""
 
-    def train(config: SplatConfig = CONFIG, masks: dict[str, np.ndarray] | None = None) -> tuple[Path, LogProgress]:
+    def train(config: SplatConfig = CONFIG, mask: np.ndarray | None = None) -> tuple[Path, LogProgress]:
         folder = tmp_path_factory.mktemp("run")
-        tiny.write_photos(folder / "photos", views, masks)
+        tiny.write_photos(folder / "photos", views, mask)
         tiny.write_camera_artifact(folder / "cameras", [perturbed(v.view, i) for i, v in enumerate(views)])
-        tiny.write_depth(folder / "depth", views)
+        tiny.write_depth(folder / "depth", views, mask)
         (folder / "splat").mkdir()
         progress = LogProgress()
         inputs = {name: folder / name for name in ("photos", "cameras", "depth")}
@@ -89,9 +93,7 @@ def test_perturbed_poses_are_recovered_and_pictures_get_better(
     before, after = read_cameras(folder / "cameras"), read_cameras(folder / "splat")
     np.testing.assert_array_equal(after.views[0].T_world_camera, before.views[0].T_world_camera)
     for seen, start, end in list(zip(views, before.views, after.views, strict=True))[1:]:
-        true = seen.view.T_world_camera
-        assert angle_deg(true, start.T_world_camera) > 0.45
-        assert angle_deg(true, end.T_world_camera) < 0.15
+        assert off_px(seen, end.T_world_camera) < 0.45 * off_px(seen, start.T_world_camera)
     gaussians = read_ply(folder / "splat" / "splat.ply")
     for posed in load_posed(folder / "photos", folder / "splat", 512):
         with torch.no_grad():
@@ -113,17 +115,6 @@ def test_a_new_view_is_predicted(trained: tuple[Path, LogProgress]) -> None:
     assert seen.median_depth is not None
     error = np.abs(seen.median_depth.numpy() / truth.depth - 1)
     assert np.nanmedian(error) < 0.02
-
-
-def test_localize_finds_a_photo_among_frozen_splats(trained: tuple[Path, LogProgress]) -> None:
-    folder, _ = trained
-    posed = load_posed(folder / "photos", folder / "splat", 512)[0]
-    off = posed.T_world_camera.copy()
-    off[:3, :3] = off[:3, :3] @ Rotation.from_rotvec([0.01, -0.01, 0.005]).as_matrix()
-    gaussians = read_ply(folder / "splat" / "splat.ply")
-    found = localize(gaussians, replace(posed, T_world_camera=off), 2.5, steps=80)
-    assert angle_deg(posed.T_world_camera, off) > 0.8
-    assert angle_deg(posed.T_world_camera, found) < 0.1
 
 
 def test_same_configuration_gives_the_same_bytes(trained: tuple[Path, LogProgress], trainer: Trainer) -> None:
@@ -157,20 +148,18 @@ def test_exports_agree_with_each_other(trained: tuple[Path, LogProgress]) -> Non
 def test_masked_pixels_have_no_say(trainer: Trainer, views: list[tiny.TinyView]) -> None:
     mask = np.ones(views[0].depth.shape, bool)
     mask[20:44, 30:60] = False
-    config = replace(CONFIG, steps=20)
-    names = [seen.view.name for seen in views]
-    clean, _ = trainer(config, dict.fromkeys(names, mask))
+    config = replace(CONFIG, steps=12)
+    clean, _ = trainer(config, mask)
     shown = [seen.image.copy() for seen in views]
     for seen in views:
         seen.image[~mask] = [1.0, 0.0, 1.0]
     try:
-        painted, _ = trainer(config, dict.fromkeys(names, mask))
+        painted, _ = trainer(config, mask)
     finally:
         for seen, image in zip(views, shown, strict=True):
             seen.image[:] = image
-    # Only the initial colours of points from under the mask may know of the paint; the cameras must not.
-    for a, b in zip(read_cameras(clean / "splat").views, read_cameras(painted / "splat").views, strict=True):
-        np.testing.assert_allclose(a.T_world_camera, b.T_world_camera, atol=2e-3)
+    for name in ("splat.ply", "cameras.json", "training.json"):
+        assert (clean / "splat" / name).read_bytes() == (painted / "splat" / name).read_bytes()
 
 
 def test_no_points_is_said(trainer: Trainer, views: list[tiny.TinyView], tmp_path: Path) -> None:
@@ -180,7 +169,7 @@ def test_no_points_is_said(trainer: Trainer, views: list[tiny.TinyView], tmp_pat
     with np.load(tmp_path / "depth" / "points.npz") as file:
         np.savez(tmp_path / "depth" / "points.npz", **{name: file[name][:0] for name in file.files})
     inputs = {name: tmp_path / name for name in ("photos", "cameras", "depth")}
-    with pytest.raises(ReconstructionError, match="found no surface points.*Add photos that show the same things"):
+    with pytest.raises(ReconstructionError, match=r"found no surface points.*Add photos that show the same things"):
         run(inputs, CONFIG, tmp_path, LogProgress())
 
 
@@ -188,15 +177,15 @@ def test_thinning_keeps_coverage_and_initial_discs_lie_on_their_surface(
     trained: tuple[Path, LogProgress], views: list[tiny.TinyView]
 ) -> None:
     points = read_points(trained[0] / "depth" / "points.npz")
-    u, v = np.meshgrid(np.arange(88) + 0.5, np.arange(64) + 0.5)
-    pixels = np.tile(np.stack([u.ravel(), v.ravel()], 1), (4, 1))
-    few, index = thinned(points, pixels, 3000)
+    posed = load_posed(trained[0] / "photos", trained[0] / "cameras", 512)
+    pixels, size = in_own_view(points, posed)
+    np.testing.assert_allclose(size, 2 * points.radius, rtol=0.02)
+    few = thinned(points, pixels, 3000)
     assert 0.8 * 3000 < len(few) <= 3000
-    np.testing.assert_array_equal(few.xyz, points.xyz[index])
     gaussians = gaussians_from_points(few, 0)
     with torch.no_grad():
         seen = rasterize(gaussians, torch.from_numpy(views[1].view.T_camera_world).float(), tiny.CAMERA)
-    assert seen.alpha.numpy().min() > 0.6
+    assert np.quantile(seen.alpha, 0.01) > 0.6
     assert np.median(np.abs(seen.depth / seen.alpha / views[1].depth - 1)) < 0.01
 
 

@@ -29,9 +29,9 @@ class TinyView:
 
 
 def pattern(points: np.ndarray) -> np.ndarray:
-    """Colours of points on the walls, smooth, different everywhere."""
+    """Colours of points on the walls, different everywhere; waves of about eight pixels, which fix a pose."""
     phases = np.array([[3.1, 1.3, 2.2], [1.7, 4.2, 2.9], [2.3, 2.6, 4.4]])
-    return 0.5 + 0.2 * np.sin(points @ phases * 2.1) + 0.15 * np.sin(points[..., [1, 2, 0]] * 7.0)
+    return 0.5 + 0.2 * np.sin(points @ phases * 2.1) + 0.2 * np.sin(points[..., [1, 2, 0]] * 13.0)
 
 
 def poses(count: int) -> np.ndarray:
@@ -57,7 +57,7 @@ def look(name: str, T_world_camera: np.ndarray, camera: Camera = CAMERA) -> Tiny
     return TinyView(view, pattern(points).astype(np.float32), depth.astype(np.float32), points, normals)
 
 
-def write_photos(folder: Path, views: list[TinyView], masks: dict[str, np.ndarray] | None = None) -> None:
+def write_photos(folder: Path, views: list[TinyView], mask: np.ndarray | None = None) -> None:
     (folder / "images").mkdir(parents=True)
     (folder / "masks").mkdir()
     photos = []
@@ -67,8 +67,8 @@ def write_photos(folder: Path, views: list[TinyView], masks: dict[str, np.ndarra
         pixels = np.round(np.clip(seen.image, 0, 1) * 255).astype(np.uint8)
         cv2.imwrite(str(folder / "images" / f"{key}.png"), pixels[..., ::-1])
         photo = Photo(name, key, name, "0" * 64, seen.view.camera.width, seen.view.camera.height, f"images/{key}.png")
-        if masks and name in masks:
-            cv2.imwrite(str(folder / "masks" / f"{key}.png"), masks[name].astype(np.uint8) * 255)
+        if mask is not None:
+            cv2.imwrite(str(folder / "masks" / f"{key}.png"), mask.astype(np.uint8) * 255)
             photo = replace(photo, mask=f"masks/{key}.png")
         photos.append(photo)
     save_photos(folder, photos)
@@ -82,24 +82,31 @@ def write_camera_artifact(folder: Path, views: list[View], units: str = "unknown
     write_camera_exports(folder, CameraSet(views, units, verdicts=verdicts), points)
 
 
-def write_depth(folder: Path, views: list[TinyView]) -> None:
+def write_depth(folder: Path, views: list[TinyView], mask: np.ndarray | None = None) -> None:
+    """Exact depth and points; those outside `mask` are left out."""
     folder.mkdir(parents=True)
     for seen in views:
         shape = seen.depth.shape
         np.savez(
             folder / f"{seen.view.name.removesuffix('.jpg')}.npz",
-            depth=seen.depth,
+            depth=seen.depth if mask is None else np.where(mask, seen.depth, np.float32(np.nan)),
             confidence=np.ones(shape, np.float16),
             normal=(seen.normals @ seen.view.T_world_camera[:3, :3]).astype(np.float16),
-            source=np.ones(shape, np.uint8),
+            source=np.ones(shape, np.uint8) if mask is None else mask.astype(np.uint8),
         )
-    count = [seen.depth.size for seen in views]
+    # As after co-visibility pruning, each bit of surface is there once: every view gives its share of the pixels.
+    rows, columns = np.indices(views[0].depth.shape)
+    own = [(rows * 2 + columns) % len(views) == index for index in range(len(views))]
+    if mask is not None:
+        own = [pixels & mask for pixels in own]
+    chosen = list(zip(views, own, strict=True))
+    count = [int(mask.sum()) for mask in own]
     np.savez(
         folder / "points.npz",
-        xyz=np.concatenate([seen.points.reshape(-1, 3) for seen in views]).astype(np.float32),
-        rgb=np.concatenate([np.round(seen.image.reshape(-1, 3) * 255) for seen in views]).astype(np.uint8),
-        normal=np.concatenate([seen.normals.reshape(-1, 3) for seen in views]).astype(np.float16),
-        radius=np.concatenate([0.5 * seen.depth.ravel() / seen.view.camera.fx for seen in views]),
+        xyz=np.concatenate([seen.points[mask] for seen, mask in chosen]).astype(np.float32),
+        rgb=np.concatenate([np.round(np.clip(seen.image[mask], 0, 1) * 255) for seen, mask in chosen]).astype(np.uint8),
+        normal=np.concatenate([seen.normals[mask] for seen, mask in chosen]).astype(np.float16),
+        radius=np.concatenate([0.5 * seen.depth[mask] / seen.view.camera.fx for seen, mask in chosen]),
         confidence=np.ones(sum(count), np.float16),
         verified=np.ones(sum(count), bool),
         view=np.repeat(np.arange(len(views)), count).astype(np.int16),
