@@ -29,7 +29,7 @@ LONG_SIDE = 512
 POSE_STEPS = 500
 """Most steps in which a test photo's pose is optimised."""
 
-_PYRAMID = ((4, 100), (2, 100), (1, 300))
+_PYRAMID = ((4, 60), (2, 60), (1, POSE_STEPS - 120))
 """(shrinkage, most steps): small pictures first, because a pose that is pixels off sees no slope at full
 size."""
 _PATIENCE = 30
@@ -189,14 +189,10 @@ def score_view(
     """Scores of a render, clipped to [0, 1], over the pixels of `mask`."""
     render = np.clip(render, 0, 1)
     whole = np.where(mask[..., None], render, photo)
-    return ViewScores(
-        metrics.psnr(photo, render, mask), metrics.ssim(photo, render, mask), lpips(photo, whole)
-    )
+    return ViewScores(metrics.psnr(photo, render, mask), metrics.ssim(photo, render, mask), lpips(photo, whole))
 
 
-def _score_views(
-    ply: Path, photos: Sequence[PosedImage], optimise: bool, progress: Progress
-) -> dict[str, Any]:
+def _score_views(ply: Path, photos: Sequence[PosedImage], optimise: bool, progress: Progress) -> dict[str, Any]:
     from recon.lpips import load_lpips
     from splatting.export import read_ply
 
@@ -272,9 +268,7 @@ def _shrunk(photo: PosedImage, factor: int) -> PosedImage:
     )
 
 
-def _undistorted(
-    name: str, path: Path, camera: Camera, T_world_camera: Float[np.ndarray, "4 4"]
-) -> PosedImage:
+def _undistorted(name: str, path: Path, camera: Camera, T_world_camera: Float[np.ndarray, "4 4"]) -> PosedImage:
     import cv2
 
     from recon.views import shrink, shrink_mask, undistort
@@ -306,11 +300,7 @@ def _finished(out: Path, stage: str) -> bool:
 
 def _summary(errors: Float[np.ndarray, " P"]) -> dict[str, float | None]:
     known = errors[~np.isnan(errors)]
-    return (
-        {"mean": float(known.mean()), "max": float(known.max())}
-        if len(known)
-        else {"mean": None, "max": None}
-    )
+    return {"mean": float(known.mean()), "max": float(known.max())} if len(known) else {"mean": None, "max": None}
 
 
 def _mean(scores: Sequence[ViewScores]) -> dict[str, float | None]:
