@@ -154,11 +154,11 @@ def test_a_displaced_principal_point_is_no_error_of_the_pictures(truth: PhotoSet
         )
         for view in _views(truth)
     ]
-    figures = evaluate(truth, _run(tmp_path, found, found), TRAIN, TEST, optimise_test_poses=False)
+    figures = evaluate(truth, _run(tmp_path, found, found), TRAIN, TEST[:1], optimise_test_poses=False)
     # Not perfect: a turn moves the picture's corners a little differently than a shift does.
     assert figures["test_fixed_poses"]["psnr"] > 30
     plain = [replace(view, camera=replace(CAMERA, cx=67.0)) for view in _views(truth)]
-    worse = evaluate(truth, _run(tmp_path / "plain", plain, plain), TRAIN, TEST, optimise_test_poses=False)
+    worse = evaluate(truth, _run(tmp_path / "plain", plain, plain), TRAIN, TEST[:1], optimise_test_poses=False)
     assert worse["test_fixed_poses"]["psnr"] < figures["test_fixed_poses"]["psnr"] - 6
 
 

@@ -203,11 +203,12 @@ def test_depth_errors() -> None:
         metrics.depth_errors(np.full((2, 2), np.nan), np.ones((2, 2)))
 
 
-class TestLpips:
-    @pytest.fixture(scope="class")
-    def lpips(self) -> Lpips:
-        return Lpips(fetch("lpips-vgg16", LogProgress()))
+@pytest.fixture(scope="module")
+def lpips() -> Lpips:
+    return Lpips(fetch("lpips-vgg16", LogProgress()))
 
+
+class TestLpips:
     def test_zero_for_equal_images_and_symmetric(self, lpips: Lpips) -> None:
         a, b = _image(0), _image(1)
         assert lpips(a, a) == 0
