@@ -35,6 +35,8 @@ _BLOCK = 8
 
 @dataclass(frozen=True)
 class MeshConfig:
+    """How the mesh is fused."""
+
     long_side: int = 512
     """Of the depth maps that are fused, in pixels."""
     voxel_px: float = 1.5

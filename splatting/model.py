@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from splatting.gaussians import Gaussians
-
-_TRANSPARENT = -20.0
-"""Logit of an opacity that no pixel notices."""
 
 
 class GaussianParameters:
@@ -41,21 +38,14 @@ class GaussianParameters:
     def count(self) -> int:
         return len(self._origin)
 
-    def gaussians(self, left_out: Bool[Tensor, " N"] | None = None) -> Gaussians:
-        """The scene of this step, differentiable with respect to the leaves.
-
-        Args:
-            left_out: these are transparent this time and receive no gradient.
-        """
+    def gaussians(self) -> Gaussians:
+        """The scene of this step, differentiable with respect to the leaves."""
         leaves = self.leaves
-        logit_opacities = leaves["logit_opacities"]
-        if left_out is not None:
-            logit_opacities = logit_opacities.masked_fill(left_out, _TRANSPARENT)
         return Gaussians(
             means=torch.addcmul(self._origin, leaves["offset"], self._unit),
             quats=leaves["quats"],
             log_scales=leaves["log_scales"],
-            logit_opacities=logit_opacities,
+            logit_opacities=leaves["logit_opacities"],
             sh=torch.cat([leaves["sh_constant"], leaves["sh_higher"]], 1),
         )
 

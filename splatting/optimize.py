@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,8 +35,10 @@ from splatting.threads import one_torch_thread
 
 @dataclass(frozen=True)
 class SplatConfig:
+    """How Gaussians and poses are optimised."""
+
     steps: int = 600
-    """Most steps; fewer where the error settles earlier."""
+    """One photo each."""
     long_side: int = 512
     """Of the photos as trained on, in pixels."""
     budget: int = 100_000
@@ -48,24 +50,27 @@ class SplatConfig:
     seed: int = 0
     """Of the order in which the views are visited."""
     refine_poses: bool = True
+    """Optimise the poses too; the first is held."""
     ssim_weight: float = 0.2
+    """Share of 1 - SSIM in the loss; the rest is L1."""
     depth_weight: float = 0.1
     """Of the relative depth error where the depth stage verified it."""
-    dropout: float = 0.0
-    """Share of the Gaussians left out of each step (Park et al. 2025): those behind must do without those in front."""
     exposure: bool = True
     """Fit a gain and an offset per photo and channel."""
     rate_position_px: float = 0.1
     """Adam's step for centres, in pixels of the photo that a Gaussian came from."""
-    rate_color: float = 0.0025 / 0.28
+    rate_color: float = 0.009
+    """Of the constant harmonic; a twentieth for the others."""
     rate_opacity: float = 0.05
+    """Of the logit."""
     rate_scale: float = 0.01
+    """Of the logarithm."""
     rate_rotation: float = 0.01
+    """Of the quaternion."""
     rate_pose: float = 5e-4
     """Radians, and shares of the median depth."""
-    warmup: float = 0.0
-    """Share of the steps over which all but the poses come up to speed: else the Gaussians learn the poses' errors."""
     rate_exposure: float = 2e-3
+    """Of gains and offsets."""
     final_rate: float = 0.1
     """All rates fall to this share, exponentially."""
 
@@ -181,9 +186,8 @@ def train(
     exposure = Exposure(len(posed))
     losses = [_photometric(view, config.ssim_weight) for view in posed]
     optimizer = FusedAdam(_groups(scene, poses, exposure, config))
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _schedules(optimizer, poses, config))
+    schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, config.final_rate ** (1 / config.steps))
     order = np.random.default_rng(config.seed)
-    dropping = torch.Generator().manual_seed(config.seed)
     curve = Curve()
     queue: list[int] = []
     with one_torch_thread() as threads:
@@ -191,8 +195,7 @@ def train(
             if not queue:
                 queue = order.permutation(len(posed)).tolist()
             index = queue.pop()
-            left_out = torch.rand(scene.count, generator=dropping) < config.dropout if config.dropout else None
-            seen = rasterize(scene.gaussians(left_out), poses.view_matrix(index), posed[index].camera, threads=threads)
+            seen = rasterize(scene.gaussians(), poses.view_matrix(index), posed[index].camera, threads=threads)
             image = exposure.apply(seen.image, index) if config.exposure else seen.image
             loss, psnr = losses[index](image, threads=threads)
             if config.depth_weight:
@@ -231,22 +234,6 @@ def _photometric(view: PosedImage, ssim_weight: float) -> PhotometricLoss:
     # Grey under the mask: SSIM's windows reach under it, and what is hidden shall have no say at all.
     shown = np.where(view.mask[..., None], view.image, np.float32(0.5))
     return PhotometricLoss(torch.from_numpy(shown), torch.from_numpy(view.mask), ssim_weight)
-
-
-def _schedules(
-    optimizer: torch.optim.Optimizer, poses: PoseParameters, config: SplatConfig
-) -> list[Callable[[int], float]]:
-    """Share of each group's rate by step: all decay, and what is not a pose starts slowly."""
-    moving = {id(parameter) for parameter in poses.parameters}
-    warm = config.warmup * config.steps
-
-    def decay(step: int) -> float:
-        return config.final_rate ** (step / config.steps)
-
-    def late(step: int) -> float:
-        return decay(step) * min(1.0, (step + 1) / max(warm, 1e-9))
-
-    return [decay if id(group["params"][0]) in moving else late for group in optimizer.param_groups]
 
 
 def _groups(

@@ -28,9 +28,12 @@ _BAR_PX = 34
 
 @dataclass(frozen=True)
 class RenderConfig:
+    """How pictures and films are rendered."""
+
     long_side: int = 512
     """Of the pictures and films, in pixels."""
     fps: int = 24
+    """Frames a second of the films."""
     seconds: float = 6.0
     """Length of each film."""
     min_alpha: float = 0.5
