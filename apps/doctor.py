@@ -13,6 +13,7 @@ from pathlib import Path
 
 import tyro
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from recon.errors import FewviewError
@@ -46,7 +47,7 @@ def main(arguments: Arguments) -> int:
     table = Table("", "what", "state", "fix")
     for finding in findings:
         mark = "[green]ok" if finding.ok else "[red]missing" if finding.needed else "[yellow]optional"
-        table.add_row(mark, finding.what, finding.state, "" if finding.ok else finding.fix)
+        table.add_row(mark, finding.what, escape(finding.state), "" if finding.ok else escape(finding.fix))
     Console().print(table)
     return 0 if all(finding.ok or not finding.needed for finding in findings) else 1
 

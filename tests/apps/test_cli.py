@@ -10,7 +10,9 @@ import cv2
 import numpy as np
 import pytest
 
+from apps import doctor
 from apps.cli import COMMANDS, main
+from apps.doctor import Finding
 from data.gallery import generate, write_scene
 
 
@@ -122,6 +124,28 @@ def test_benchmark_refuses_more_photos_than_there_are(tmp_path: Path, capsys: py
     code, text = _run(capsys, "benchmark", str(tmp_path / "set"), "--views", "2", "--frames", "one")
     assert code == 2
     assert "--frames one is not A:B" in text
+
+
+def test_doctor_names_what_is_there_and_the_fix(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert main(["doctor"]) == 0
+    assert "native kernels of splatting" in capsys.readouterr().out
+    missing = Finding("something", False, "no [such] thing", "pip install 'fewview[gpu]'")
+    monkeypatch.setattr(doctor, "CHECKS", (lambda: missing,))
+    assert main(["doctor"]) == 1
+    text = capsys.readouterr().out
+    assert "no [such] thing" in text
+    assert "'fewview[gpu]'" in text
+
+
+def test_models_lists_licences(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert main(["models", "list"]) == 0
+    text = capsys.readouterr().out
+    assert "aliked" in text
+    assert "Apache-2.0" in text
 
 
 def test_help_is_quick_to_import() -> None:
