@@ -1,0 +1,19 @@
+"""The joints that every detector's skeleton is mapped to."""
+
+from __future__ import annotations
+
+JOINTS = (
+    "nose", "left_eye", "right_eye", "left_ear", "right_ear",
+    "left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist",
+    "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle",
+    "left_big_toe", "right_big_toe", "left_small_toe", "right_small_toe", "left_heel", "right_heel",
+)  # fmt: skip
+"""COCO's 17 in COCO's order, then the feet. Joints that a detector lacks stay absent."""
+
+INDEX = {name: index for index, name in enumerate(JOINTS)}
+
+MIRRORED = tuple(
+    INDEX[name.replace("left_", "right_") if name.startswith("left_") else name.replace("right_", "left_")]
+    for name in JOINTS
+)
+"""For each joint the one on the other side of the body, itself in the middle."""
