@@ -15,6 +15,7 @@ COMMANDS = {
     "demo": "the same on a synthetic room whose truth is known",
     "benchmark": "measure a run against a photo set with known cameras",
     "export": "copy results in the formats other tools read",
+    "render": "film a finished run along a camera path",
     "models": "list or fetch the weights",
     "doctor": "say what this machine lacks, and the fix",
 }
