@@ -64,9 +64,9 @@ def main(arguments: Arguments) -> int:
     run = arguments.run
     check_run(run)
     ply = find_result(run, "splat")
+    _check_pace(arguments)
     given = None if arguments.path in PATHS else _read_file(arguments)
     size = _size(arguments.size) or (given and given.size)
-    _check_pace(arguments)
     fps = arguments.fps or (given and given.fps) or FPS
     to = _destination(arguments)
 
@@ -99,10 +99,10 @@ def _read_file(arguments: Arguments) -> CameraPath:
         raise InputError(f"--path {path} is none of {names}, and no such file exists.", "Name one of them, or a file.")
     if arguments.seconds is not None:
         raise InputError("--seconds has no say over a file of cameras: it shows each once.", "Give --fps instead.")
-    path_of_file = read_camera_path(path)
-    if path_of_file.size:
-        _check_size(*path_of_file.size, where=str(path))
-    return path_of_file
+    cameras = read_camera_path(path)
+    if cameras.size and not arguments.size:
+        _check_size(*cameras.size, where=str(path))
+    return cameras
 
 
 def _size(text: str | None) -> tuple[int, int] | None:

@@ -148,6 +148,8 @@ def test_refusals_say_what_to_do(run: Path, tmp_path: Path, capsys: pytest.Captu
     path = write(tmp_path / "path.json", {**NERFSTUDIO, "render_width": 63})
     assert "--seconds has no say" in refusal(capsys, out, "--path", str(path), "--seconds", "3")
     assert f"{path}: 63x48 is no size for an MP4" in refusal(capsys, out, "--path", str(path))
+    assert main(["render", out, "--path", str(path), "--size", "64x48", "--to", str(tmp_path / "film.mp4")]) == 0
+    capsys.readouterr()
     assert "is not the folder of a run" in refusal(capsys, str(tmp_path))
     (tmp_path / "manifest.json").write_text("{}")
     assert "holds no splat: its stage `splat` has not finished" in refusal(capsys, str(tmp_path))
