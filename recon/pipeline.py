@@ -12,7 +12,7 @@ from recon.ingest import IngestConfig
 from recon.io.weights import digest
 from recon.matching import MatchingConfig
 from recon.sfm import MappingConfig
-from splatting.optimize import SplatConfig
+from splatting.config import SplatConfig
 from splatting.render import RenderConfig
 
 
