@@ -61,7 +61,7 @@ class SplatConfig:
     """Of the quaternion."""
     rate_pose: float = 5e-4
     """Radians, and shares of the median depth."""
-    rate_focal: float = 1e-3
+    rate_focal: float = 3e-3
     """Of the logarithm."""
     rate_exposure: float = 2e-3
     """Of gains and offsets."""

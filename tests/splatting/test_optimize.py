@@ -147,7 +147,7 @@ def test_a_wrong_focal_length_is_corrected_on_request(trainer: Trainer, views: l
     refined, _ = trainer(replace(CONFIG, steps=100, refine_focal=True), cameras=start)
     found = {view.camera.fx for view in read_cameras(refined / "splat").views}
     assert len(found) == 1, "one camera, one focal length"
-    assert abs(found.pop() / true - 1) < 0.012
+    assert abs(found.pop() / true - 1) < 0.6 * 0.03
 
 
 def test_a_photo_of_weight_0_has_no_say(trainer: Trainer, views: list[tiny.TinyView]) -> None:
