@@ -21,6 +21,9 @@ class SplatConfig:
     """About how many Gaussians at most, besides the backdrop."""
     grow: float = 0.3
     """Share of the budget kept for splitting Gaussians where the error is large."""
+    guess_coarseness: float = 4.0
+    """Where only one photo saw the surface, Gaussians stand so many times wider apart: detail at a guessed depth is
+    noise from any other place."""
     sh_degree: int = 1
     """Spherical harmonics of the colours, 0 to 3."""
     backdrop: bool = True

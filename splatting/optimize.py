@@ -76,7 +76,8 @@ def initial_gaussians(
             "The depth stage found no surface points, so there is nothing to make splats of.",
             "Add photos that show the same things from more places.",
         )
-    points = thinned(points, in_own_view(points, posed)[0], round((1 - config.grow) * config.budget))
+    budget = round((1 - config.grow) * config.budget)
+    points = thinned(points, in_own_view(points, posed)[0], budget, config.guess_coarseness)
     if config.backdrop:
         layers = []
         for index, (key, view) in enumerate(zip(keys, posed, strict=True)):

@@ -108,7 +108,9 @@ def test_restructuring_takes_the_moments_along() -> None:
         assert torch.equal(state["exp_avg"][:4], moments[name][alive])
         assert not state["exp_avg"][4:].any()
         assert not state["exp_avg_sq"][4:].any()
-    assert [group["params"][0] is leaf for group, leaf in zip(optimizer.param_groups, model.leaves.values(), strict=True)]
+    assert [
+        group["params"][0] is leaf for group, leaf in zip(optimizer.param_groups, model.leaves.values(), strict=True)
+    ]
     optimizer.zero_grad()
     model.gaussians().means.sum().backward()
     optimizer.step()

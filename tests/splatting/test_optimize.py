@@ -184,6 +184,20 @@ def test_the_second_best_device_is_announced(monkeypatch: pytest.MonkeyPatch) ->
     assert choose_device(SplatConfig(device="cpu"), progress) == torch.device("cpu")
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_both_devices_settle_on_the_same_scene(trainer: Trainer) -> None:
+    pictures = []
+    for device in ("cpu", "cuda"):
+        folder, progress = trainer(replace(CONFIG, steps=60, device=device))
+        assert progress.facts["backend"] == device
+        gaussians = read_ply(folder / "splat" / "splat.ply")
+        posed = load_posed(folder / "photos", folder / "splat", 512)[1]
+        with torch.no_grad():
+            pictures.append(rasterize(gaussians, torch.from_numpy(posed.T_camera_world).float(), posed.camera).image)
+    assert psnr(pictures[0].numpy(), pictures[1].numpy()) > 35
+
+
 def test_held_poses_stay(trainer: Trainer) -> None:
     folder, _ = trainer(replace(CONFIG, steps=5, refine_poses=False))
     before, after = read_cameras(folder / "cameras"), read_cameras(folder / "splat")
@@ -241,6 +255,11 @@ def test_thinning_keeps_coverage_and_initial_discs_lie_on_their_surface(
     np.testing.assert_allclose(size, 2 * points.radius, rtol=0.02)
     few = thinned(points, pixels, 3000)
     assert 0.8 * 3000 < len(few) <= 3000
+    half = replace(points, verified=pixels[:, 0] < tiny.CAMERA.width / 2)
+    uneven = thinned(half, pixels, 3000, coarseness=3.0)
+    assert len(uneven) <= 3000
+    assert 6 < uneven.verified.sum() / (~uneven.verified).sum() < 12
+    np.testing.assert_allclose(uneven.radius.max() / uneven.radius.min(), 3 * size.max() / size.min(), rtol=0.2)
     gaussians = gaussians_from_points(few, 0)
     with torch.no_grad():
         seen = rasterize(gaussians, torch.from_numpy(views[1].view.T_camera_world).float(), tiny.CAMERA)
