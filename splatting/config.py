@@ -31,7 +31,7 @@ class SplatConfig:
     seed: int = 0
     """Of the order in which the views are visited."""
     refine_poses: bool = True
-    """Optimise the poses too; the first is held."""
+    """Optimise the poses too; those that the user gave stay, or else the first."""
     refine_focal: bool = False
     """Optimise one focal length per camera too (CPU only)."""
     view_weights: Mapping[str, float] = field(default_factory=dict)

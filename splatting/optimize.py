@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float32
 
 from recon.errors import InputError, ReconstructionError
+from recon.io.cameras import read_cameras
 from recon.photos import load_photos
 from recon.progress import Progress
 from recon.scene import PosedImage
@@ -39,7 +40,8 @@ def run(inputs: Mapping[str, Path], config: SplatConfig, out: Path, progress: Pr
     keys = {photo.name: photo.key for photo in load_photos(inputs["photos"])}
     priors = [read_prior(inputs["depth"] / f"{keys[view.name]}.npz", view) for view in posed]
     start, unit = initial_gaussians(inputs["depth"], [keys[view.name] for view in posed], posed, config)
-    trained = train(start.to(device), unit, posed, priors, config, progress)
+    given = read_cameras(inputs["cameras"]).given
+    trained = train(start.to(device), unit, posed, priors, config, progress, given)
     names = [view.name for view in posed]
     write_ply(out / "splat.ply", trained.gaussians)
     write_refined_cameras(out, inputs["cameras"], names, trained.Ts_world_camera, trained.focal_factors)

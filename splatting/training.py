@@ -68,8 +68,10 @@ class Training:
     Args:
         start: N Gaussians on the device where all of it shall happen.
         unit: length by which a unit step moves each one's centre, scene units.
-        posed: V views; the first one's pose is held.
+        posed: V views.
         priors: one a view.
+        given: names of views whose poses are the user's own and stay; where there are none, the first view's stays,
+            which fixes the world frame.
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class Training:
         posed: Sequence[PosedImage],
         priors: Sequence[SurfacePrior],
         config: SplatConfig,
+        given: Sequence[str] = (),
     ) -> None:
         self.device = start.means.device
         self.config = config
@@ -86,7 +89,8 @@ class Training:
         self.weights = view_weights(config.view_weights, [view.name for view in posed])
         self.scene = GaussianParameters(start, torch.from_numpy(unit).to(self.device))
         Ts_camera_world = np.stack([view.T_camera_world for view in posed])
-        self.held = (0,) if config.refine_poses else tuple(range(len(posed)))
+        held = [index for index, view in enumerate(posed) if view.name in given] or [0]
+        self.held = held if config.refine_poses else list(range(len(posed)))
         self.poses = PoseParameters(Ts_camera_world, typical_depth(start, Ts_camera_world), self.held, self.device)
         self.focals = FocalParameters([view.camera for view in posed], config.refine_focal, self.device)
         self.exposure = Exposure(len(posed), self.device)
@@ -210,13 +214,14 @@ def train(
     priors: Sequence[SurfacePrior],
     config: SplatConfig,
     progress: Progress,
+    given: Sequence[str] = (),
 ) -> Trained:
     """Adam (Kingma and Ba 2015) on 0.8 L1 + 0.2 (1 - SSIM) and the regularisers, one view a step; see `Training`.
 
     Raises:
         InputError: `config.view_weights` names no photo, or leaves none.
     """
-    training = Training(start, unit, posed, priors, config)
+    training = Training(start, unit, posed, priors, config, given)
     with one_torch_thread() as threads:
         training.run(progress, threads)
     return training.result()

@@ -65,12 +65,15 @@ def trainer(views: list[tiny.TinyView], tmp_path_factory: pytest.TempPathFactory
     """Runs the stage on the room with perturbed poses."""
 
     def train(
-        config: SplatConfig = CONFIG, mask: np.ndarray | None = None, cameras: list[View] | None = None
+        config: SplatConfig = CONFIG,
+        mask: np.ndarray | None = None,
+        cameras: list[View] | None = None,
+        given: tuple[str, ...] = (),
     ) -> tuple[Path, LogProgress]:
         folder = tmp_path_factory.mktemp("run")
         tiny.write_photos(folder / "photos", views, mask)
         cameras = cameras or [perturbed(v.view, i) for i, v in enumerate(views)]
-        tiny.write_camera_artifact(folder / "cameras", cameras)
+        tiny.write_camera_artifact(folder / "cameras", cameras, given=given)
         tiny.write_depth(folder / "depth", views, mask)
         (folder / "splat").mkdir()
         progress = LogProgress()
@@ -203,6 +206,15 @@ def test_held_poses_stay(trainer: Trainer) -> None:
     before, after = read_cameras(folder / "cameras"), read_cameras(folder / "splat")
     for start, end in zip(before.views, after.views, strict=True):
         np.testing.assert_array_equal(end.T_world_camera, start.T_world_camera)
+
+
+def test_poses_that_the_user_gave_stay_and_the_others_move(trainer: Trainer) -> None:
+    folder, _ = trainer(replace(CONFIG, steps=8), given=("1.jpg", "2.jpg"))
+    before, after = read_cameras(folder / "cameras"), read_cameras(folder / "splat")
+    assert after.given == ("1.jpg", "2.jpg")
+    for start, end in zip(before.views, after.views, strict=True):
+        stays = np.array_equal(end.T_world_camera, start.T_world_camera)
+        assert stays == (start.name in after.given)
 
 
 def test_exports_agree_with_each_other(trained: tuple[Path, LogProgress]) -> None:
