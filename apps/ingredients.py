@@ -31,7 +31,7 @@ INGREDIENTS: dict[str, Callable[[SplatConfig], SplatConfig]] = {
     "colours the same from all sides": lambda c: replace(c, sh_degree=0),
     "opacity prior": lambda c: replace(c, opacity_weight=0.01),
     "needles blunted": lambda c: replace(c, needle_ratio=4.0),
-    "unsure centres faster": lambda c: replace(c, unsure_boost=5.0),
+    "unsure centres as slow as the rest": lambda c: replace(c, unsure_boost=1.0),
     "no early stop": lambda c: replace(c, stop_early=False),
 }
 """A configuration for each row of the table."""

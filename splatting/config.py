@@ -52,7 +52,7 @@ class SplatConfig:
     """Fit a gain and an offset per photo and channel."""
     rate_position_px: float = 0.1
     """Adam's step for centres, in pixels of the photo that a Gaussian came from."""
-    unsure_boost: float = 1.0
+    unsure_boost: float = 8.0
     """Centres of confidence 0 move so many times faster than those of confidence 1."""
     rate_color: float = 0.009
     """Of the constant harmonic; a twentieth for the others."""

@@ -19,7 +19,7 @@ class Schedule:
         stop_early: False takes all steps.
     """
 
-    least_gain = 0.01
+    least_gain = 0.02
     window_steps = 60
 
     def __init__(self, steps: int, views: int, final: float, stop_early: bool) -> None:

@@ -124,6 +124,8 @@ class Training:
             if self.config.grow and step % growth == 0 and not self.schedule.falling:
                 self.grow(threads)
             progress.step(step, self.schedule.end, f"training step, {psnr:.1f} dB")
+        if step < self.config.steps:
+            progress.note(f"The error had settled: {step} steps were enough of {self.config.steps}.")
 
     def step(self, index: int, threads: int) -> tuple[float, float]:
         """One step on one view; returns its loss and PSNR before the step."""
