@@ -27,8 +27,8 @@ class Exposure:
         return torch.addcmul(self.offset[view], image, self.log_gain[view].exp())
 
     def penalty(self, view: int) -> Float[Tensor, ""]:
-        """Mean square of a photo's parameters, weighted so that they take up differences between the photos but not what
-        the scene could show as well."""
+        """Mean square of a photo's parameters, so weighted that they take up differences between the photos but not
+        what the scene could show as well."""
         return 2 * (self.log_gain[view].square().mean() + self.offset[view].square().mean())
 
     @torch.no_grad()
