@@ -17,7 +17,9 @@ from recon.io.colmap import read_model, write_model
 from recon.io.originals import write_originals
 from recon.io.transforms import write_transforms
 
-Format = Literal["splat", "mesh-glb", "mesh-ply", "points", "colmap", "transforms", "video"]
+Format = Literal[
+    "splat", "spz", "splat32", "preview", "mesh-glb", "mesh-ply", "points", "colmap", "transforms", "video"
+]
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,10 @@ class Arguments:
         "colmap",
         "transforms",
     )
-    """What to write. `colmap` and `transforms` come with the upright photos in `images/`."""
+    """What to write. `splat` is the 3DGS PLY, which holds everything; `spz` is Niantic's format, a sixth of its size;
+    `splat32` is the `.splat` of web viewers, 32 bytes a Gaussian, without view dependence; `preview` is a small one
+    that is moved and scaled into the first picture of such a viewer. `colmap` and `transforms` come with the upright
+    photos in `images/`."""
 
 
 def parse(argv: Sequence[str]) -> Arguments:
@@ -43,28 +48,30 @@ def parse(argv: Sequence[str]) -> Arguments:
 
 def main(arguments: Arguments) -> int:
     run, to = arguments.run, arguments.to
-    if not (run / "manifest.json").is_file():
-        raise InputError(
-            f"{run} is not the folder of a run (it has no manifest.json).",
-            "Name the --out of a `fewview run`.",
-        )
+    check_run(run)
     if to.exists() and any(to.iterdir()):
         raise InputError(f"{to} is not empty.", "Name a new folder with --to: nothing is overwritten.")
     formats = tuple(dict.fromkeys(arguments.formats))
     for name in formats:
-        _source(run, name)  # all are looked up before any is written: an export is whole or refused
+        find_result(run, name)  # all are looked up before any is written: an export is whole or refused
     to.mkdir(parents=True, exist_ok=True)
     if {"colmap", "transforms"} & set(formats):
         _write_cameras(run, to, formats)
     for name in formats:
-        if name not in ("colmap", "transforms"):
-            shutil.copy2(_source(run, name), to)
-        print(f"{name}: {to / _PLACES[name][0].split('/', 1)[1]}")
+        place = to / _CONVERTED.get(name, _PLACES[name][0].split("/", 1)[1])
+        if name in _CONVERTED:
+            _convert(find_result(run, name), place)
+        elif name not in ("colmap", "transforms"):
+            shutil.copy2(find_result(run, name), place)
+        print(f"{name}: {place}")
     return 0
 
 
 _PLACES: dict[Format, tuple[str, ...]] = {
     "splat": ("splat/splat.ply",),
+    "spz": ("splat/splat.ply",),
+    "splat32": ("splat/splat.ply",),
+    "preview": ("renders/preview.splat",),
     "mesh-glb": ("mesh/mesh.glb",),
     "mesh-ply": ("mesh/mesh.ply",),
     "points": ("depth/points.ply",),
@@ -73,10 +80,26 @@ _PLACES: dict[Format, tuple[str, ...]] = {
     "transforms": ("splat/transforms.json", "cameras/transforms.json"),
     "video": ("renders/path.mp4",),
 }
-"""For each format the places it may stand in a run, best first."""
+"""For each format the places it, or what it is made from, may stand in a run, best first."""
+_CONVERTED: dict[Format, str] = {"spz": "splat.spz", "splat32": "splat.splat"}
+"""Formats that are made here, and their file."""
 
 
-def _source(run: Path, name: Format) -> Path:
+def check_run(run: Path) -> None:
+    """Raises InputError unless `run` is the folder of a run."""
+    if not (run / "manifest.json").is_file():
+        raise InputError(
+            f"{run} is not the folder of a run (it has no manifest.json).",
+            "Name the --out of a `fewview run`.",
+        )
+
+
+def find_result(run: Path, name: Format) -> Path:
+    """Where `name`, or what it is made from, stands in a run.
+
+    Raises:
+        InputError: the stage that writes it has not finished.
+    """
     for place in _PLACES[name]:
         if (run / place).exists():
             return run / place
@@ -87,9 +110,16 @@ def _source(run: Path, name: Format) -> Path:
     )
 
 
+def _convert(ply: Path, place: Path) -> None:
+    # Loading torch takes a second, which the other formats can do without.
+    from splatting.export import read_ply, write_splat, write_spz
+
+    (write_spz if place.suffix == ".spz" else write_splat)(place, read_ply(ply))
+
+
 def _write_cameras(run: Path, to: Path, formats: tuple[Format, ...]) -> None:
     """The cameras with their photos: names and sizes are those of the photos written to `images/`."""
-    folder = _source(run, "transforms").parent
+    folder = find_result(run, "transforms").parent
     manifest = json.loads((run / "manifest.json").read_text(encoding="utf-8"))
     originals = [Path(source["path"]) for source in manifest["sources"]["photos"]]
     written = write_originals(run / "photos", originals, read_cameras(folder).views, to / "images")

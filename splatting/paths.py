@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
@@ -61,32 +62,82 @@ def orbit(
     poses = np.asarray(Ts_world_camera, np.float64)
     depths = np.asarray(depths, np.float64)
     phase = 2 * np.pi * np.arange(frames) / frames
+    ring = _ring(poses, depths)
+    if ring is not None:
+        return np.stack([ring.camera(angle, float(np.median(ring.heights))) for angle in phase])
+    T, reach, focus = _before_the_scene(poses, depths)
+    sway = np.stack([np.sin(phase), 0.5 * np.cos(phase)], -1) * reach
+    return np.stack([looking_at(T[:3, 3] + T[:3, :2] @ offset, focus, -T[:3, 1]) for offset in sway])
+
+
+def spiral(
+    Ts_world_camera: Float[np.ndarray, "V 4 4"], depths: Float[np.ndarray, " V"], frames: int
+) -> Float[np.ndarray, "F 4 4"]:
+    """A closed path of two turns that also moves along the third axis, looking at one point of the scene.
+
+    Before a scene it is that of LLFF (Mildenhall et al. 2019): two ellipses in the image plane of the most central
+    view, the one nearer to the scene and the other farther away. About a subject, one turn climbs and the other comes
+    down again, between the heights of the lowest and the highest photos.
+
+    Args:
+        Ts_world_camera: camera to world, OpenCV axes, scene units; at least one view.
+        depths: median depth seen by each view, scene units.
+        frames: length of the path; the last frame is followed by the first when played in a loop.
+    """
+    poses = np.asarray(Ts_world_camera, np.float64)
+    depths = np.asarray(depths, np.float64)
+    phase = 4 * np.pi * np.arange(frames) / frames
+    ring = _ring(poses, depths)
+    if ring is not None:
+        low, high = np.quantile(ring.heights, [0.1, 0.9])
+        rise = 0.5 * max(high - low, 0.3 * ring.radius)
+        return np.stack([ring.camera(angle, 0.5 * (low + high) - rise * np.cos(angle / 2)) for angle in phase])
+    T, reach, focus = _before_the_scene(poses, depths)
+    offsets = np.stack([np.sin(phase), np.cos(phase), np.sin(phase / 2)], -1) * [*reach, reach.mean()]
+    return np.stack([looking_at(T[:3, 3] + T[:3, :3] @ offset, focus, -T[:3, 1]) for offset in offsets])
+
+
+@dataclass(frozen=True)
+class _Ring:
+    """The circle about the subject on which the photos were taken."""
+
+    focus: Float[np.ndarray, " 3"]
+    up: Float[np.ndarray, " 3"]
+    first: Float[np.ndarray, " 3"]
+    """Level, from the axis to the first view."""
+    radius: float
+    heights: Float[np.ndarray, " V"]
+    """Of the views above the focus."""
+
+    def camera(self, angle_rad: float, height: float) -> Float[np.ndarray, "4 4"]:
+        side = np.cross(self.up, self.first)
+        level = self.radius * (np.cos(angle_rad) * self.first + np.sin(angle_rad) * side)
+        return looking_at(self.focus + self.up * height + level, self.focus, self.up)
+
+
+def _ring(poses: Float[np.ndarray, "V 4 4"], depths: Float[np.ndarray, " V"]) -> _Ring | None:
+    """The photos' ring, or None where they do not surround anything."""
     up = -poses[:, :3, 1].mean(0)
     up /= np.linalg.norm(up)
     focus = focus_point(poses, depths)
-    if surrounds(poses, focus, up):
-        offsets = poses[:, :3, 3] - focus
-        heights = offsets @ up
-        flat = offsets - heights[:, None] * up
-        radius = float(np.median(np.linalg.norm(flat, axis=1)))
-        first = flat[0] / np.linalg.norm(flat[0])
-        second = np.cross(up, first)
-        centers = (
-            focus
-            + up * np.median(heights)
-            + radius * (np.cos(phase)[:, None] * first + np.sin(phase)[:, None] * second)
-        )
-        return np.stack([looking_at(center, focus, up) for center in centers])
+    if not surrounds(poses, focus, up):
+        return None
+    offsets = poses[:, :3, 3] - focus
+    heights = offsets @ up
+    flat = offsets - heights[:, None] * up
+    return _Ring(focus, up, flat[0] / np.linalg.norm(flat[0]), float(np.median(np.linalg.norm(flat, axis=1))), heights)
 
+
+def _before_the_scene(
+    poses: Float[np.ndarray, "V 4 4"], depths: Float[np.ndarray, " V"]
+) -> tuple[Float[np.ndarray, "4 4"], Float[np.ndarray, " 2"], Float[np.ndarray, " 3"]]:
+    """The most central view, how far to sway about it along its x and y, and the point in its middle."""
     steps = _pairwise_steps(poses, float(np.median(depths)))
     central = int(np.argmin(steps.sum(0)))
     T, depth = poses[central], float(depths[central])
-    axes = T[:3, :2]
     # Half the reach of the photos; one photo, or photos on one line, still get a visible sway.
-    reach = np.clip(0.5 * np.abs((poses[:, :3, 3] - T[:3, 3]) @ axes).max(0), 0.03 * depth, 0.2 * depth)
-    sway = np.stack([np.sin(phase), 0.5 * np.cos(phase)], -1) * reach
-    focus = T[:3, 3] + depth * T[:3, 2]
-    return np.stack([looking_at(T[:3, 3] + axes @ offset, focus, -T[:3, 1]) for offset in sway])
+    reach = np.clip(0.5 * np.abs((poses[:, :3, 3] - T[:3, 3]) @ T[:3, :2]).max(0), 0.03 * depth, 0.2 * depth)
+    return T, reach, T[:3, 3] + depth * T[:3, 2]
 
 
 def focus_point(

@@ -86,7 +86,7 @@ def rasterize(
         threads: CPU threads, `torch.get_num_threads()` unless given; any number gives the same bits.
 
     Raises:
-        ValueError: wrong shapes or types, or NaN or infinite values; names the tensor.
+        ValueError: wrong shapes or types, NaN or infinite values, or a camera that cannot project; names the tensor.
         EnvironmentFault: the back end for this device is not installed; names the cause and the fix.
     """
     gaussians.check()
@@ -109,6 +109,10 @@ def rasterize(
             raise ValueError(f"{name} is {tensor.dtype}, not torch.float32")
         if not bool(tensor.isfinite().all()):
             raise ValueError(f"{name}: NaN or infinite values")
+    if not bool((intrinsics[:2] > 0).all()):
+        raise ValueError("intrinsics: the focal lengths are not positive")
+    if min(camera.width, camera.height) < 1:
+        raise ValueError(f"camera: {camera.width}x{camera.height} is no size of an image")
     degree = gaussians.degree if sh_degree is None else min(sh_degree, gaussians.degree)
     back_end = rasterize_cuda if means.is_cuda else rasterize_cpu
     image, alpha, depth, normal, median = back_end(

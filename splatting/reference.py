@@ -6,6 +6,7 @@ with it in float64, and the benchmark reports how much faster they are.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -158,11 +159,8 @@ def project(
     return Projected(mean, covariance, opacity, z, torch.cat(channels, -1), visible)
 
 
-def blend(
-    p: Projected, order: Int[Tensor, " M"], pixels: Float[Tensor, "P 2"]
-) -> tuple[Float[Tensor, "P C"], Float[Tensor, " P"], Float[Tensor, " P"]]:
-    """Front-to-back blending of the Gaussians `order` (sorted by depth) at `pixels`: channels, alpha, median
-    depth."""
+def blending_weights(p: Projected, order: Int[Tensor, " M"], pixels: Float[Tensor, "P 2"]) -> Float[Tensor, "P M"]:
+    """Alpha times the transmittance before it, of the Gaussians `order` (sorted by depth) at `pixels`."""
     delta = pixels[:, None, :] - p.mean[order][None]
     conic = torch.linalg.inv(p.covariance[order])
     power = -0.5 * torch.einsum("pni,nij,pnj->pn", delta, conic, delta)
@@ -172,11 +170,44 @@ def blend(
     before = torch.cat([torch.ones_like(after[:, :1]), after[:, :-1]], 1)
     # Transmittance never grows, so this is the sticky stop: nothing at or behind the Gaussian that would pass
     # it.
-    weights = torch.where(after >= TRANSMITTANCE_MIN, before * alpha, 0.0)
+    return torch.where(after >= TRANSMITTANCE_MIN, before * alpha, 0.0)
+
+
+def blend(
+    p: Projected, order: Int[Tensor, " M"], pixels: Float[Tensor, "P 2"]
+) -> tuple[Float[Tensor, "P C"], Float[Tensor, " P"], Float[Tensor, " P"]]:
+    """Front-to-back blending of the Gaussians `order` (sorted by depth) at `pixels`: channels, alpha, median
+    depth."""
+    weights = blending_weights(p, order, pixels)
     half = (weights.cumsum(1) >= 0.5).to(torch.uint8)
     reached, first = half.max(1)
     median = torch.where(reached > 0, p.depth[order][first], torch.nan)
     return weights @ p.channels[order], weights.sum(1), median
+
+
+def tiles(
+    p: Projected, width: int, height: int, tile_px: int
+) -> Iterator[tuple[Int[Tensor, " M"], Float[Tensor, "h w 2"]]]:
+    """The tiles of an image, row by row: the Gaussians that reach each, by depth, and its pixel centres."""
+    order = torch.argsort(p.depth, stable=True)
+    order = order[p.visible[order]]
+    with torch.no_grad():
+        # The level at which alpha falls to 1/255 bounds each ellipse.
+        level = 2 * (p.opacity[order] / ALPHA_MIN).log()
+        reach = (level[:, None] * torch.diagonal(p.covariance[order], dim1=1, dim2=2)).sqrt() + 0.01
+        low, high = p.mean[order] - reach, p.mean[order] + reach
+
+    def centres(start: int, stop: int) -> Tensor:
+        return torch.arange(start, stop, dtype=p.depth.dtype, device=p.depth.device) + 0.5
+
+    for y0 in range(0, height, tile_px):
+        y1 = min(y0 + tile_px, height)
+        band = ((high[:, 1] >= y0) & (low[:, 1] <= y1)).nonzero()[:, 0]
+        for x0 in range(0, width, tile_px):
+            x1 = min(x0 + tile_px, width)
+            inside = order[band[(high[band, 0] >= x0) & (low[band, 0] <= x1)]]
+            ys, xs = torch.meshgrid(centres(y0, y1), centres(x0, x1), indexing="ij")
+            yield inside, torch.stack([xs, ys], -1)
 
 
 def rasterize_reference(
@@ -198,34 +229,17 @@ def rasterize_reference(
         gaussians, T_camera_world, intrinsics, width, height,
         antialiased=antialiased, sh_degree=sh_degree, near=near, normals=normals,
     )  # fmt: skip
-    order = torch.argsort(p.depth, stable=True)
-    order = order[p.visible[order]]
-    with torch.no_grad():
-        # The level at which alpha falls to 1/255 bounds each ellipse.
-        level = 2 * (p.opacity[order] / ALPHA_MIN).log()
-        reach = (level[:, None] * torch.diagonal(p.covariance[order], dim1=1, dim2=2)).sqrt() + 0.01
-        low, high = p.mean[order] - reach, p.mean[order] + reach
-
-    def centres(start: int, stop: int) -> Tensor:
-        return torch.arange(start, stop, dtype=p.depth.dtype, device=p.depth.device) + 0.5
-
-    rows = []
-    for y0 in range(0, height, tile_px):
-        y1 = min(y0 + tile_px, height)
-        band = ((high[:, 1] >= y0) & (low[:, 1] <= y1)).nonzero()[:, 0]
-        tiles = []
-        for x0 in range(0, width, tile_px):
-            x1 = min(x0 + tile_px, width)
-            inside = order[band[(high[band, 0] >= x0) & (low[band, 0] <= x1)]]
-            ys, xs = torch.meshgrid(centres(y0, y1), centres(x0, x1), indexing="ij")
-            pixels = torch.stack([xs, ys], -1).reshape(-1, 2)
-            if len(inside):
-                channels, alpha, median = blend(p, inside, pixels)
-            else:
-                channels = p.channels.new_zeros(len(pixels), p.channels.shape[1])
-                alpha, median = channels[:, 0], torch.full_like(channels[:, 0], torch.nan)
-            tiles.append(torch.cat([channels, alpha[:, None], median[:, None]], 1).reshape(y1 - y0, x1 - x0, -1))
-        rows.append(torch.cat(tiles, 1))
+    parts = []
+    for inside, pixels in tiles(p, width, height, tile_px):
+        flat = pixels.reshape(-1, 2)
+        if len(inside):
+            channels, alpha, median = blend(p, inside, flat)
+        else:
+            channels = p.channels.new_zeros(len(flat), p.channels.shape[1])
+            alpha, median = channels[:, 0], torch.full_like(channels[:, 0], torch.nan)
+        parts.append(torch.cat([channels, alpha[:, None], median[:, None]], 1).reshape(*pixels.shape[:2], -1))
+    columns = -(-width // tile_px)
+    rows = [torch.cat(parts[start : start + columns], 1) for start in range(0, len(parts), columns)]
     out = torch.cat(rows, 0)
     alpha = out[..., -2]
     image = out[..., :3] + (1 - alpha)[..., None] * background

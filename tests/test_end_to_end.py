@@ -15,6 +15,7 @@ from plyfile import PlyData
 from apps.cli import main
 from data.gallery import generate, write_scene
 from data.photosets import benchmark_split, load_photoset
+from splatting.export import read_ply, read_splat, read_spz
 
 QUICK = ("--preset", "fast", "--depth.long-side", "256", "--splat.long-side", "256")
 
@@ -111,6 +112,11 @@ def test_export(room: tuple[Path, Path], tmp_path: Path) -> None:
     assert all((to / frame["file_path"]).is_file() for frame in transforms["frames"])
     assert (to / "splat.ply").stat().st_size == (room[1] / "splat" / "splat.ply").stat().st_size
     assert main(["export", str(room[1]), "--to", str(to)]) == 2, "nothing is overwritten"
+    splats = tmp_path / "splats"
+    assert main(["export", str(room[1]), "--to", str(splats), "--format", "spz", "splat32", "preview"]) == 0
+    count = read_ply(to / "splat.ply").count
+    assert read_spz(splats / "splat.spz").count == read_splat(splats / "splat.splat").count == count
+    assert 0 < read_splat(splats / "preview.splat").count <= count
 
 
 @pytest.mark.data

@@ -103,6 +103,39 @@ def test_orbit_is_a_circle_about_a_surrounded_subject() -> None:
     assert path[:, 0, 3].max() > 1.9
 
 
+def test_spiral_about_a_surrounded_subject_climbs_and_comes_down_again() -> None:
+    path = paths.spiral(ring(8, 360.0), np.full(8, 2.0), 240)
+    centers = path[:, :3, 3]
+    level = np.hypot(centers[:, 0], centers[:, 2])
+    np.testing.assert_allclose(level, level[0], rtol=1e-6)
+    assert np.ptp(centers[:, 1]) > 0.2 * level[0]
+    assert centers[:, 1].argmin() == pytest.approx(120, abs=2), "y points down: the highest place is half way"
+    turns = np.unwrap(np.arctan2(centers[:, 0], centers[:, 2]))
+    assert abs(turns[-1] - turns[0]) == pytest.approx(4 * np.pi, rel=0.02)
+    assert_smooth_loop(path)
+
+
+@pytest.mark.parametrize(("count", "degrees"), [(1, 0.0), (3, 40.0)])
+def test_spiral_before_a_scene_moves_in_all_directions_and_looks_at_its_middle(count: int, degrees: float) -> None:
+    views = ring(count, degrees)
+    path = paths.spiral(views, np.full(count, 2.0), 240)
+    central = views[count // 2]
+    moves = (path[:, :3, 3] - central[:3, 3]) @ central[:3, :3]
+    assert (np.ptp(moves, axis=0) > 0.05).all()
+    assert (np.abs(moves) < 0.5).all()
+    middle = central[:3, 3] + 2.0 * central[:3, 2]
+    towards = middle - path[:, :3, 3]
+    towards /= np.linalg.norm(towards, axis=1, keepdims=True)
+    np.testing.assert_allclose((towards * path[:, :3, 2]).sum(1), 1, atol=1e-9)
+    assert_smooth_loop(path)
+
+
+def assert_smooth_loop(path: np.ndarray) -> None:
+    """No jump, from the last frame to the first neither."""
+    steps = np.linalg.norm(np.diff(path[:, :3, 3], axis=0, append=path[:1, :3, 3]), axis=1)
+    assert steps.max() < 3 * np.median(steps)
+
+
 @pytest.mark.parametrize(("count", "degrees"), [(1, 0.0), (2, 10.0), (5, 60.0)])
 def test_orbit_of_forward_facing_photos_stays_near_them(count: int, degrees: float) -> None:
     views = ring(count, degrees)

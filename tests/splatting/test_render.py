@@ -17,8 +17,10 @@ from recon.fusion import run as run_mesh
 from recon.progress import LogProgress
 from recon.scene import Camera
 from splatting.export import read_ply, write_ply
+from splatting.film import film_camera
 from splatting.initialize import gaussians_from_points, read_points
-from splatting.render import RenderConfig, compared, depth_picture, film_camera, run
+from splatting.pictures import compared, depth_picture, normal_picture
+from splatting.render import RenderConfig, run
 from splatting.video import write_mp4
 
 CONFIG = RenderConfig(fps=12, seconds=1.0)
@@ -57,6 +59,10 @@ def test_pictures_show_the_photos(rendered: Path) -> None:
             assert np.isfinite(error).mean() > 0.95
             assert np.nanmedian(error) < 0.01
             assert np.nanmedian(np.abs(file["expected_depth"] / truth.depth - 1)) < 0.01
+            facing = (file["normal"].astype(float) * (truth.normals @ T[:3, :3])).sum(-1)
+            assert np.nanmedian(facing) > 0.95
+        for folder, height in (("normal", 64), ("depth", 64 + 34), ("expected_depth", 64 + 34)):
+            assert cv2.imread(str(rendered / folder / f"{index}.png")).shape == (height, 88, 3)
 
 
 @pytest.mark.parametrize("film", ["path.mp4", "orbit.mp4"])
@@ -74,7 +80,7 @@ def test_films_play_elsewhere_and_move(rendered: Path, film: str) -> None:
 def test_same_splats_give_the_same_bytes(inputs: dict[str, Path], rendered: Path, tmp_path: Path) -> None:
     run(inputs, CONFIG, tmp_path, LogProgress())
     files = sorted(file.relative_to(rendered) for file in rendered.rglob("*") if file.is_file())
-    assert len(files) == 3 * 4 + 2
+    assert len(files) == 3 * 6 + 3
     for file in files:
         assert (rendered / file).read_bytes() == (tmp_path / file).read_bytes(), file
 
@@ -108,6 +114,11 @@ def test_depth_picture_is_warm_near_and_dark_where_unknown() -> None:
     near, far = picture[50, 10].astype(int), picture[50, 290].astype(int)
     assert near[0] > far[0] + 50 > far[0]
     assert (picture[116:] > 200).any()
+
+
+def test_normals_have_the_usual_colours() -> None:
+    normal = np.array([[[0, 0, -1], [1, 0, 0], [0, -1, 0], [np.nan] * 3]], np.float32)
+    assert normal_picture(normal).tolist() == [[[128, 128, 255], [255, 128, 128], [128, 255, 128], [40, 40, 40]]]
 
 
 def test_mesh_of_the_splats_has_the_rooms_walls(inputs: dict[str, Path], tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Splats as files that other viewers read: the PLY layout of 3DGS (Kerbl et al. 2023)."""
+"""The PLY layout of 3DGS (Kerbl et al. 2023): everything, unrounded."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ import numpy as np
 import torch
 
 from recon.errors import InputError
+from splatting.export.files import checked, malformed, read_bytes
 from splatting.gaussians import Gaussians
 
 _REST_COUNTS = (0, 9, 24, 45)
 """Number of `f_rest` properties for degrees 0 to 3."""
+_END = b"end_header\n"
 
 
 def write_ply(path: Path, gaussians: Gaussians) -> None:
@@ -48,29 +50,20 @@ def read_ply(path: Path) -> Gaussians:
         Float32 tensors on the CPU, quaternions unit.
 
     Raises:
-        InputError: the file is missing, cut short, or not such a PLY.
+        InputError: the file is missing, cut short, not such a PLY, or holds values that are not finite.
     """
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise InputError(f"There is no {path}.", "Name the splat.ply of a finished run.") from None
-    end = data.find(b"end_header\n")
-    lines = data[:end].decode("ascii", "replace").splitlines() if end >= 0 else []
-    if len(lines) < 3 or lines[0] != "ply" or lines[1] != "format binary_little_endian 1.0":
-        raise _not_splats(path, "it is not a binary little-endian PLY")
-    content = [line.split() for line in lines[2:] if not line.startswith(("comment", "obj_info"))]
-    if content[0][:2] != ["element", "vertex"] or any(line[:2] != ["property", "float"] for line in content[1:]):
-        raise _not_splats(path, "it holds more than vertices with float properties")
-    count = int(content[0][2])
-    columns = {line[2]: index for index, line in enumerate(content[1:])}
+    data = read_bytes(path)
+    end = data.find(_END)
+    count, names = _header(path, data[: max(end, 0)].decode("ascii", "replace").splitlines())
+    columns = {name: index for index, name in enumerate(names)}
     rest = sum(name.startswith("f_rest_") for name in columns)
     missing = [name for name in _properties(rest) if name not in columns and name not in ("nx", "ny", "nz")]
     if missing or rest not in _REST_COUNTS:
-        raise _not_splats(path, f"it lacks {', '.join(missing) or 'some of f_rest_*'}")
-    start = end + len(b"end_header\n")
-    if len(data) - start < count * len(columns) * 4:
-        raise _not_splats(path, "it is cut short")
-    table = np.frombuffer(data, "<f4", count * len(columns), start).reshape(count, len(columns))
+        raise _malformed(path, f"it lacks {', '.join(missing) or 'some of f_rest_*'}")
+    start = end + len(_END)
+    if len(data) - start < count * len(names) * 4:
+        raise _malformed(path, "it is cut short")
+    table = np.frombuffer(data, "<f4", count * len(names), start).reshape(count, len(names))
 
     def take(*names: str) -> torch.Tensor:
         picked = table[:, [columns[name] for name in names]]
@@ -80,13 +73,26 @@ def read_ply(path: Path) -> Gaussians:
     if rest:
         higher = take(*(f"f_rest_{i}" for i in range(rest))).reshape(count, 3, rest // 3)
         sh = torch.cat([sh, higher.transpose(1, 2)], 1).contiguous()
-    return Gaussians(
+    gaussians = Gaussians(
         means=take("x", "y", "z"),
         quats=take("rot_0", "rot_1", "rot_2", "rot_3"),
         log_scales=take("scale_0", "scale_1", "scale_2"),
         logit_opacities=take("opacity")[:, 0],
         sh=sh,
-    ).normalized()
+    )
+    return checked(gaussians, path, "3DGS PLY")
+
+
+def _header(path: Path, lines: list[str]) -> tuple[int, list[str]]:
+    """The number of vertices and the names of their properties."""
+    if lines[:2] != ["ply", "format binary_little_endian 1.0"]:
+        raise _malformed(path, "it is not a binary little-endian PLY")
+    words = [line.split() for line in lines[2:] if not line.startswith(("comment", "obj_info"))]
+    match words:
+        case [["element", "vertex", count], *properties] if count.isascii() and count.isdigit():
+            if all(len(line) == 3 and line[:2] == ["property", "float"] for line in properties):
+                return int(count), [line[2] for line in properties]
+    raise _malformed(path, "it holds more than vertices with float properties")
 
 
 def _properties(rest: int) -> list[str]:
@@ -97,5 +103,5 @@ def _properties(rest: int) -> list[str]:
     ]
 
 
-def _not_splats(path: Path, why: str) -> InputError:
-    return InputError(f"{path} is not a 3DGS splat file: {why}.", "Name the splat.ply of a finished run.")
+def _malformed(path: Path, why: str) -> InputError:
+    return malformed(path, "3DGS PLY", why)

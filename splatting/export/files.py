@@ -1,0 +1,37 @@
+"""What the readers of all splat formats share: opening a file, and saying what is wrong with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from recon.errors import InputError
+from splatting.gaussians import Gaussians
+
+
+def read_bytes(path: Path) -> bytes:
+    """The whole file.
+
+    Raises:
+        InputError: there is no such file.
+    """
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        raise InputError(f"There is no file {path}.", "Name a file of Gaussian splats.") from None
+
+
+def malformed(path: Path, kind: str, why: str) -> InputError:
+    """`kind` is the format as users call it, `why` says what is wrong."""
+    return InputError(f"{path} is not a readable {kind} file of splats: {why}.", "Export it again, or name another.")
+
+
+def checked(gaussians: Gaussians, path: Path, kind: str) -> Gaussians:
+    """`gaussians` with unit quaternions.
+
+    Raises:
+        InputError: a value is NaN or infinite.
+    """
+    for tensor in vars(gaussians).values():
+        if not bool(tensor.isfinite().all()):
+            raise malformed(path, kind, "it holds NaN or infinite values")
+    return gaussians.normalized()
