@@ -49,10 +49,9 @@ class Case:
     def name(self) -> str:
         return f"{self.set.name} {self.views}"
 
-    def photos(self) -> tuple[PhotoSet, list[int], list[int]]:
-        """The set, and the indices of its training and test photos."""
-        truth = select_frames(load_photoset(self.set), self.frames)
-        return truth, *benchmark_split(len(truth.images), self.views)
+    def truth(self) -> PhotoSet:
+        """The photos with their true cameras."""
+        return select_frames(load_photoset(self.set), self.frames)
 
 
 def measure(
@@ -88,7 +87,8 @@ def measure(
 
 
 def _measured(case: Case, config: PipelineConfig, out: Path, console: Console) -> dict[str, Any]:
-    truth, train, test = case.photos()
+    truth = case.truth()
+    train, test = benchmark_split(len(truth.images), case.views)
     photos = tuple(truth.images[index] for index in train)
     manifest = run_stages(stages(config, photos), out, until="splat", console=console)
     splat = manifest.stages["splat"]
