@@ -1,24 +1,29 @@
-"""`fewview bench`: measures the speed and the memory of what is written for this project."""
+"""`fewview bench`: measures what is written for this project."""
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
 from rich.console import Console
 
+from apps.ingredients import INGREDIENTS, Case, as_markdown, measure
+from apps.options import PresetName
+from recon.errors import InputError
+from recon.pipeline import PRESETS
+
 
 @dataclass(frozen=True)
-class Arguments:
-    """Measure the rasteriser on this machine: one training step by part, beside plain torch, in synthetic scenes of
-    512 x 384 pixels; its share of the machine's arithmetic; the memory that training takes. Takes a few minutes; the
-    machine should do nothing else."""
+class Rasteriser:
+    """Speed and memory of the rasteriser on this machine: one training step by part, beside plain torch, in synthetic
+    scenes of 512 x 384 pixels; its share of the machine's arithmetic; the memory that training takes. Takes a few
+    minutes; the machine should do nothing else."""
 
-    what: Annotated[Literal["rasteriser"], tyro.conf.Positional]
     json: Path | None = None
     """File for the figures; standard output if not given."""
     gaussians: tuple[int, ...] = (50_000, 100_000, 300_000)
@@ -28,25 +33,83 @@ class Arguments:
     torch_up_to: int = 100_000
     """Largest scene that plain torch is given, too: it takes 3 GB of memory for 100,000 and 8 GB for 300,000."""
 
+    def main(self) -> int:
+        from splatting.benchmark import benchmark_rasteriser
+
+        console = Console(stderr=True)
+        figures = benchmark_rasteriser(
+            self.gaussians, self.steps, self.torch_up_to, progress=lambda what: console.print(f"Measuring: {what}")
+        )
+        text = json.dumps(figures, indent=1)
+        if self.json is None:
+            print(text)
+        else:
+            self.json.parent.mkdir(parents=True, exist_ok=True)
+            self.json.write_text(text + "\n", encoding="utf-8")
+        return 0
+
+
+@dataclass(frozen=True)
+class Ingredients:
+    """What each ingredient of the splat stage is worth: every set is reconstructed with and without it, and photos that
+    were not used are compared. Takes minutes for each entry of the table; what `--json` holds already is kept."""
+
+    sets: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """Folders with `images/` and `cameras.json`; SET@A:B takes only the frames A:B."""
+    json: Path
+    """File for the figures, written after each run."""
+    views: tuple[int, ...] = (3, 6, 12)
+    """How many photos to reconstruct from; sets that are too small for a number are left out of it."""
+    rows: tuple[str, ...] = tuple(INGREDIENTS)
+    """Which ingredients."""
+    preset: PresetName = "default"
+    """Options of the stages to vary."""
+    out: Path = Path("out/ingredients")
+    """Folder for the runs."""
+    page: Path | None = None
+    """File for the table in Markdown; standard output if not given."""
+
+    def main(self) -> int:
+        for row in self.rows:
+            if row not in INGREDIENTS:
+                raise InputError(
+                    f"--rows {row!r} is no ingredient.", f"Choose from {', '.join(map(repr, INGREDIENTS))}."
+                )
+        cases = [case for views in self.views for case in self._cases(views)]
+        entries = measure(cases, self.rows, PRESETS[self.preset], self.out, self.json, Console(stderr=True))
+        page = as_markdown([entry for entry in entries if entry["row"] in self.rows])
+        if self.page is None:
+            print(page, end="")
+        else:
+            self.page.parent.mkdir(parents=True, exist_ok=True)
+            self.page.write_text(page, encoding="utf-8")
+        return 0
+
+    def _cases(self, views: int) -> list[Case]:
+        cases = []
+        for given in self.sets:
+            folder, _, frames = str(given).partition("@")
+            case = Case(Path(folder), views, frames or None)
+            if len(case.truth().images) > views:
+                cases.append(case)
+            else:
+                print(f"{case.name}: no photo would be left to test with.", file=sys.stderr)
+        return cases
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Measure what is written for this project."""
+
+    what: (
+        Annotated[Rasteriser, tyro.conf.subcommand("rasteriser")]
+        | Annotated[Ingredients, tyro.conf.subcommand("ingredients")]
+    )
+
 
 def parse(argv: Sequence[str]) -> Arguments:
-    return tyro.cli(Arguments, prog="fewview bench", args=list(argv))
+    return tyro.cli(tyro.conf.OmitSubcommandPrefixes[Arguments], prog="fewview bench", args=list(argv))
 
 
 def main(arguments: Arguments) -> int:
-    from splatting.benchmark import benchmark_rasteriser
-
-    console = Console(stderr=True)
-    figures = benchmark_rasteriser(
-        arguments.gaussians,
-        arguments.steps,
-        arguments.torch_up_to,
-        progress=lambda what: console.print(f"Measuring: {what}"),
-    )
-    text = json.dumps(figures, indent=1)
-    if arguments.json is None:
-        print(text)
-    else:
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        arguments.json.write_text(text + "\n", encoding="utf-8")
-    return 0
+    return arguments.what.main()

@@ -14,7 +14,7 @@ COMMANDS = {
     "run": "photos to cameras, splat, mesh and renders",
     "demo": "the same on a synthetic room whose truth is known",
     "benchmark": "measure a run against a photo set with known cameras",
-    "bench": "measure the rasteriser on this machine",
+    "bench": "measure the rasteriser, and what each ingredient of splatting is worth",
     "export": "copy results in the formats other tools read",
     "render": "film a finished run along a camera path",
     "models": "list or fetch the weights",

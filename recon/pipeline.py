@@ -12,7 +12,7 @@ from recon.ingest import IngestConfig
 from recon.io.weights import digest
 from recon.matching import MatchingConfig
 from recon.sfm import MappingConfig
-from splatting.optimize import SplatConfig
+from splatting.config import SplatConfig
 from splatting.render import RenderConfig
 
 
@@ -53,7 +53,14 @@ def stages(config: PipelineConfig, photos: tuple[Path, ...]) -> tuple[Stage, ...
             weights=(digest("aliked-n16"), digest("lightglue-aliked")),
         ),
         # pycolmap and open3d can abort the interpreter, so these two run in child processes.
-        Stage("cameras", "recon.sfm:run", ("photos", "matches"), config.cameras, isolated=True),
+        Stage(
+            "cameras",
+            "recon.sfm:run",
+            ("photos", "matches"),
+            config.cameras,
+            sources=config.cameras.files(),
+            isolated=True,
+        ),
         Stage("depth", "recon.depth:run", ("photos", "cameras"), config.depth),
         Stage("splat", "splatting.optimize:run", ("photos", "cameras", "depth"), config.splat),
         Stage("mesh", "recon.fusion:run", ("photos", "splat"), config.mesh, isolated=True),

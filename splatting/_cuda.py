@@ -36,6 +36,14 @@ def _try_gsplat() -> ModuleType | EnvironmentFault:
     return gsplat
 
 
+def cuda_fault() -> EnvironmentFault | None:
+    """Why Gaussians cannot be rendered on CUDA here, or None where they can."""
+    if not torch.cuda.is_available():
+        return EnvironmentFault("There is no CUDA device that torch can use.", "Use --splat.device cpu.")
+    gsplat = _try_gsplat()
+    return gsplat if isinstance(gsplat, EnvironmentFault) else None
+
+
 def _check_finite(gaussians: Gaussians) -> None:
     names = ("means", "quats", "log_scales", "logit_opacities", "sh")
     finite = torch.stack([getattr(gaussians, name).isfinite().all() for name in names]).tolist()

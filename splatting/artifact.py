@@ -11,29 +11,40 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from recon.io.cameras import CameraSet, read_cameras
+from recon.io.cameras import read_cameras
 from recon.io.colmap import read_model, write_camera_exports
+from recon.scene import View
 
 
 def write_refined_cameras(
-    out: Path, cameras: Path, names: Sequence[str], Ts_world_camera: Float[np.ndarray, "V 4 4"]
+    out: Path,
+    cameras: Path,
+    names: Sequence[str],
+    Ts_world_camera: Float[np.ndarray, "V 4 4"],
+    focal_factors: Sequence[float],
 ) -> None:
-    """Write `cameras.json`, `transforms.json` and `sparse/0` with the poses that the splats settled on.
+    """Write `cameras.json`, `transforms.json` and `sparse/0` with the cameras that the splats settled on.
 
     Args:
         out: folder to write into.
-        cameras: the `cameras` artifact whose intrinsics, points and verdicts stay.
+        cameras: the `cameras` artifact whose points and verdicts stay.
         names: of V views.
         Ts_world_camera: their poses, camera to world.
+        focal_factors: by which their focal lengths change.
     """
     before = read_cameras(cameras)
-    poses = dict(zip(names, Ts_world_camera, strict=True))
-    views = [replace(view, T_world_camera=poses[view.name]) for view in before.views]
+    refined_to = dict(zip(names, zip(Ts_world_camera, focal_factors, strict=True), strict=True))
+    views = [_refined(view, *refined_to[view.name]) for view in before.views]
     modelled, points = read_model(cameras / "sparse" / "0")
     place = {view.name: index for index, view in enumerate(views)}
     tracks = [[(place[modelled[index].name], xy) for index, xy in track] for track in points.tracks]
-    refined = CameraSet(views, before.units, before.scale_source, before.prior, before.verdicts)
+    refined = replace(before, views=views)
     write_camera_exports(out, refined, replace(points, tracks=tracks))
+
+
+def _refined(view: View, T_world_camera: Float[np.ndarray, "4 4"], focal_factor: float) -> View:
+    camera = replace(view.camera, fx=view.camera.fx * focal_factor, fy=view.camera.fy * focal_factor)
+    return replace(view, camera=camera, T_world_camera=T_world_camera)
 
 
 def write_training(out: Path, facts: Mapping[str, Any]) -> None:

@@ -14,6 +14,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from recon.scene import Camera
+
 # Keeps the square root differentiable at zero; far below the rounding of any angle that matters.
 _TINY = 1e-24
 
@@ -95,3 +97,33 @@ class PoseParameters:
             for start, increment in zip(self._start, self.increments, strict=True)
         ]
         return torch.stack(poses).numpy()
+
+
+class FocalParameters:
+    """Focal lengths under optimisation: one factor for all views whose cameras are equal.
+
+    Args:
+        cameras: of V views, in pixels.
+        refine: False leaves them all as they are.
+    """
+
+    def __init__(self, cameras: Sequence[Camera], refine: bool, device: torch.device | str = "cpu") -> None:
+        self._intrinsics = [torch.tensor([c.fx, c.fy, c.cx, c.cy], device=device) for c in cameras]
+        self._group = [cameras.index(camera) for camera in cameras]
+        self._log = {group: torch.zeros(1, device=device, requires_grad=True) for group in set(self._group) if refine}
+
+    @property
+    def parameters(self) -> list[Tensor]:
+        """What an optimiser may move."""
+        return list(self._log.values())
+
+    def intrinsics(self, index: int) -> Float[Tensor, " 4"]:
+        """fx, fy, cx, cy of one view, differentiable with respect to its factor."""
+        given = self._intrinsics[index]
+        if not self._log:
+            return given
+        return torch.cat([given[:2] * self._log[self._group[index]].exp(), given[2:]])
+
+    def factors(self) -> list[float]:
+        """Per view: found over given focal length."""
+        return [float(self._log[group].detach().exp()) if self._log else 1.0 for group in self._group]

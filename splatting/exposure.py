@@ -27,8 +27,9 @@ class Exposure:
         return torch.addcmul(self.offset[view], image, self.log_gain[view].exp())
 
     def penalty(self, view: int) -> Float[Tensor, ""]:
-        """Mean square of a photo's parameters."""
-        return 0.5 * (self.log_gain[view].square().mean() + self.offset[view].square().mean())
+        """Mean square of a photo's parameters, so weighted that they take up differences between the photos but not
+        what the scene could show as well."""
+        return 2 * (self.log_gain[view].square().mean() + self.offset[view].square().mean())
 
     @torch.no_grad()
     def pin_mean(self) -> None:

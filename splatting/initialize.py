@@ -58,32 +58,36 @@ def read_points(path: Path) -> PointCloud:
         )
 
 
-def thinned(points: PointCloud, pixels: Float[np.ndarray, "N 2"], budget: int) -> PointCloud:
+def thinned(points: PointCloud, pixels: Float[np.ndarray, "N 2"], budget: int, coarseness: float = 1.0) -> PointCloud:
     """At most about `budget` points that still cover what all of them cover.
 
-    The pixels of each view are cut into square cells of one size; a cell keeps the point next to its centre, which
-    grows to the cell's size.
+    The pixels of each view are cut into square cells; a cell keeps the point next to its centre, which grows to the
+    cell's size.
 
     Args:
         points: N points.
         pixels: where each lies in its own view, in pixels of the size at which the points were made.
         budget: wanted number.
+        coarseness: size of the cells of points that no second view verified, in cells of those that are.
     """
-    if len(points) <= budget:
-        return points
+    relative = np.where(points.verified, 1.0, coarseness)
+
+    def kept(cell: float) -> Int[np.ndarray, " M"]:
+        return _one_a_cell(points, pixels, np.maximum(cell * relative, 1.0))
+
     # The count falls as the cell grows; bisect for the smallest cell that fits.
-    low = 1.0
-    high = 2 * np.sqrt(len(points) / budget)
-    while len(_one_a_cell(points.view, pixels, high)) > budget:
+    low, high = 0.0, 1.0
+    while len(kept(high)) > budget:
         low, high = high, 2 * high
-    for _ in range(10):
-        cell = (low + high) / 2
-        if len(_one_a_cell(points.view, pixels, cell)) > budget:
-            low = cell
-        else:
-            high = cell
-    index = _one_a_cell(points.view, pixels, high)
-    return points.take(index, np.full(len(index), high))
+    if high > 1:
+        for _ in range(10):
+            cell = (low + high) / 2
+            if len(kept(cell)) > budget:
+                low = cell
+            else:
+                high = cell
+    index = kept(high)
+    return points.take(index, np.maximum(high * relative, 1.0)[index])
 
 
 def in_own_view(
@@ -105,11 +109,15 @@ def joined(clouds: Sequence[PointCloud]) -> PointCloud:
     return PointCloud(**{f.name: np.concatenate([getattr(c, f.name) for c in clouds]) for f in fields(PointCloud)})
 
 
-def _one_a_cell(view: Int[np.ndarray, " N"], pixels: Float[np.ndarray, "N 2"], cell: float) -> Int[np.ndarray, " M"]:
-    """Indices of the points nearest to the centres of their cells, in ascending order."""
-    place = np.floor(pixels / cell).astype(np.int64)
-    off = np.square(pixels - (place + 0.5) * cell).sum(1)
-    key = (view << 40) | ((place[:, 1] + 2**18) << 20) | (place[:, 0] + 2**18)
+def _one_a_cell(
+    points: PointCloud, pixels: Float[np.ndarray, "N 2"], cell: Float[np.ndarray, " N"]
+) -> Int[np.ndarray, " M"]:
+    """Indices of the points nearest to the centres of their cells, in ascending order; verified points and others have
+    cells of their own."""
+    place = np.floor(pixels / cell[:, None]).astype(np.int64)
+    off = np.square(pixels - (place + 0.5) * cell[:, None]).sum(1)
+    group = 2 * points.view + points.verified
+    key = (group << 40) | ((place[:, 1] + 2**18) << 20) | (place[:, 0] + 2**18)
     order = np.lexsort([off, key])
     first = np.ones(len(order), bool)
     first[1:] = key[order[1:]] != key[order[:-1]]

@@ -103,6 +103,12 @@ class PhotometricLoss:
             loss, error = self.in_torch(image)
         return loss, -10 * math.log10(max(error, 1e-12))
 
+    @torch.no_grad()
+    def absolute_error(self, image: Float[Tensor, "H W 3"]) -> Float[Tensor, "H W"]:
+        """Mean absolute error of the channels, 0 where the weight is 0."""
+        error = (image - self._target).abs().mean(-1)
+        return error if self._weight is None else error * (self._weight > 0)
+
     def in_torch(self, image: Float[Tensor, "H W 3"]) -> tuple[Float[Tensor, ""], float]:
         """The loss and the mean squared error by autograd, any type and device."""
         weight = torch.ones_like(image[..., :1]) if self._weight is None else self._weight[..., None]

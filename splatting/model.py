@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from splatting.density import split
 from splatting.gaussians import Gaussians
 
 
@@ -17,7 +18,7 @@ class GaussianParameters:
 
     Args:
         start: N Gaussians.
-        unit: size of a training pixel at each of them, scene units.
+        unit: length by which one unit of a centre's offset moves it, scene units.
     """
 
     def __init__(self, start: Gaussians, unit: Float[Tensor, " N"]) -> None:
@@ -54,3 +55,50 @@ class GaussianParameters:
         """Make the quaternions unit, in place."""
         quats = self.leaves["quats"]
         quats /= quats.norm(dim=1, keepdim=True).clamp_min(1e-12)
+
+    @torch.no_grad()
+    def blunt(self, ratio: float) -> None:
+        """Shorten longest axes to at most `ratio` times the second longest, in place."""
+        logs = self.leaves["log_scales"]
+        longest, shortest = logs.amax(1), logs.amin(1)
+        second = logs.sum(1) - longest - shortest
+        torch.minimum(logs, (second + torch.tensor(ratio).log())[:, None], out=logs)
+
+    @torch.no_grad()
+    def restructure(
+        self, optimizer: torch.optim.Optimizer, alive: Bool[Tensor, " N"], parents: Int[Tensor, " M"]
+    ) -> None:
+        """Drop what is not `alive` and split `parents` (which are) in two, under the optimiser's feet.
+
+        The first child takes its parent's place and Adam's moments; the second comes at the end and starts without.
+        """
+        scene = self.gaussians().map(lambda tensor: tensor[parents])
+        shift, log_scales, logit_opacities = split(scene)
+        shift /= self._unit[parents]
+        renamed = torch.cumsum(alive, 0) - 1
+        first = renamed[parents]
+        kept = int(alive.sum())
+        for name, old in self.leaves.items():
+            new = torch.cat([old[alive], old[parents]])
+            children = {"log_scales": (log_scales, log_scales), "logit_opacities": (logit_opacities, logit_opacities)}
+            children["offset"] = (old[parents] + shift, old[parents] - shift) if name == "offset" else (old, old)
+            if name in ("offset", "log_scales", "logit_opacities"):
+                new[first], new[kept:] = children[name]
+            self.leaves[name] = new.requires_grad_()
+            _replace(optimizer, old, new, alive, len(parents))
+        self._origin = torch.cat([self._origin[alive], self._origin[parents]])
+        self._unit = torch.cat([self._unit[alive], self._unit[parents]])
+
+
+def _replace(
+    optimizer: torch.optim.Optimizer, old: Tensor, new: Tensor, alive: Bool[Tensor, " N"], children: int
+) -> None:
+    for group in optimizer.param_groups:
+        group["params"] = [new if parameter is old else parameter for parameter in group["params"]]
+    state = optimizer.state.pop(old, {})
+    for name in ("exp_avg", "exp_avg_sq"):
+        if name in state:
+            moments = state[name][alive]
+            state[name] = torch.cat([moments, moments.new_zeros(children, *moments.shape[1:])])
+    if state:
+        optimizer.state[new] = state

@@ -10,8 +10,9 @@ from recon.progress import LogProgress
 from recon.scene import PosedImage, invert_rigid
 from splatting.benchmark.scenes import CAMERA, surface_scene, view_poses
 from splatting.benchmark.step import peak_mib
-from splatting.optimize import SplatConfig, train
-from splatting.regularize import DepthLoss
+from splatting.config import SplatConfig
+from splatting.regularize import SurfacePrior
+from splatting.training import train
 
 TRAINED_GAUSSIANS = 300_000
 _STEPS = 24
@@ -29,9 +30,10 @@ def training_memory() -> dict[str, Any]:
         image = random.random((*shape, 3), np.float32)
         T_world_camera = invert_rigid(T_camera_world.double().numpy())
         posed.append(PosedImage(str(index), CAMERA, T_world_camera, image, np.ones(shape, bool)))
-        priors.append(DepthLoss(np.full(shape, 3, np.float32), np.ones(shape, np.float32)))
+        facing = np.tile(np.array([0, 0, -1], np.float32), (*shape, 1))
+        priors.append(SurfacePrior(np.full(shape, 3, np.float32), facing, np.ones(shape, np.float32)))
     unit = gaussians.means[:, 2].numpy() / np.float32(CAMERA.fx)
-    config = SplatConfig(steps=_STEPS, budget=gaussians.count)
+    config = SplatConfig(steps=_STEPS, budget=gaussians.count, grow=0.0, stop_early=False)
     trained = train(gaussians, unit, posed, priors, config, LogProgress())
     return {
         "gaussians": TRAINED_GAUSSIANS,

@@ -74,12 +74,12 @@ def write_photos(folder: Path, views: list[TinyView], mask: np.ndarray | None = 
     save_photos(folder, photos)
 
 
-def write_camera_artifact(folder: Path, views: list[View], units: str = "unknown") -> None:
+def write_camera_artifact(folder: Path, views: list[View], units: str = "unknown", given: tuple[str, ...] = ()) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     tracks = [[(index, np.array([1.0, 2.0])) for index in range(len(views))]]
     points = SparsePoints(np.array([[0.0, 0, 1.6]]), np.full((1, 3), 128, np.uint8), np.zeros(1), tracks)
     verdicts = [Verdict(view.name, True) for view in views]
-    write_camera_exports(folder, CameraSet(views, units, verdicts=verdicts), points)
+    write_camera_exports(folder, CameraSet(views, units, verdicts=verdicts, given=given), points)
 
 
 def write_depth(folder: Path, views: list[TinyView], mask: np.ndarray | None = None) -> None:

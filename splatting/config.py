@@ -1,0 +1,72 @@
+"""Options of the stage `splat`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class SplatConfig:
+    """How Gaussians and poses are optimised."""
+
+    steps: int = 600
+    """At most so many, one photo each."""
+    stop_early: bool = True
+    """End sooner once the error of the photos has settled."""
+    long_side: int = 512
+    """Of the photos as trained on, in pixels."""
+    budget: int = 100_000
+    """About how many Gaussians at most, besides the backdrop."""
+    grow: float = 0.3
+    """Share of the budget kept for splitting Gaussians where the error is large."""
+    guess_coarseness: float = 4.0
+    """Where only one photo saw the surface, Gaussians stand so many times wider apart: detail at a guessed depth is
+    noise from any other place."""
+    sh_degree: int = 1
+    """Spherical harmonics of the colours, 0 to 3."""
+    backdrop: bool = True
+    """Put a soft layer behind and beside what the photos saw, in place of black."""
+    seed: int = 0
+    """Of the order in which the views are visited."""
+    refine_poses: bool = True
+    """Optimise the poses too; those that the user gave stay, or else the first."""
+    refine_focal: bool = False
+    """Optimise one focal length per camera too (CPU only)."""
+    view_weights: Mapping[str, float] = field(default_factory=dict)
+    """How much a photo counts, by its name; 1 where not named, 0 leaves it out of the training."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to optimise: `auto` takes CUDA where gsplat works there."""
+    ssim_weight: float = 0.2
+    """Share of 1 - SSIM in the loss; the rest is L1."""
+    depth_weight: float = 0.1
+    """Of the relative depth error where the depth stage verified it."""
+    normal_weight: float = 0.0
+    """Of the error of normals (1 - cosine) where the depth stage verified them."""
+    opacity_weight: float = 0.0
+    """Of the mean opacity: what no photo needs becomes transparent."""
+    needle_ratio: float = 0.0
+    """A Gaussian's longest axis is kept under so many times its second one."""
+    exposure: bool = True
+    """Fit a gain and an offset per photo and channel."""
+    rate_position_px: float = 0.1
+    """Adam's step for centres, in pixels of the photo that a Gaussian came from."""
+    unsure_boost: float = 8.0
+    """Centres of confidence 0 move so many times faster than those of confidence 1."""
+    rate_color: float = 0.009
+    """Of the constant harmonic; a twentieth for the others."""
+    rate_opacity: float = 0.05
+    """Of the logit."""
+    rate_scale: float = 0.01
+    """Of the logarithm."""
+    rate_rotation: float = 0.01
+    """Of the quaternion."""
+    rate_pose: float = 5e-4
+    """Radians, and shares of the median depth."""
+    rate_focal: float = 3e-3
+    """Of the logarithm."""
+    rate_exposure: float = 2e-3
+    """Of gains and offsets."""
+    final_rate: float = 0.1
+    """All rates fall to this share, exponentially."""
