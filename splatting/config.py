@@ -42,7 +42,7 @@ class SplatConfig:
     """Share of 1 - SSIM in the loss; the rest is L1."""
     depth_weight: float = 0.1
     """Of the relative depth error where the depth stage verified it."""
-    normal_weight: float = 0.0
+    normal_weight: float = 0.05
     """Of the error of normals (1 - cosine) where the depth stage verified them."""
     opacity_weight: float = 0.0
     """Of the mean opacity: what no photo needs becomes transparent."""
