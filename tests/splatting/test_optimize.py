@@ -298,3 +298,16 @@ def test_depth_loss_pulls_verified_pixels_only() -> None:
     # An error of 2 % counts by its weight, one of 100 % as the limit and without a pull.
     assert loss.item() == pytest.approx((0.02 + SurfaceLoss.limit + 0.5 * 0.02) / 4, rel=1e-4)
     np.testing.assert_allclose(rendered.grad, [[0.125, 0], [0, 0.0625]], rtol=1e-5)
+
+
+def test_normal_loss_turns_verified_pixels_only() -> None:
+    facing = np.array([0, 0, -1], np.float32)
+    known = np.array([[facing, facing], [0 * facing, facing]])
+    weight = np.array([[1, 1], [1, 0]], np.float32)
+    tilted = torch.tensor([0.6, 0.0, -0.8])
+    rendered = torch.stack([-torch.eye(3)[2], tilted, tilted, tilted]).reshape(2, 2, 3).requires_grad_()
+    loss = SurfaceLoss(SurfacePrior(np.ones((2, 2), np.float32), known, weight)).normal(rendered, torch.ones(2, 2))
+    loss.backward()
+    # Pixels of unknown normal and of no confidence have no say; the second is off by a cosine of 0.8.
+    assert loss.item() == pytest.approx(0.2 / 4, rel=1e-5)
+    np.testing.assert_allclose(rendered.grad[..., 2], [[0.25, 0.25], [0, 0]])
