@@ -53,7 +53,14 @@ def stages(config: PipelineConfig, photos: tuple[Path, ...]) -> tuple[Stage, ...
             weights=(digest("aliked-n16"), digest("lightglue-aliked")),
         ),
         # pycolmap and open3d can abort the interpreter, so these two run in child processes.
-        Stage("cameras", "recon.sfm:run", ("photos", "matches"), config.cameras, isolated=True),
+        Stage(
+            "cameras",
+            "recon.sfm:run",
+            ("photos", "matches"),
+            config.cameras,
+            sources=config.cameras.files(),
+            isolated=True,
+        ),
         Stage("depth", "recon.depth:run", ("photos", "cameras"), config.depth),
         Stage("splat", "splatting.optimize:run", ("photos", "cameras", "depth"), config.splat),
         Stage("mesh", "recon.fusion:run", ("photos", "splat"), config.mesh, isolated=True),

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from recon.io.cameras import CameraSet, read_cameras
+from recon.io.cameras import read_cameras
 from recon.io.colmap import read_model, write_camera_exports
 
 
@@ -32,7 +32,7 @@ def write_refined_cameras(
     modelled, points = read_model(cameras / "sparse" / "0")
     place = {view.name: index for index, view in enumerate(views)}
     tracks = [[(place[modelled[index].name], xy) for index, xy in track] for track in points.tracks]
-    refined = CameraSet(views, before.units, before.scale_source, before.prior, before.verdicts)
+    refined = replace(before, views=views)
     write_camera_exports(out, refined, replace(points, tracks=tracks))
 
 

@@ -42,9 +42,11 @@ class CameraSet:
     scale_source: str = "none"
     """What fixed the scale, in words."""
     prior: str = "matching"
-    """The rung of the prior ladder that was used."""
+    """The rung of the ladder (`recon.ladder`) that was used."""
     verdicts: list[Verdict] = field(default_factory=list)
     """One per photo, in the order of the photos."""
+    given: tuple[str, ...] = ()
+    """Names of the views whose pose is the user's own and must stay as it is."""
 
     def view(self, name: str) -> View:
         return next(view for view in self.views if view.name == name)
@@ -56,6 +58,7 @@ def write_cameras(folder: Path, cameras: CameraSet) -> None:
         "units": cameras.units,
         "scale_source": cameras.scale_source,
         "prior": cameras.prior,
+        "given": list(cameras.given),
         "views": [_view_entry(view) for view in cameras.views],
         "verdicts": [asdict(verdict) for verdict in cameras.verdicts],
     }
@@ -78,6 +81,7 @@ def read_cameras(folder: Path) -> CameraSet:
             units=document["units"],
             scale_source=document["scale_source"],
             prior=document["prior"],
+            given=tuple(document["given"]),
             verdicts=[Verdict(**entry) for entry in document["verdicts"]],
         )
         if cameras.units not in UNITS:

@@ -1,19 +1,34 @@
-"""Stage `cameras`: where the photos were taken from, by incremental mapping of the matches."""
+"""Stage `cameras`: where the photos were taken from, as given or by mapping of the matches."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+import tyro
 
 from recon.errors import InputError
+from recon.io.known import model_files
+from recon.ladder import parse_source
 from recon.progress import Progress
+from recon.sfm.known import focal_or_path
+from recon.sfm.scale import parse_length
 
 
 @dataclass(frozen=True)
 class MappingConfig:
     """How cameras are found."""
 
+    source: Annotated[str, tyro.conf.arg(name="cameras", prefix_name=False)] = "matching"
+    """Where cameras come from: `matching` (what the photos share), or `known:PATH` (a COLMAP model, a
+    transforms.json or a cameras.json; photos that it lacks are added to it)."""
+    intrinsics: Annotated[str | None, tyro.conf.arg(prefix_name=False)] = None
+    """Known intrinsics: a focal length in pixels of the originals, or a file of cameras as for `known:`."""
+    scale: Annotated[str | None, tyro.conf.arg(prefix_name=False)] = None
+    """A known distance in metres, between two cameras (A.jpg:B.jpg=1.5) or two points that are each picked
+    in two photos (A.jpg@X,Y+B.jpg@X,Y:A.jpg@X,Y+B.jpg@X,Y=1.5; pixels of the upright originals)."""
     fields_of_view_deg: tuple[float, ...] = (60.0, 45.0, 80.0)
     """Along the long side: starting values for photos that do not record their focal length."""
     working_px: int = 1024
@@ -26,6 +41,9 @@ class MappingConfig:
     """Of the random sampling."""
 
     def __post_init__(self) -> None:
+        parse_source(self.source)
+        if self.scale is not None:
+            parse_length(self.scale)
         if not self.fields_of_view_deg or not all(0 < angle < 170 for angle in self.fields_of_view_deg):
             raise InputError(
                 "Starting fields of view must be between 0 and 170 degrees.", "Give one or more, such as 60."
@@ -35,6 +53,16 @@ class MappingConfig:
                 "max_error_px must be positive, min_observations at least 6 and working_px at least 64.",
                 "Correct the mapping options.",
             )
+
+    def files(self) -> tuple[Path, ...]:
+        """The user's files that the stage reads.
+
+        Raises:
+            InputError: one is missing.
+        """
+        intrinsics = None if self.intrinsics is None else focal_or_path(self.intrinsics)
+        given = model_files(intrinsics) if isinstance(intrinsics, Path) else ()
+        return (*parse_source(self.source).files(), *given)
 
 
 def run(inputs: Mapping[str, Path], config: MappingConfig, out: Path, progress: Progress) -> None:
@@ -47,6 +75,7 @@ def run(inputs: Mapping[str, Path], config: MappingConfig, out: Path, progress: 
 
     Raises:
         ReconstructionError: the photos do not overlap enough to place two of them.
+        InputError: what is given of cameras, intrinsics or scale cannot be used.
     """
     from recon.sfm.stage import place_photos  # pycolmap takes a second to import
 

@@ -64,6 +64,8 @@ class Bundle:
     """Ascending."""
     xy: Float[np.ndarray, "N 2"]
     """Observed, in pixels of the distorted photo."""
+    held: Bool[np.ndarray, " I"]
+    """Images whose pose is given and stays."""
 
     def only(self, keep: Bool[np.ndarray, " N"]) -> Bundle:
         """Without the other observations, and without the points that fewer than two images then see."""
@@ -213,7 +215,7 @@ def _step(bundle: Bundle, prior: Prior, noise: float, damping: float) -> tuple[n
     H[intrinsics, intrinsics] += prior_weight**2
     g[poses:] += prior_weight * prior_residual
     H[np.diag_indices(parameters)] *= 1 + damping
-    # Position, orientation and scale of the world are free: a trace of damping keeps the system regular.
+    # Position, orientation and scale of the world may be free: a trace of damping keeps the system regular.
     pose = np.arange(poses)
     H[pose, pose] *= 1 + 1e-9
 
@@ -239,6 +241,9 @@ def _step(bundle: Bundle, prior: Prior, noise: float, damping: float) -> tuple[n
         eliminated = W @ inverse[start : start + size]
         g -= np.einsum("pci,pi->c", eliminated, gp[start : start + size])
         H -= np.tensordot(eliminated, W, axes=([0, 2], [0, 2]))
+    held = pose[np.repeat(bundle.held, 6)]
+    H[held], H[:, held], g[held] = 0, 0, 0
+    H[held, held] = 1
     camera_step = np.linalg.solve(H, -g)
     moved = np.einsum("nci,nc->ni", mixed, camera_step[columns])
     toward = gp + _sum_into(axes, moved, 3 * points).reshape(points, 3)

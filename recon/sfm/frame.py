@@ -28,6 +28,11 @@ def normalise(bundle: Bundle) -> Bundle:
     )
 
 
+def scaled(bundle: Bundle, factor: float) -> Bundle:
+    """The same world with lengths `factor` times as large."""
+    return replace(bundle, t=factor * bundle.t, points=factor * bundle.points)
+
+
 def _upright(R: Float[np.ndarray, "I 3 3"]) -> Float[np.ndarray, "3 3"]:
     """The smallest rotation that takes the mean down direction, in the first camera's axes, to +y."""
     down = R[0] @ R[:, 1].mean(axis=0)

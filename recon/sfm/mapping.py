@@ -6,13 +6,15 @@ Schoenberger and Frahm, "Structure-from-Motion Revisited", CVPR 2016.
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pycolmap
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
+from recon.scene import Camera
 from recon.sfm.bundle import Bundle
 from recon.sfm.graph import MatchGraph
 
@@ -41,6 +43,8 @@ class Sensors:
     """Width and height of each sensor in working pixels."""
     scale: Float[np.ndarray, " I"]
     """Working pixels per original pixel."""
+    exact: Bool[np.ndarray, " L"]
+    """Lenses whose intrinsics are given; the keypoints of their photos are those of `recon.sfm.lens.ideal`."""
 
 
 @dataclass(frozen=True)
@@ -60,18 +64,27 @@ class Candidate:
         return len(self.photos), int((errors < max_error_px).sum()), -float(np.median(errors))
 
 
-def find_sensors(graph: MatchGraph, working_px: int) -> Sensors:
+def find_sensors(graph: MatchGraph, working_px: int, given: dict[int, Camera]) -> Sensors:
+    """What the photos share.
+
+    Args:
+        given: known intrinsics, by photo.
+    """
     groups: list[str] = []
+    exact: list[bool] = []
+    names: dict[Camera, str] = {}
     kinds: list[tuple[str, float, float]] = []
     lens, sensor, scale = [], [], []
-    for photo in graph.photos:
+    for i, photo in enumerate(graph.photos):
         shrink = min(1.0, working_px / max(photo.width, photo.height))
-        kind = photo.camera_group, photo.width * shrink, photo.height * shrink
-        if photo.camera_group not in groups:
-            groups.append(photo.camera_group)
+        group = names.setdefault(given[i], f"given for {photo.name}") if i in given else photo.camera_group
+        kind = group, photo.width * shrink, photo.height * shrink
+        if group not in groups:
+            groups.append(group)
+            exact.append(i in given)
         if kind not in kinds:
             kinds.append(kind)
-        lens.append(groups.index(photo.camera_group))
+        lens.append(groups.index(group))
         sensor.append(kinds.index(kind))
         scale.append(shrink)
     return Sensors(
@@ -81,6 +94,7 @@ def find_sensors(graph: MatchGraph, working_px: int) -> Sensors:
         lens_of_sensor=np.array([groups.index(group) for group, _, _ in kinds]),
         size=np.array([[width, height] for _, width, height in kinds]),
         scale=np.array(scale),
+        exact=np.array(exact),
     )
 
 
@@ -91,25 +105,19 @@ def map_photos(
     pycolmap.logging.minloglevel = pycolmap.logging.Level.FATAL.value
     with tempfile.TemporaryDirectory(prefix="fewview-") as folder:
         database = Path(folder) / "database.db"
-        _write_database(database, graph, sensors, focals)
-        models = pycolmap.incremental_mapping(database, folder, folder, _options(seed))
-    candidates = [_candidate(models[key], sensors, start) for key in sorted(models)]
+        write_database(database, graph, sensors, focals)
+        models = pycolmap.incremental_mapping(database, folder, folder, mapping_options(seed, sensors))
+    candidates = [read_candidate(models[key], sensors, start) for key in sorted(models)]
     return [candidate for candidate in candidates if candidate is not None]
 
 
-def _write_database(path: Path, graph: MatchGraph, sensors: Sensors, focals: np.ndarray) -> None:
+def write_database(path: Path, graph: MatchGraph, sensors: Sensors, focals: np.ndarray) -> None:
+    """The matches as COLMAP keeps them: image ids are photos + 1, camera ids sensors + 1."""
     database = pycolmap.Database.open(path)
-    for k, (width, height) in enumerate(sensors.size):
-        camera = pycolmap.Camera(
-            camera_id=k + 1,
-            model="SIMPLE_PINHOLE",
-            width=round(width),
-            height=round(height),
-            params=[focals[sensors.lens_of_sensor[k]], width / 2, height / 2],
-        )
+    for camera in working_cameras(sensors, focals):
         database.write_camera(camera, use_camera_id=True)
         rig = pycolmap.Rig()
-        rig.rig_id = k + 1
+        rig.rig_id = camera.camera_id
         rig.add_ref_sensor(camera.sensor_id)
         database.write_rig(rig, use_rig_id=True)
     for i, keypoints in enumerate(graph.keypoints):
@@ -134,8 +142,28 @@ def _write_database(path: Path, graph: MatchGraph, sensors: Sensors, focals: np.
     database.close()
 
 
-def _options(seed: int) -> pycolmap.IncrementalPipelineOptions:
+def working_cameras(sensors: Sensors, focals: Float[np.ndarray, " L"]) -> list[pycolmap.Camera]:
+    """One per sensor."""
+    cameras = []
+    for k, (width, height) in enumerate(sensors.size):
+        lens = sensors.lens_of_sensor[k]
+        camera = pycolmap.Camera(
+            camera_id=k + 1,
+            model="SIMPLE_PINHOLE",
+            width=round(width),
+            height=round(height),
+            params=[focals[lens], width / 2, height / 2],
+        )
+        camera.has_prior_focal_length = bool(sensors.exact[lens])
+        cameras.append(camera)
+    return cameras
+
+
+def mapping_options(seed: int, sensors: Sensors) -> pycolmap.IncrementalPipelineOptions:
+    """Settings that suit few photos; given intrinsics stay."""
     options = pycolmap.IncrementalPipelineOptions()
+    constant = {int(k) + 1 for k in np.flatnonzero(sensors.exact[sensors.lens_of_sensor])}
+    options.constant_cameras = options.mapper.constant_cameras = constant
     options.min_model_size = 2
     options.mapper.init_min_num_inliers = 30
     options.mapper.init_min_tri_angle = 2.0
@@ -151,7 +179,14 @@ def _options(seed: int) -> pycolmap.IncrementalPipelineOptions:
     return options
 
 
-def _candidate(model: pycolmap.Reconstruction, sensors: Sensors, start: str) -> Candidate | None:
+def read_candidate(
+    model: pycolmap.Reconstruction, sensors: Sensors, start: str, held: Collection[int] = ()
+) -> Candidate | None:
+    """A model of pycolmap in our terms; None where it has fewer than two photos or no points.
+
+    Args:
+        held: photos whose pose is given.
+    """
     image_ids = sorted(model.reg_image_ids())
     point_ids = sorted(model.point3D_ids())
     if len(image_ids) < 2 or not point_ids:
@@ -191,5 +226,6 @@ def _candidate(model: pycolmap.Reconstruction, sensors: Sensors, start: str) -> 
         image=np.array(image),
         point=np.array(point),
         xy=np.array(xy),
+        held=np.isin(photos, list(held)),
     )
     return Candidate(start, photos, bundle)

@@ -20,6 +20,8 @@ GUESS_DEVIATION = 0.5
 PRINCIPAL_DEVIATION = 0.001
 """Of the principal point from the centre, in long sides."""
 K1_DEVIATION = 0.03
+_EXACT = 1e-9
+"""Deviation of what is given."""
 SUPPORTED_PX = 1.0
 """Distortion that moves the corners of the photo by less is left out."""
 
@@ -34,13 +36,16 @@ def make_prior(candidate: Candidate, sensors: Sensors, known_focals: dict[int, f
     lenses = np.unique(sensors.lens[candidate.photos])
     used = np.unique(sensors.sensor[candidate.photos])
     known = np.array([lens in known_focals for lens in lenses])
+    exact = sensors.exact[lenses]
     focal = np.array([known_focals.get(int(lens), guess_px[lens]) for lens in lenses])
+    log_focal_deviation = np.where(known, EXIF_DEVIATION, GUESS_DEVIATION)
+    principal_deviation = PRINCIPAL_DEVIATION * sensors.size[used].max(axis=1)
     return Prior(
         log_focal=np.log(focal),
-        log_focal_deviation=np.where(known, EXIF_DEVIATION, GUESS_DEVIATION),
-        k1_deviation=np.full(len(lenses), K1_DEVIATION),
+        log_focal_deviation=np.where(exact, _EXACT, log_focal_deviation),
+        k1_deviation=np.where(exact, _EXACT, K1_DEVIATION),
         principal=sensors.size[used] / 2,
-        principal_deviation=PRINCIPAL_DEVIATION * sensors.size[used].max(axis=1),
+        principal_deviation=np.where(sensors.exact[sensors.lens_of_sensor[used]], _EXACT, principal_deviation),
     )
 
 
@@ -57,7 +62,7 @@ def refine(candidate: Candidate, prior: Prior, max_error_px: float, min_observat
         return candidate
     weak = _corner_shift_px(bundle) < SUPPORTED_PX
     if weak.any():
-        prior = replace(prior, k1_deviation=np.where(weak, 1e-9, prior.k1_deviation))
+        prior = replace(prior, k1_deviation=np.where(weak, _EXACT, prior.k1_deviation))
         bundle = replace(bundle, k1=np.where(weak, 0.0, bundle.k1))
     bundle = adjust(bundle, prior)
     bundle = replace(bundle, k1=np.where(weak, 0.0, bundle.k1))
@@ -77,11 +82,11 @@ def _without_outliers(candidate: Candidate, max_error_px: float, min_observation
     photos = candidate.photos
     while photos:
         seen = np.bincount(bundle.image, minlength=len(photos))
-        stays = seen >= min_observations
+        stays = (seen >= min_observations) | bundle.held
         if stays.all():
             break
         # One at a time, the weakest first: the points of one photo may have been another's support.
-        gone = int(np.argmin(seen))
+        gone = int(np.argmin(np.where(stays, len(bundle.xy), seen)))
         bundle = _without_image(bundle, gone)
         photos = photos[:gone] + photos[gone + 1 :]
     return replace(candidate, photos=photos, bundle=bundle)
@@ -97,4 +102,5 @@ def _without_image(bundle: Bundle, gone: int) -> Bundle:
         lens=bundle.lens[keep],
         sensor=bundle.sensor[keep],
         image=bundle.image - (bundle.image > gone),
+        held=bundle.held[keep],
     )

@@ -2,152 +2,37 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
+from sfm_scene import MatchedScene, angle_deg, pair_errors, pose, scene
 
 from recon.errors import InputError, ReconstructionError
-from recon.io.cameras import CameraSet, read_cameras
 from recon.io.colmap import read_model
-from recon.photos import Photo, save_photos
-from recon.progress import LogProgress
-from recon.scene import Camera, View, invert_rigid
-from recon.sfm import MappingConfig, run
+from recon.sfm import MappingConfig
 from recon.sfm.bundle import Bundle, Prior, _apply, _columns, adjust, jacobians
 from recon.sfm.frame import normalise
-
-POINTS = 300
-
-
-def _pose(center: np.ndarray, target: np.ndarray, roll_deg: float = 0.0) -> np.ndarray:
-    """Camera to world, looking at `target`, world y down."""
-    z = (target - center) / np.linalg.norm(target - center)
-    x = np.cross([0.0, 1.0, 0.0], z)
-    x /= np.linalg.norm(x)
-    T = np.eye(4)
-    T[:3, :3] = np.stack([x, np.cross(z, x), z], axis=1) @ Rotation.from_euler("z", roll_deg, degrees=True).as_matrix()
-    T[:3, 3] = center
-    return T
-
-
-def _scene(count: int, focal: float = 900.0, k1: float = 0.0) -> tuple[list[View], np.ndarray]:
-    """Views along an arc around a cloud of points."""
-    random = np.random.default_rng(1)
-    points = random.uniform([-1, -0.8, -0.7], [1, 0.8, 0.7], (POINTS, 3))
-    views = []
-    for i, angle in enumerate(np.radians(np.linspace(-30, 30, count))):
-        center = np.array([4 * np.sin(angle), 0.3 * np.cos(5 * angle) - 0.5, -4 * np.cos(angle)])
-        size = (1000, 750) if i % 3 else (750, 1000)
-        camera = Camera(*size, focal, focal, size[0] / 2, size[1] / 2, (k1, 0, 0, 0) if k1 else ())
-        views.append(View(f"{i}.png", camera, _pose(center, np.array([0.1 * i, 0, 0]))))
-    return views, points
-
-
-def _project(view: View, points: np.ndarray) -> np.ndarray:
-    X = points @ view.T_camera_world[:3, :3].T + view.T_camera_world[:3, 3]
-    uv = X[:, :2] / X[:, 2:]
-    k1 = view.camera.distortion[0] if view.camera.distortion else 0.0
-    return uv * (view.camera.fx * (1 + k1 * (uv**2).sum(axis=1, keepdims=True))) + [
-        view.camera.cx,
-        view.camera.cy,
-    ]
-
-
-class _Input:
-    """Artifacts of the stages before, with exact keypoints, noise and wrong matches."""
-
-    def __init__(self, folder: Path, views: list[View], points: np.ndarray, noise_px: float, **photo: float) -> None:
-        self.folder, self.views = folder, views
-        self.random = np.random.default_rng(0)
-        for name in ("photos/images", "matches/features", "matches/pairs"):
-            (folder / name).mkdir(parents=True)
-        self.photos = []
-        self.pairs: list[dict[str, object]] = []
-        for i, view in enumerate(views):
-            camera = view.camera
-            cv2.imwrite(str(folder / "photos" / "images" / view.name), np.full((8, 8, 3), (0, 128, 255), np.uint8))
-            self.photos.append(
-                Photo(
-                    view.name,
-                    str(i),
-                    view.name,
-                    "0" * 64,
-                    camera.width,
-                    camera.height,
-                    f"images/{view.name}",
-                    **photo,
-                )
-            )
-            xy = _project(view, points) + self.random.normal(0, noise_px, (POINTS, 2))
-            np.savez(
-                folder / "matches" / "features" / f"{i}.npz",
-                keypoints=xy.astype(np.float32),
-                scores=np.ones(POINTS),
-            )
-
-    def match(self, a: int, b: int, true: int, wrong: int = 0, model: str = "general") -> None:
-        """Match a random choice of points rightly and of others wrongly."""
-        order = self.random.permutation(POINTS)
-        right, left = order[:true], order[true : true + wrong]
-        matches = np.concatenate([np.stack([right, right], 1), np.stack([left, np.roll(left, 1)], 1)])
-        np.savez(
-            self.folder / "matches" / "pairs" / f"{a}--{b}.npz",
-            matches=matches.astype(np.int32),
-            confidence=np.ones(len(matches), np.float32),
-        )
-        names = {"a": self.views[a].name, "b": self.views[b].name}
-        model = model if len(matches) else "none"
-        self.pairs.append(
-            {**names, "raw": len(matches), "verified": len(matches), "model": model, "median_angle_deg": None}
-        )
-
-    def run(self, out: str = "cameras") -> tuple[CameraSet, LogProgress]:
-        save_photos(self.folder / "photos", self.photos)
-        text = json.dumps({"matcher": "aliked+lightglue", "pairs": self.pairs})
-        (self.folder / "matches" / "pairs.json").write_text(text)
-        (self.folder / out).mkdir()
-        progress = LogProgress()
-        inputs = {name: self.folder / name for name in ("photos", "matches")}
-        run(inputs, MappingConfig(), self.folder / out, progress)
-        return read_cameras(self.folder / out), progress
-
-
-def _angle_deg(R: np.ndarray) -> float:
-    return float(np.degrees(Rotation.from_matrix(R).magnitude()))
-
-
-def _pair_errors(found: list[View], truth: list[View]) -> tuple[float, float]:
-    """Mean relative rotation and direction error of all pairs in degrees."""
-    true = {view.name: view for view in truth}
-    rotation, direction = [], []
-    for a, b in combinations(found, 2):
-        got = invert_rigid(a.T_world_camera) @ b.T_world_camera
-        want = invert_rigid(true[a.name].T_world_camera) @ true[b.name].T_world_camera
-        rotation.append(_angle_deg(got[:3, :3].T @ want[:3, :3]))
-        cosine = got[:3, 3] @ want[:3, 3] / np.linalg.norm(got[:3, 3]) / np.linalg.norm(want[:3, 3])
-        direction.append(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
-    return float(np.mean(rotation)), float(np.mean(direction))
 
 
 @pytest.mark.parametrize(("focal_px", "k1"), [(None, 0.0), (930.0, 0.0), (None, -0.08)])
 def test_cameras_are_recovered_from_noisy_matches_with_wrong_ones(
     tmp_path: Path, focal_px: float | None, k1: float
 ) -> None:
-    views, points = _scene(6, k1=k1)
+    views, points = scene(6, k1=k1)
     source = "exif-35mm" if focal_px else None
-    given = _Input(tmp_path, views, points, noise_px=0.3, focal_px=focal_px, focal_source=source, camera_group="phone")
+    given = MatchedScene(
+        tmp_path, views, points, noise_px=0.3, focal_px=focal_px, focal_source=source, camera_group="phone"
+    )
     for a, b in combinations(range(6), 2):
         given.match(a, b, true=160, wrong=25)
     cameras, progress = given.run()
-    rotation, direction = _pair_errors(cameras.views, views)
+    rotation, direction = pair_errors(cameras.views, views)
     assert [view.name for view in cameras.views] == [view.name for view in views]
     assert rotation < 0.1
     assert direction < 0.1
@@ -171,13 +56,13 @@ def test_cameras_are_recovered_from_noisy_matches_with_wrong_ones(
 
 
 def test_three_photos_suffice_and_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
-    views, points = _scene(3)
-    given = _Input(tmp_path, views, points, noise_px=0.2, camera_group="phone")
+    views, points = scene(3)
+    given = MatchedScene(tmp_path, views, points, noise_px=0.2, camera_group="phone")
     for a, b in combinations(range(3), 2):
         given.match(a, b, true=200, wrong=20)
     cameras, _ = given.run("first")
     given.run("second")
-    assert max(_pair_errors(cameras.views, views)) < 0.1
+    assert max(pair_errors(cameras.views, views)) < 0.1
     files = [path.relative_to(tmp_path / "first") for path in sorted((tmp_path / "first").rglob("*.*"))]
     assert len(files) >= 5
     for file in files:
@@ -185,15 +70,15 @@ def test_three_photos_suffice_and_the_same_input_gives_the_same_bytes(tmp_path: 
 
 
 def test_photos_that_cannot_be_placed_are_left_out_with_the_reason(tmp_path: Path) -> None:
-    views, points = _scene(5)
-    given = _Input(tmp_path, views, points, noise_px=0.2, camera_group="phone")
+    views, points = scene(5)
+    given = MatchedScene(tmp_path, views, points, noise_px=0.2, camera_group="phone")
     for a, b in combinations(range(5), 2):
         # Photo 3 matches nothing; photo 4 matches photo 0 only, and wrongly.
         given.match(a, b, true=0 if b >= 3 else 200, wrong=40 if (a, b) == (0, 4) else 0)
     given.photos.append(replace(given.photos[0], name="blurred.png", key="5", excluded="It is blurred."))
     cameras, _ = given.run()
     assert [view.name for view in cameras.views] == ["0.png", "1.png", "2.png"]
-    assert max(_pair_errors(cameras.views, views)) < 0.1
+    assert max(pair_errors(cameras.views, views)) < 0.1
     assert [(v.name, v.registered, v.reason) for v in cameras.verdicts[3:]] == [
         ("3.png", False, "It shows nothing that another photo shows too."),
         (
@@ -206,8 +91,8 @@ def test_photos_that_cannot_be_placed_are_left_out_with_the_reason(tmp_path: Pat
 
 
 def test_photos_without_overlap_say_what_to_photograph(tmp_path: Path) -> None:
-    views, points = _scene(3)
-    given = _Input(tmp_path, views, points, noise_px=0.2)
+    views, points = scene(3)
+    given = MatchedScene(tmp_path, views, points, noise_px=0.2)
     for a, b in combinations(range(3), 2):
         given.match(a, b, true=0)
     with pytest.raises(ReconstructionError) as error:
@@ -225,11 +110,11 @@ def test_photos_without_overlap_say_what_to_photograph(tmp_path: Path) -> None:
 
 
 def test_turning_on_the_spot_is_recognised(tmp_path: Path) -> None:
-    views, points = _scene(1)
+    views, points = scene(1)
     turned = [
         replace(views[0], name=f"{i}.png", T_world_camera=views[0].T_world_camera @ _turn(i * 4)) for i in range(3)
     ]
-    given = _Input(tmp_path, turned, points, noise_px=0.2, camera_group="phone")
+    given = MatchedScene(tmp_path, turned, points, noise_px=0.2, camera_group="phone")
     for a, b in combinations(range(3), 2):
         given.match(a, b, true=200, model="panoramic")
     with pytest.raises(ReconstructionError, match="The photos were taken from one spot by turning") as error:
@@ -253,7 +138,7 @@ def _bundle(seed: int) -> Bundle:
     random = np.random.default_rng(seed)
     points = random.uniform(-1, 1, (30, 3))
     centers = random.uniform([-1, -1, -5], [1, 1, -4], (4, 3))
-    T = np.array([np.linalg.inv(_pose(center, np.zeros(3), 10)) for center in centers])
+    T = np.array([np.linalg.inv(pose(center, np.zeros(3), 10)) for center in centers])
     image, point = np.tile(np.arange(4), 30), np.repeat(np.arange(30), 4)
     bundle = Bundle(
         R=T[:, :3, :3],
@@ -267,6 +152,7 @@ def _bundle(seed: int) -> Bundle:
         image=image,
         point=point,
         xy=np.zeros((120, 2)),
+        held=np.zeros(4, bool),
     )
     return replace(bundle, xy=bundle.residuals())
 
@@ -317,7 +203,7 @@ def test_adjustment_returns_to_exact_truth_in_spite_of_outliers(seed: int) -> No
     good = np.setdiff1d(np.arange(120), outliers)
     assert np.median(errors[good]) < 2e-3
     for a, b in combinations(range(4), 2):
-        assert _angle_deg((found.R[a] @ found.R[b].T).T @ (truth.R[a] @ truth.R[b].T)) < 0.01
+        assert angle_deg((found.R[a] @ found.R[b].T).T @ (truth.R[a] @ truth.R[b].T)) < 0.01
 
 
 @given(st.integers(0, 20))

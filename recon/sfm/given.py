@@ -1,0 +1,63 @@
+"""Mapping around photos whose poses are given: their points are triangulated, other photos are added to them."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pycolmap
+from jaxtyping import Float
+
+from recon.scene import invert_rigid
+from recon.sfm.graph import MatchGraph
+from recon.sfm.mapping import Candidate, Sensors, mapping_options, read_candidate, working_cameras, write_database
+
+
+def map_around(
+    graph: MatchGraph,
+    sensors: Sensors,
+    focals: Float[np.ndarray, " L"],
+    poses: Mapping[int, Float[np.ndarray, "4 4"]],
+    start: str,
+    seed: int,
+) -> list[Candidate]:
+    """At most one model, in the frame of the given poses, which stay.
+
+    Args:
+        focals: of each lens in working pixels.
+        poses: camera to world, by photo; the lenses of these photos are `exact`.
+    """
+    pycolmap.logging.minloglevel = pycolmap.logging.Level.FATAL.value
+    options = mapping_options(seed, sensors)
+    # Photos far apart are given on purpose; and their points need no baseline that mapping could trust.
+    options.triangulation.min_angle = options.mapper.filter_min_tri_angle = 0.5
+    options.fix_existing_frames = options.mapper.fix_existing_frames = True
+    with tempfile.TemporaryDirectory(prefix="fewview-") as folder:
+        database, before = Path(folder) / "database.db", Path(folder) / "before"
+        before.mkdir()
+        write_database(database, graph, sensors, focals)
+        model = pycolmap.triangulate_points(
+            _posed(graph, sensors, focals, poses), database, folder, before, options=options, refine_intrinsics=False
+        )
+        if len(poses) < len(graph.photos) and model.num_points3D():
+            model.write(before)
+            extended = pycolmap.incremental_mapping(database, folder, folder, options, input_path=before)
+            model = max(extended.values(), key=lambda found: found.num_reg_images(), default=model)
+    candidate = read_candidate(model, sensors, start, held=poses.keys())
+    return [] if candidate is None else [candidate]
+
+
+def _posed(
+    graph: MatchGraph, sensors: Sensors, focals: np.ndarray, poses: Mapping[int, Float[np.ndarray, "4 4"]]
+) -> pycolmap.Reconstruction:
+    """A model without points, with the ids of the database."""
+    model = pycolmap.Reconstruction()
+    for camera in working_cameras(sensors, focals):
+        model.add_camera_with_trivial_rig(camera)
+    for i in sorted(poses):
+        xy = graph.keypoints[i] * sensors.scale[i]
+        image = pycolmap.Image(f"{i:06d}", xy, int(sensors.sensor[i]) + 1, i + 1)
+        model.add_image_with_trivial_frame(image, pycolmap.Rigid3d(invert_rigid(poses[i])[:3]))
+    return model

@@ -1,0 +1,132 @@
+"""What the user knows of the cameras, joined to the photos by name."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from jaxtyping import Float
+
+from recon.errors import InputError
+from recon.io.known import read_known
+from recon.photos import Photo
+from recon.scene import Camera, View
+
+_SHAPE_TOLERANCE = 0.01
+"""By how much the aspect ratios of a photo and its camera may differ."""
+MIN_POSES = 2
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is given, by index of the photo; cameras are at the size of the upright original."""
+
+    cameras: dict[int, Camera] = field(default_factory=dict)
+    poses: dict[int, Float[np.ndarray, "4 4"]] = field(default_factory=dict)
+    """Camera to world, in the frame and units of their file."""
+    units: str = "unknown"
+    scale_source: str = "none"
+    misfits: dict[int, str] = field(default_factory=dict)
+    """Why what the file says of a photo cannot be used."""
+
+
+def join_known(photos: Sequence[Photo], known: Path | None, intrinsics: str | None) -> Known:
+    """Read what the user knows and find whose it is.
+
+    Args:
+        known: cameras with poses.
+        intrinsics: a focal length in pixels of the originals, or a file of cameras whose poses play no part. It
+            goes before the intrinsics of `known`.
+
+    Raises:
+        InputError: a file cannot be read, names none of the photos, or the focal length is not positive.
+    """
+    out = Known()
+    if known is not None:
+        read = read_known(known)
+        views = _by_photo(photos, read.views, known)
+        cameras, misfits = _fitted(photos, views)
+        poses = {i: views[i].T_world_camera for i in cameras}
+        if len(poses) < MIN_POSES:
+            raise InputError(
+                f"The cameras in {known} fit {len(poses)} of the photos; {MIN_POSES} fix a frame and its scale.",
+                "Name more of the photos there, or take over the intrinsics alone by --intrinsics.",
+            )
+        out = Known(cameras, poses, read.units, read.scale_source, misfits)
+    if intrinsics is not None:
+        cameras, misfits = _intrinsics(photos, intrinsics)
+        out = Known(out.cameras | cameras, out.poses, out.units, out.scale_source, out.misfits | misfits)
+    return Known(_shared(photos, out.cameras), out.poses, out.units, out.scale_source, out.misfits)
+
+
+def focal_or_path(text: str) -> float | Path:
+    """What `--intrinsics` says.
+
+    Raises:
+        InputError: a focal length that is not positive.
+    """
+    try:
+        focal = float(text)
+    except ValueError:
+        return Path(text)
+    if not (math.isfinite(focal) and focal > 0):
+        raise InputError(f"--intrinsics {text} is no focal length.", "Give pixels of the original photos, or a file.")
+    return focal
+
+
+def _intrinsics(photos: Sequence[Photo], text: str) -> tuple[dict[int, Camera], dict[int, str]]:
+    given = focal_or_path(text)
+    if isinstance(given, Path):
+        return _fitted(photos, _by_photo(photos, read_known(given).views, given))
+    focal = given
+    return {
+        i: Camera(photo.width, photo.height, focal, focal, photo.width / 2, photo.height / 2)
+        for i, photo in enumerate(photos)
+    }, {}
+
+
+def _by_photo(photos: Sequence[Photo], views: Sequence[View], path: Path) -> dict[int, View]:
+    """The view of each photo that has one: by its whole name, else by its file's name, else without suffix."""
+    found: dict[int, View] = {}
+    for i, photo in enumerate(photos):
+        for same in (str, lambda name: PurePosixPath(name).name, lambda name: PurePosixPath(name).stem):
+            fitting = [view for view in views if same(view.name) == same(photo.name)]
+            if len(fitting) == 1:
+                found[i] = fitting[0]
+            if fitting:
+                break
+    if not found:
+        raise InputError(
+            f"The cameras in {path} are of other photos: none is named like {photos[0].name}.",
+            "Name the cameras after the photos' files.",
+        )
+    return found
+
+
+def _fitted(photos: Sequence[Photo], views: dict[int, View]) -> tuple[dict[int, Camera], dict[int, str]]:
+    """Cameras at the size of the photos; and why some do not fit."""
+    cameras, misfits = {}, {}
+    for i, view in views.items():
+        photo, camera = photos[i], view.camera
+        if math.isclose(camera.width * photo.height, camera.height * photo.width, rel_tol=_SHAPE_TOLERANCE):
+            cameras[i] = camera.resized(photo.width, photo.height)
+        else:
+            misfits[i] = (
+                f"Its given camera is {camera.width}x{camera.height}, but the upright photo "
+                f"{photo.width}x{photo.height}."
+            )
+    return cameras, misfits
+
+
+def _shared(photos: Sequence[Photo], cameras: dict[int, Camera]) -> dict[int, Camera]:
+    """Also for photos of the same camera and size, where all their given cameras are equal."""
+    out = dict(cameras)
+    for i, photo in enumerate(photos):
+        kind = photo.camera_group, photo.width, photo.height
+        same = {cameras[k] for k in cameras if (photos[k].camera_group, photos[k].width, photos[k].height) == kind}
+        if i not in out and len(same) == 1:
+            out[i] = same.pop()
+    return out
