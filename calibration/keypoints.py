@@ -55,7 +55,9 @@ def run(inputs: Mapping[str, Path], config: KeypointsConfig, out: Path, progress
         InputError: files cannot be read, image sizes are not known, or takes differ in their cameras.
     """
     names = Names()
-    takes = [_take(path, names.claim(f"{path.name.removesuffix('.npz')}.take")[1], config, progress) for path in config.takes]
+    takes = [
+        _take(path, names.claim(f"{path.name.removesuffix('.npz')}.take")[1], config, progress) for path in config.takes
+    ]
     _check_takes(takes)
     save_takes(out, takes)
     progress.fact("cameras", [each.camera for each in takes[0].detections])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -76,7 +77,7 @@ def _changes(sound: Float[np.ndarray, " N"]) -> Float[np.ndarray, "T B"]:
     frequencies, _, spectrum = stft(sound, _RATE_HZ, nperseg=_WINDOW, noverlap=_WINDOW - _HOP, padded=False)
     edges = np.geomspace(200, 6000, _BANDS + 1)
     energy = np.abs(spectrum) ** 2
-    bands = [energy[(frequencies >= low) & (frequencies < high)].sum(0) for low, high in zip(edges, edges[1:])]
+    bands = [energy[(frequencies >= low) & (frequencies < high)].sum(0) for low, high in itertools.pairwise(edges)]
     loudness = np.log(np.array(bands).T + 1e-8)
     change = np.diff(uniform_filter1d(loudness, 3, axis=0), axis=0)
     return (change - change.mean(0)) / (change.std(0) + 1e-9)

@@ -15,11 +15,9 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from calibration.detect.detector import Person, missing_library
+from calibration.detect.detector import Person, missing_library, weights_of
 from recon.io.weights import fetch
 from recon.progress import Progress
-
-WEIGHTS = ("blazepose-detector", "blazepose-landmarks")
 
 _DETECTOR_SIDE, _CROP_SIDE, _HEATMAP_SIDE = 224, 256, 64
 _LANDMARKS = 33
@@ -131,7 +129,7 @@ def load_blazepose(progress: Progress) -> Callable[[], BlazePose]:
         from ai_edge_litert.interpreter import Interpreter
     except ImportError as error:
         raise missing_library("ai-edge-litert", "pip install ai-edge-litert", error) from error
-    paths = [fetch(name, progress) for name in WEIGHTS]
+    paths = [fetch(name, progress) for name in weights_of("blazepose")]
 
     def network(path: Path) -> Any:
         made = Interpreter(str(path), num_threads=1)

@@ -27,6 +27,11 @@ class Detector(Protocol):
         """The people of the next frame."""
 
 
+def weights_of(name: DetectorName) -> tuple[str, ...]:
+    """Names of the weights in `recon.io.weights` that it runs; rtmlib has its own."""
+    return ("blazepose-detector", "blazepose-landmarks") if name == "blazepose" else ()
+
+
 def make_detectors(name: DetectorName, progress: Progress) -> Callable[[], Detector]:
     """What makes a new detector for each video; weights are loaded here, once.
 

@@ -30,7 +30,9 @@ def load_rtmlib(progress: Progress) -> Callable[[], RtmDetector]:
     try:
         from rtmlib import BodyWithFeet
     except ImportError as error:
-        raise missing_library("rtmlib", "pip install rtmlib onnxruntime, or use --detector blazepose.", error) from error
+        raise missing_library(
+            "rtmlib", "pip install rtmlib onnxruntime, or use --detector blazepose.", error
+        ) from error
     progress.note("rtmlib fetches RTMPose and its person detector itself; their licence is Apache-2.0 (OpenMMLab).")
     model = BodyWithFeet(mode="balanced", to_openpose=False, backend="onnxruntime", device="cpu")
     return lambda: RtmDetector(model)

@@ -12,7 +12,9 @@ from calibration.skeleton import JOINTS
 from recon.errors import InputError
 
 MARKERS = tuple(
-    name.capitalize() if name == "nose" else name[0].upper() + "".join(part.capitalize() for part in name.split("_")[1:])
+    name.capitalize()
+    if name == "nose"
+    else name[0].upper() + "".join(part.capitalize() for part in name.split("_")[1:])
     for name in JOINTS
 )
 """Names of the joints in biomechanics (Pose2Sim's and OpenSim's), such as LShoulder."""

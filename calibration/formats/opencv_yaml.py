@@ -59,7 +59,9 @@ def read_opencv_yaml(path: Path) -> dict[str, Camera | View]:
                 view = view_of(name, camera, _read(extrinsics, f"Rot_{name}"), _read(extrinsics, f"T_{name}"))
                 out[name] = turned(view, Z_UP.T)
     except (ValueError, cv2.error) as error:
-        raise InputError(f"{folder / 'intri.yml'} is not a readable calibration: {error}.", "Export it again.") from error
+        raise InputError(
+            f"{folder / 'intri.yml'} is not a readable calibration: {error}.", "Export it again."
+        ) from error
     return out
 
 

@@ -25,7 +25,7 @@ def without_k3(camera: Camera) -> tuple[Camera, float]:
     pixels = np.stack([x.ravel(), y.ravel()], axis=-1)[:, None]
     criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 100, 1e-12)
     distortion = np.array(camera.distortion)
-    u, v = cv2.undistortPointsIter(pixels, camera.matrix, distortion, None, None, criteria)[:, 0].T
+    u, v = cv2.undistortPoints(pixels, camera.matrix, distortion, criteria=criteria)[:, 0].T
     r2 = u * u + v * v
     design = np.concatenate(
         [

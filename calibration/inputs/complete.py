@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -100,7 +101,7 @@ def _rates(recordings: list[Recording], fps: tuple[float, ...], progress: Progre
     return [each.fps or USUAL_FPS for each in recordings]
 
 
-def _each(values: tuple, count: int, option: str) -> tuple:  # type: ignore[type-arg]
+def _each(values: tuple[Any, ...], count: int, option: str) -> tuple[Any, ...]:
     if len(values) not in (1, count):
         raise InputError(f"{option} has {len(values)} values for {count} cameras.", "Give one, or one a camera.")
     return values if len(values) == count else values * count

@@ -11,7 +11,6 @@ from calibration.skeleton import INDEX, JOINTS
 from recon.errors import InputError
 
 
-
 @dataclass(frozen=True)
 class Skeleton:
     """A detector's skeleton."""
@@ -42,9 +41,7 @@ def _named(name: str, joints: int, order: str) -> Skeleton:
     return Skeleton(name, joints, places)
 
 
-_COCO = (
-    "nose Leye Reye Lear Rear Lshoulder Rshoulder Lelbow Relbow Lwrist Rwrist Lhip Rhip Lknee Rknee Lankle Rankle"
-)
+_COCO = "nose Leye Reye Lear Rear Lshoulder Rshoulder Lelbow Relbow Lwrist Rwrist Lhip Rhip Lknee Rknee Lankle Rankle"
 _OPENPOSE_FEET = "Lbig_toe Lsmall_toe Lheel Rbig_toe Rsmall_toe Rheel"
 
 SKELETONS = {

@@ -1,4 +1,4 @@
-"""Bundle adjustment with priors on the intrinsics: maximum a posteriori by Levenberg-Marquardt.
+"""Bundle adjustment with priors on intrinsics and poses: maximum a posteriori by Levenberg-Marquardt.
 
 Few photos do not tell focal length, principal point and distortion apart, and a free parameter that nothing
 supports bends the whole scene. With priors, a parameter moves as far as the photos support it and no further.
@@ -37,6 +37,35 @@ class Prior:
     """Pixels."""
     principal_deviation: Float[np.ndarray, " S"]
     """Pixels."""
+    poses: PosePrior | None = None
+
+
+@dataclass(frozen=True)
+class PosePrior:
+    """Expected poses of all images, where there are any."""
+
+    R: Float[np.ndarray, "I 3 3"]
+    """World to camera."""
+    center: Float[np.ndarray, "I 3"]
+    rotation_deviation: Float[np.ndarray, " I"]
+    """Radians, about any axis."""
+    center_deviation: Float[np.ndarray, " I"]
+    """Scene units, along any axis."""
+
+    def terms(self, bundle: Bundle) -> tuple[Float[np.ndarray, "I 6"], Float[np.ndarray, "I 6 6"]]:
+        """Whitened residuals of each pose, and their derivatives by its six parameters (see `jacobians`).
+
+        The shift of the centre is measured in the camera's axes. The derivative of the rotation's logarithm is taken
+        at zero, which is good to the square of the angle.
+        """
+        turned = np.einsum("nij,nj->ni", bundle.R, self.center)
+        rotation = Rotation.from_matrix(bundle.R @ np.swapaxes(self.R, 1, 2)).as_rotvec()
+        by_pose = np.zeros((len(turned), 6, 6))
+        by_pose[:, :3, :3] = by_pose[:, 3:, 3:] = np.eye(3)
+        by_pose[:, 3:, :3] = np.cross(turned[:, None], np.eye(3))
+        deviation = np.repeat(np.stack([self.rotation_deviation, self.center_deviation], axis=1), 3, axis=1)
+        residual = np.concatenate([rotation, turned + bundle.t], axis=1) / deviation
+        return residual, by_pose / deviation[:, :, None]
 
 
 @dataclass(frozen=True)
@@ -134,7 +163,8 @@ def adjust(bundle: Bundle, prior: Prior, rounds: int = 6, iterations: int = 50) 
 def _cost(bundle: Bundle, prior: Prior, noise: float) -> float:
     squared = (bundle.residuals() ** 2).sum(axis=1) / (noise * _KERNEL) ** 2
     residual, _ = _prior_terms(bundle, prior)
-    return float(_KERNEL**2 / 2 * np.log1p(squared).sum() + (residual**2).sum() / 2)
+    pose = prior.poses.terms(bundle)[0] if prior.poses is not None else np.zeros(0)
+    return float(_KERNEL**2 / 2 * np.log1p(squared).sum() + (residual**2).sum() / 2 + (pose**2).sum() / 2)
 
 
 def _prior_terms(bundle: Bundle, prior: Prior) -> tuple[np.ndarray, np.ndarray]:
@@ -214,6 +244,11 @@ def _step(bundle: Bundle, prior: Prior, noise: float, damping: float) -> tuple[n
     intrinsics = np.arange(poses, parameters)
     H[intrinsics, intrinsics] += prior_weight**2
     g[poses:] += prior_weight * prior_residual
+    if prior.poses is not None:
+        pose_residual, by_pose = prior.poses.terms(bundle)
+        own = np.arange(poses).reshape(-1, 6)
+        H[own[:, :, None], own[:, None, :]] += np.swapaxes(by_pose, 1, 2) @ by_pose
+        g[own] += np.einsum("nij,ni->nj", by_pose, pose_residual)
     H[np.diag_indices(parameters)] *= 1 + damping
     # Position, orientation and scale of the world may be free: a trace of damping keeps the system regular.
     pose = np.arange(poses)

@@ -22,17 +22,24 @@ def map_around(
     poses: Mapping[int, Float[np.ndarray, "4 4"]],
     start: str,
     seed: int,
+    tolerance_px: float | None = None,
 ) -> list[Candidate]:
     """At most one model, in the frame of the given poses, which stay.
 
     Args:
         focals: of each lens in working pixels.
         poses: camera to world, by photo; the lenses of these photos are `exact`.
+        tolerance_px: the poses are only as good as this (working pixels) and may be moved later; None: they are exact.
     """
     pycolmap.logging.minloglevel = pycolmap.logging.Level.FATAL.value
     options = mapping_options(seed, sensors)
     # Photos far apart are given on purpose; and their points need no baseline that mapping could trust.
     options.triangulation.min_angle = options.mapper.filter_min_tri_angle = 0.5
+    if tolerance_px is not None:
+        options.mapper.filter_max_reproj_error = tolerance_px
+        options.triangulation.complete_max_reproj_error = options.triangulation.merge_max_reproj_error = tolerance_px
+        angle = float(np.degrees(np.arctan(tolerance_px / focals.min())))
+        options.triangulation.create_max_angle_error = options.triangulation.continue_max_angle_error = angle
     options.fix_existing_frames = options.mapper.fix_existing_frames = True
     with tempfile.TemporaryDirectory(prefix="fewview-") as folder:
         database, before = Path(folder) / "database.db", Path(folder) / "before"
@@ -45,7 +52,7 @@ def map_around(
             model.write(before)
             extended = pycolmap.incremental_mapping(database, folder, folder, options, input_path=before)
             model = max(extended.values(), key=lambda found: found.num_reg_images(), default=model)
-    candidate = read_candidate(model, sensors, start, held=poses.keys())
+    candidate = read_candidate(model, sensors, start, held=poses.keys() if tolerance_px is None else ())
     return [] if candidate is None else [candidate]
 
 
