@@ -66,10 +66,11 @@ def compensated(truth: Sequence[View], estimate: Sequence[View]) -> Poses:
 
 
 def same_size(truth: Camera, estimate: Camera) -> Camera:
-    """The estimate at the size of the truth. Where the long sides agree and the short ones differ by less than 2 %,
-    the video was cropped in the middle; otherwise it was scaled."""
+    """The estimate at the size of the truth. Where one side agrees and the other differs by less than 2 %, the video
+    was cropped in the middle; otherwise it was scaled."""
     sizes = (truth.width, truth.height), (estimate.width, estimate.height)
-    if max(sizes[0]) == max(sizes[1]) and abs(min(sizes[0]) / min(sizes[1]) - 1) < 0.02:
+    ratios = sorted(abs(a / b - 1) for a, b in zip(*sizes, strict=True))
+    if ratios[0] == 0 and ratios[1] < 0.02:
         shift = (truth.width - estimate.width) / 2, (truth.height - estimate.height) / 2
         return Camera(
             *sizes[0],

@@ -15,7 +15,7 @@ _GRID = 24
 
 
 def without_k3(camera: Camera) -> tuple[Camera, float]:
-    """The camera of the same matrix whose k1, k2, p1, p2 move the image's pixels least, and by how much at most (px).
+    """The camera whose focal length, k1, k2, p1, p2 move the image's pixels least, and by how much at most (px).
 
     Distorted coordinates are linear in the coefficients (Brown 1971), so this is one linear least squares problem.
     """
@@ -29,12 +29,14 @@ def without_k3(camera: Camera) -> tuple[Camera, float]:
     r2 = u * u + v * v
     design = np.concatenate(
         [
-            camera.fx * np.stack([u * r2, u * r2**2, 2 * u * v, r2 + 2 * u * u], axis=-1),
-            camera.fy * np.stack([v * r2, v * r2**2, r2 + 2 * v * v, 2 * u * v], axis=-1),
+            camera.fx * np.stack([u, u * r2, u * r2**2, 2 * u * v, r2 + 2 * u * u], axis=-1),
+            camera.fy * np.stack([v, v * r2, v * r2**2, r2 + 2 * v * v, 2 * u * v], axis=-1),
         ]
     )
     k3 = np.concatenate([camera.fx * u * r2**3, camera.fy * v * r2**3]) * camera.distortion[4]
     change, *_ = np.linalg.lstsq(design, k3, rcond=None)
     moved = (design @ change - k3).reshape(2, -1)
-    coefficients = distortion[:4] + change
-    return replace(camera, distortion=canonical_distortion(coefficients)), float(np.linalg.norm(moved, axis=0).max())
+    longer = 1 + float(change[0])
+    coefficients = canonical_distortion((distortion[:4] + change[1:]) / longer)
+    refitted = replace(camera, fx=camera.fx * longer, fy=camera.fy * longer, distortion=coefficients)
+    return refitted, float(np.linalg.norm(moved, axis=0).max())
