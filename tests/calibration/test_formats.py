@@ -61,7 +61,9 @@ def view_lists(draw: st.DrawFn, names: st.SearchStrategy[str], k3: bool = True) 
     return views
 
 
-TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8).filter(lambda name: name != "metadata")
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8).filter(
+    lambda name: name != "metadata"
+)
 KEYS = st.from_regex(r"[a-z0-9][a-z0-9_]{0,6}", fullmatch=True)
 
 
@@ -194,7 +196,9 @@ def test_known_cameras_that_cannot_be_used_are_named(tmp_path: Path) -> None:
     assert refused("intri.yml", "%YAML:1.0\n---\nnames:\n   - a\n") == (
         "/intri.yml is not a readable calibration: it does not say the image size of a (W_a, H_a). Export it again."
     )
-    assert refused("cameras.json", "[{}]") == "/cameras.json is not a readable list of cameras: 'name'. Export it again."
+    assert (
+        refused("cameras.json", "[{}]") == "/cameras.json is not a readable list of cameras: 'name'. Export it again."
+    )
     assert refused("a.csv", "").startswith("/a.csv is no calibration that fewview knows. fewview reads Calib.toml,")
     with pytest.raises(InputError) as error:
         match_names({"left": Camera(4, 4, 3, 3, 2, 2)}, ["cam01"], Path("a.toml"))
@@ -204,7 +208,7 @@ def test_known_cameras_that_cannot_be_used_are_named(tmp_path: Path) -> None:
 
 
 def _motion(people: int = 2, frames: int = 9) -> Motion:
-    xyz = np.concatenate([walker(frames, seed) + [seed, 0, 0] for seed in range(people)], axis=1)
+    xyz = np.concatenate([walker(frames, seed) + np.array([seed, 0, 0]) for seed in range(people)], axis=1)
     xyz[2, 0, 5], xyz[4:6, 1] = np.nan, np.nan
     known = np.isfinite(xyz).all(-1)
     return Motion(59.94, 0.25, xyz, np.where(known, 0.9, 0.0), np.where(known, 4, 0))

@@ -223,9 +223,7 @@ def test_bad_input_is_named(seen: list[Detections], tmp_path: Path) -> None:
         text(whole, sizes=("320x240",)),
     )
     assert text(whole, sizes=("640",)) == "--sizes 640 is not WIDTHxHEIGHT. Give pixels, such as 1920x1080."
-    assert text(whole, sizes=("640x480",) * 3) == (
-        "--sizes has 3 values for 4 cameras. Give one, or one a camera."
-    )
+    assert text(whole, sizes=("640x480",) * 3) == ("--sizes has 3 values for 4 cameras. Give one, or one a camera.")
     copied = rig("copied", [seen[0], Detections("cam02", SIZE, 30.0, seen[0].xy, seen[0].confidence)])
     assert text(copied) == (
         "Cameras cam01 and cam02 hold the same keypoints. One folder was copied over the other: restore it."

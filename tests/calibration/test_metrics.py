@@ -89,19 +89,19 @@ def test_a_principal_point_that_is_off_is_compensated() -> None:
 
 def test_focal_lengths_of_cropped_and_of_scaled_videos() -> None:
     truth = ring(2)
-    cropped = [
-        replace(view, camera=replace(view.camera, width=632, cx=view.camera.cx - 4)) for view in truth
-    ]
+    cropped = [replace(view, camera=replace(view.camera, width=632, cx=view.camera.cx - 4)) for view in truth]
     assert metrics.focal_errors(truth, cropped).max() < 1e-12
     assert metrics.same_size(truth[0].camera, cropped[0].camera) == truth[0].camera
     halved = [replace(view, camera=view.camera.resized(320, 240)) for view in truth]
     assert metrics.focal_errors(truth, halved).max() < 1e-12
-    longer = [replace(view, camera=refocused(view.camera, 1.05 * np.sqrt(view.camera.fx * view.camera.fy))) for view in truth]
+    longer = [
+        replace(view, camera=refocused(view.camera, 1.05 * np.sqrt(view.camera.fx * view.camera.fy))) for view in truth
+    ]
     assert metrics.focal_errors(truth, longer) == pytest.approx([0.05, 0.05])
 
 
 def test_motion_figures() -> None:
-    truth = np.concatenate([walker(8, 0), walker(8, 1) + [2.0, 0, 0]], axis=1)
+    truth = np.concatenate([walker(8, 0), walker(8, 1) + np.array([2.0, 0, 0])], axis=1)
     swapped = truth[:, ::-1] @ R.T * 1.2 + SHIFT
     swapped[0, 0, :] = np.nan
     figures = motion_figures(truth, swapped)

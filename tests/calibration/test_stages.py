@@ -56,9 +56,7 @@ def _calibrated(monkeypatch: pytest.MonkeyPatch, keypoints: Path, out: Path, con
     return progress
 
 
-def test_motion_is_written_for_every_program(
-    monkeypatch: pytest.MonkeyPatch, keypoints: Path, tmp_path: Path
-) -> None:
+def test_motion_is_written_for_every_program(monkeypatch: pytest.MonkeyPatch, keypoints: Path, tmp_path: Path) -> None:
     out = tmp_path / "motion"
     _calibrated(monkeypatch, keypoints, out, MotionConfig())
     cameras = read_cameras(out)
@@ -158,7 +156,7 @@ def test_the_background_is_without_people(tmp_path: Path) -> None:
 
 
 def test_a_moment_is_the_same_in_all_cameras(tmp_path: Path) -> None:
-    videos, wall, folder = _people_before_a_wall(tmp_path)
+    videos, _, folder = _people_before_a_wall(tmp_path)
     where = [
         float(np.nonzero((picture > 225).all(axis=2))[1].mean()) for picture in _pictures(folder, videos, time_s=0.4)
     ]
