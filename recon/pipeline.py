@@ -58,6 +58,7 @@ def stages(config: PipelineConfig, photos: tuple[Path, ...]) -> tuple[Stage, ...
             "recon.sfm:run",
             ("photos", "matches"),
             config.cameras,
+            version=2,
             sources=config.cameras.files(),
             isolated=True,
         ),
