@@ -46,8 +46,8 @@ class Residuals:
 def residuals(rig: Rig, motion: Motion, detections: Sequence[Detections]) -> Residuals:
     """Reprojection errors of the first take; detections are interpolated to the common time, and each person is
     compared with the detected one that is nearest in the picture."""
-    frames = np.unique(np.linspace(0, len(motion.xyz) - 1, FRAMES).round().astype(int)) if len(motion.xyz) else []
-    times = motion.start_s + np.asarray(frames) / motion.fps
+    frames = np.arange(0, len(motion.xyz), max(1, len(motion.xyz) // FRAMES))
+    times = motion.start_s + frames / motion.fps
     by_name = {each.camera: each for each in detections}
     out = {}
     for view in rig.views:

@@ -77,6 +77,7 @@ def stages(config: PipelineConfig, photos: tuple[Path, ...]) -> tuple[Stage, ...
             "recon.sfm:run",
             ("photos", "matches", "motion") if rig else ("photos", "matches"),
             config.cameras,
+            version=2,
             sources=config.cameras.files(),
             isolated=True,
         ),

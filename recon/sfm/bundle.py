@@ -21,6 +21,8 @@ _SAME_NOISE = 0.9
 """Ratio to the estimate of the round before from which the noise counts as settled."""
 _CHUNK = 4096
 """Points that are eliminated at once, to bound the memory."""
+_UNDISTORT = 8
+"""Fixed-point steps to undo the distortion."""
 _SETTLED = 1e-5
 """Relative decrease of the cost that ends the iteration."""
 
@@ -107,6 +109,15 @@ class Bundle:
         """Each observation's point in the camera's frame."""
         return np.einsum("nij,nj->ni", self.R[self.image], self.points[self.point]) + self.t[self.image]
 
+    def rays(self, image: int, xy: Float[np.ndarray, "M 2"]) -> Float[np.ndarray, "M 3"]:
+        """Viewing rays (z = 1) of pixels of one image, in its camera's frame."""
+        lens = self.lens[image]
+        distorted = (xy - self.principal[self.sensor[image]]) / np.exp(self.log_focal[lens])
+        uv = distorted
+        for _ in range(_UNDISTORT if self.k1[lens] else 0):
+            uv = distorted / (1 + self.k1[lens] * (uv**2).sum(axis=1, keepdims=True))
+        return np.column_stack([uv, np.ones(len(uv))])
+
     def residuals(self) -> Float[np.ndarray, "N 2"]:
         """Projected minus observed, in pixels."""
         X = self.in_camera()
@@ -144,13 +155,13 @@ def adjust(bundle: Bundle, prior: Prior, rounds: int = 6, iterations: int = 50) 
         if noise > _SAME_NOISE * previous:
             break
         previous = noise
-        damping, cost = 1e-4, _cost(bundle, prior, noise)
+        damping, value = 1e-4, cost(bundle, prior, noise)
         for _ in range(iterations):
             candidate = _apply(bundle, _step(bundle, prior, noise, damping))
-            new_cost = _cost(candidate, prior, noise)
-            if new_cost < cost:
-                settled = cost - new_cost < _SETTLED * cost
-                bundle, cost, damping = candidate, new_cost, max(damping / 5, 1e-12)
+            new_value = cost(candidate, prior, noise)
+            if new_value < value:
+                settled = value - new_value < _SETTLED * value
+                bundle, value, damping = candidate, new_value, max(damping / 5, 1e-12)
                 if settled:
                     break
             else:
@@ -160,7 +171,8 @@ def adjust(bundle: Bundle, prior: Prior, rounds: int = 6, iterations: int = 50) 
     return bundle
 
 
-def _cost(bundle: Bundle, prior: Prior, noise: float) -> float:
+def cost(bundle: Bundle, prior: Prior, noise: float) -> float:
+    """Negative logarithm of the probability, up to a constant, for pixel noise of this deviation."""
     squared = (bundle.residuals() ** 2).sum(axis=1) / (noise * _KERNEL) ** 2
     residual, _ = _prior_terms(bundle, prior)
     pose = prior.poses.terms(bundle)[0] if prior.poses is not None else np.zeros(0)

@@ -1,0 +1,163 @@
+"""What speaks for a model and against it: matches that agree with its poses, and photos that should match.
+
+Repeated structure matches too, and mapping makes a consistent model of wrong matches. Three things tell:
+the network is unsure of most of them (`Pair.trusted`); certain matches of other pairs contradict the poses; and
+photos that the model puts side by side, looking the same way, ought to share what they see (Zach, Irschara and
+Bischof, "What Can Missing Correspondences Tell Us about 3D Structure and Motion?", CVPR 2008).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from recon.sfm.bundle import Bundle
+from recon.sfm.graph import MatchGraph, Pair, groups
+from recon.sfm.mapping import Candidate, Sensors
+
+CONFLICT_SHARE = 0.3
+"""A trusted pair contradicts the poses where fewer of its matches agree with them."""
+SUPPORT_SHARE = 0.8
+"""A doubtful pair is believed where as many of its matches agree with poses that do not rest on it."""
+_NO_PARALLAX_DEG = 0.3
+"""Rays that differ by less tell nothing of the side on which they meet."""
+_SAME_DIRECTION_DEG = 25.0
+_SAME_SCALE = 1.5
+_OVERLAP = 0.5
+"""Photos that look from one direction on as much of each other's points should match."""
+_MISSING = 0.03
+"""They contradict the model where they share less of them."""
+_MIN_POINTS = 50
+"""Photos with fewer points are not judged by what they miss."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How a pair of registered photos fits the model."""
+
+    pair: Pair
+    agrees: Bool[np.ndarray, " M"]
+    """Per match: near its epipolar line, and in front of both cameras."""
+
+    @property
+    def share(self) -> float:
+        return float(self.agrees.mean())
+
+    @property
+    def supports(self) -> bool:
+        return self.share >= (CONFLICT_SHARE if self.pair.trusted else SUPPORT_SHARE)
+
+    @property
+    def contradicts(self) -> bool:
+        return self.pair.trusted and self.share < CONFLICT_SHARE
+
+
+def agreements(model: Candidate, graph: MatchGraph, sensors: Sensors, max_error_px: float) -> list[Agreement]:
+    """Of all pairs of registered photos that have matches."""
+    place = {i: k for k, i in enumerate(model.photos)}
+    found = []
+    for pair in graph.pairs:
+        if pair.a in place and pair.b in place and len(pair.matches):
+            k = place[pair.a], place[pair.b]
+            xy = [graph.keypoints[i][pair.matches[:, c]] * sensors.scale[i] for c, i in enumerate((pair.a, pair.b))]
+            found.append(Agreement(pair, _agree(model.bundle, k, (xy[0], xy[1]), max_error_px)))
+    return found
+
+
+def missing(model: Candidate) -> list[tuple[int, int]]:
+    """Pairs of photos that the model says to show the same from the same side, but that share nothing."""
+    bundle = model.bundle
+    seen = np.zeros((len(bundle.R), len(bundle.points)), bool)
+    seen[bundle.image, bundle.point] = True
+    centers = -np.einsum("nji,nj->ni", bundle.R, bundle.t)
+    visible = np.array([_in_frame(bundle, k) for k in range(len(bundle.R))])
+    found = []
+    for k, m in combinations(range(len(bundle.R)), 2):
+        expected = []
+        for one, other in ((k, m), (m, k)):
+            mine = bundle.points[seen[one]]
+            rays = mine - centers[one], mine - centers[other]
+            lengths = [np.linalg.norm(ray, axis=1) for ray in rays]
+            cosine = (rays[0] * rays[1]).sum(axis=1) / (lengths[0] * lengths[1])
+            alike = cosine > np.cos(np.radians(_SAME_DIRECTION_DEG))
+            alike &= np.abs(np.log(lengths[0] / lengths[1])) < np.log(_SAME_SCALE)
+            expected.append((alike & visible[other, seen[one]]).mean() if len(mine) >= _MIN_POINTS else 0.0)
+        shared = (seen[k] & seen[m]).sum() / max(min(seen[k].sum(), seen[m].sum()), 1)
+        if min(expected) > _OVERLAP and shared < _MISSING:
+            found.append((model.photos[k], model.photos[m]))
+    return found
+
+
+def believed(model: Candidate, pairs: Collection[Agreement], apart: Collection[tuple[int, int]]) -> list[int]:
+    """The photos whose places do not contradict each other: the largest group that trusted pairs hold together.
+
+    Photos that most speaks against are left out one by one; so are those that hang on nothing then.
+
+    Args:
+        pairs: as `agreements` finds them.
+        apart: as `missing` finds them.
+    """
+    stays = set(model.photos)
+    while True:
+        against = {i: 0.0 for i in stays}
+        for agreement in pairs:
+            pair = agreement.pair
+            if agreement.contradicts and pair.a in stays and pair.b in stays:
+                for i in (pair.a, pair.b):
+                    against[i] += pair.confident
+        for a, b in apart:
+            if a in stays and b in stays:
+                for i in (a, b):
+                    against[i] += _MIN_POINTS
+        speaks_for = {i: 1.0 for i in stays}
+        for agreement in pairs:
+            pair = agreement.pair
+            if pair.trusted and agreement.supports and pair.a in stays and pair.b in stays:
+                for i in (pair.a, pair.b):
+                    speaks_for[i] += pair.confident
+        doubt = {i: against[i] / (against[i] + speaks_for[i]) for i in stays}
+        worst = max(sorted(stays), key=lambda i: doubt[i], default=None)
+        if worst is None or doubt[worst] == 0:
+            break
+        stays.remove(worst)
+    ties = [one.pair for one in pairs if one.pair.trusted and one.supports]
+    ties = [pair for pair in ties if pair.a in stays and pair.b in stays]
+    # Photos that are out are groups of one.
+    largest = groups(max(stays, default=0) + 1, ties)[0]
+    return [i for i in largest if i in stays]
+
+
+def _agree(
+    bundle: Bundle,
+    images: tuple[int, int],
+    xy: tuple[Float[np.ndarray, "M 2"], Float[np.ndarray, "M 2"]],
+    max_error_px: float,
+) -> Bool[np.ndarray, " M"]:
+    """Sampson's distance to the epipolar lines, and the side on which the rays meet."""
+    (k, m), (x, y) = images, (bundle.rays(image, at) for image, at in zip(images, xy, strict=True))
+    R = bundle.R[m] @ bundle.R[k].T
+    t = bundle.t[m] - R @ bundle.t[k]
+    E = np.cross(np.eye(3), t) @ R
+    lines, back = x @ E.T, y @ E
+    norm = np.sqrt((lines[:, :2] ** 2).sum(axis=1) + (back[:, :2] ** 2).sum(axis=1))
+    focal = np.exp(bundle.log_focal[bundle.lens[[k, m]]].mean())
+    near = np.abs((lines * y).sum(axis=1)) * focal < max_error_px * np.maximum(norm, 1e-12)
+    # Depths s, r of the point on both rays: s R x + t = r y, in the least squares sense.
+    turned = x @ R.T
+    a, b, c = (turned**2).sum(axis=1), (turned * y).sum(axis=1), (y**2).sum(axis=1)
+    determinant = np.maximum(a * c - b * b, 1e-18)
+    s = (b * (y @ t) - c * (turned @ t)) / determinant
+    r = (a * (y @ t) - b * (turned @ t)) / determinant
+    parallax = np.sqrt(determinant / (a * c)) > np.sin(np.radians(_NO_PARALLAX_DEG))
+    return near & (~parallax | ((s > 0) & (r > 0)))
+
+
+def _in_frame(bundle: Bundle, k: int) -> Bool[np.ndarray, " P"]:
+    """Which points image k would see if nothing stood before them; its frame is about its principal point."""
+    X = bundle.points @ bundle.R[k].T + bundle.t[k]
+    uv = X[:, :2] / np.maximum(X[:, 2:], 1e-9) * np.exp(bundle.log_focal[bundle.lens[k]])
+    return (X[:, 2] > 0) & (np.abs(uv) < bundle.principal[bundle.sensor[k]]).all(axis=1)
