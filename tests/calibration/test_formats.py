@@ -132,7 +132,7 @@ def test_a_lens_with_k3_is_refitted_for_pose2sim(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="has k3"):
         write_pose2sim(tmp_path / "Calib.toml", [View("a", camera, np.eye(4))])
     refitted, moved_px = without_k3(camera)
-    rays = np.random.default_rng(0).uniform([-0.6, -0.35, 1], [0.6, 0.35, 1], (500, 3))
+    rays = np.random.default_rng(0).uniform([-0.8, -0.45, 1], [0.8, 0.45, 1], (2000, 3))
     a, b = (
         cv2.projectPoints(rays, np.zeros(3), np.zeros(3), c.matrix, np.array(c.distortion))[0][:, 0]
         for c in (camera, refitted)
