@@ -13,7 +13,7 @@ from rich.console import Console
 
 from calibration.detect.detector import DetectorName
 from calibration.keypoints import KeypointsConfig, SkeletonName
-from calibration.motion import MotionConfig
+from calibration.rig import MotionConfig
 from calibration.solve import CalibrationConfig
 from recon.dag import run_stages
 from recon.pipeline import PipelineConfig, rig_stages

@@ -13,14 +13,14 @@ import pytest
 from rigs import ring, seen_by, solved, walker
 from scipy.io import wavfile
 
-from calibration import motion as stage
+from calibration import rig as stage
 from calibration.artifact import Take, load_takes, save_takes
 from calibration.formats.known import read_cameras_file
 from calibration.formats.motion import read_motion
 from calibration.moment import MomentConfig, people_mask
 from calibration.moment import run as take_pictures
-from calibration.motion import MotionConfig
 from calibration.observations import Detections
+from calibration.rig import MotionConfig
 from calibration.skeleton import JOINTS
 from calibration.sound import offsets_by_sound
 from recon.errors import InputError
