@@ -13,8 +13,8 @@ from rich.console import Console
 
 from calibration.detect.detector import DetectorName
 from calibration.keypoints import KeypointsConfig, SkeletonName
-from calibration.rig import MotionConfig
 from calibration.solve import CalibrationConfig
+from calibration.stage import MotionConfig
 from recon.dag import run_stages
 from recon.pipeline import PipelineConfig, rig_stages
 

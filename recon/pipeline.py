@@ -8,7 +8,7 @@ from pathlib import Path
 from calibration.detect.detector import weights_of
 from calibration.keypoints import KeypointsConfig
 from calibration.moment import MomentConfig
-from calibration.rig import MotionConfig
+from calibration.stage import MotionConfig
 from recon.dag import Stage
 from recon.depth import DepthConfig
 from recon.fusion import MeshConfig
@@ -109,7 +109,7 @@ def rig_stages(config: PipelineConfig, takes: tuple[Path, ...]) -> tuple[Stage, 
             weights=tuple(digest(name) for name in weights_of(keypoints.detector)),
             isolated=True,
         ),
-        Stage("motion", "calibration.rig:run", ("keypoints",), config.motion, sources=config.motion.sources()),
+        Stage("motion", "calibration.stage:run", ("keypoints",), config.motion, sources=config.motion.sources()),
     )
 
 

@@ -13,16 +13,16 @@ import pytest
 from rigs import ring, seen_by, solved, walker
 from scipy.io import wavfile
 
-from calibration import rig as stage
+from calibration import stage
 from calibration.artifact import Take, load_takes, save_takes
 from calibration.formats.known import read_cameras_file
 from calibration.formats.motion import read_motion
 from calibration.moment import MomentConfig, people_mask
 from calibration.moment import run as take_pictures
 from calibration.observations import Detections
-from calibration.rig import MotionConfig
 from calibration.skeleton import JOINTS
 from calibration.sound import offsets_by_sound
+from calibration.stage import MotionConfig
 from recon.errors import InputError
 from recon.io.cameras import read_cameras
 from recon.photos import load_photos
