@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from calibration.motion import reconstruct
 from calibration.observations import Detections, Motion, Rig
+from calibration.placing import place
+from calibration.rig import Solution, solve
+from calibration.skeleton import JOINTS
+from recon.errors import InputError
 from recon.progress import Progress
 from recon.scene import Camera, View
 
@@ -15,7 +22,7 @@ class CalibrationConfig:
     """What is known beforehand, and the budgets that keep the cost flat in the length of the videos."""
 
     height_m: float | None = None
-    """Height of the first person (the one seen most); sets the scale. None: an adult of 1.70 m is assumed."""
+    """Height of the person seen most; sets the scale. None: adults of 1.70 m are assumed."""
     same_cameras: bool = False
     """All cameras are one model at one setting: their focal lengths are nearly equal."""
     offsets_s: tuple[Mapping[str, float], ...] = ()
@@ -25,6 +32,8 @@ class CalibrationConfig:
     """Cameras started within this time of each other."""
     max_people: int = 6
     """People to follow; those seen least are ignored."""
+    poses: int = 120
+    """Poses of bundle adjustment per take; one pose is one person at one instant."""
     seed: int = 0
 
 
@@ -58,4 +67,87 @@ def calibrate_takes(
 
     `Rig.offsets_s` is of the first take; `Rig.facts["offsets_s"]` lists those of every take.
     """
-    raise NotImplementedError
+    rig, solution = calibrate_rig(takes, config, progress, known)
+    placed = [[take[c] for c in solution.cameras] for take in takes]
+    motions = []
+    for number, take in enumerate(placed):
+        progress.step(number, len(takes), "take")
+        motions.append(reconstruct(take, solution.state, number, solution.joints, config.max_people))
+    return rig, motions
+
+
+def calibrate_rig(
+    takes: Sequence[Sequence[Detections]],
+    config: CalibrationConfig,
+    progress: Progress,
+    known: Mapping[str, Camera | View] | None = None,
+) -> tuple[Rig, Solution]:
+    """The cameras alone, at a cost that does not grow with the length of the videos (`calibrate` goes on to
+    reconstruct the motion of every frame, which does). Arguments and errors as `calibrate_takes`."""
+    known = dict(known or {})
+    names = _check(takes, config, known)
+    solution = solve(takes, config, progress, known)
+    return place(solution, names, config.height_m, known)
+
+
+def _check(
+    takes: Sequence[Sequence[Detections]], config: CalibrationConfig, known: Mapping[str, Camera | View]
+) -> list[str]:
+    if not takes:
+        raise InputError("There is no take to calibrate from.", "Give one list of detections per take.")
+    names = [d.camera for d in takes[0]]
+    if len(names) < 2:
+        raise InputError(
+            f"Calibration needs at least two cameras; there {'is' if names else 'are'} {len(names)}.",
+            "Give the detections of every camera of the rig.",
+        )
+    if len(set(names)) < len(names):
+        raise InputError(f"Camera names repeat: {', '.join(names)}.", "Name every camera differently.")
+    if config.offsets_s and len(config.offsets_s) != len(takes):
+        raise InputError(
+            f"There are {len(takes)} takes and offsets for {len(config.offsets_s)}.",
+            "Give one set of offsets per take.",
+        )
+    for what, given in (("known cameras", known), *(("offsets", o) for o in config.offsets_s)):
+        unheard = sorted(set(given) - set(names))
+        if unheard:
+            raise InputError(
+                f"The {what} name {', '.join(unheard)}, which the input lacks.",
+                f"The cameras are {', '.join(names)}.",
+            )
+    for take in takes:
+        if [d.camera for d in take] != names:
+            raise InputError(
+                "The takes are of different cameras.", f"Every take needs {', '.join(names)}, in this order."
+            )
+        for d in take:
+            _check_camera(d, takes[0][names.index(d.camera)], known.get(d.camera))
+    return names
+
+
+def _check_camera(d: Detections, first: Detections, known: Camera | View | None) -> None:
+    if d.xy.ndim != 4 or d.xy.shape[2:] != (len(JOINTS), 2) or d.confidence.shape != d.xy.shape[:3]:
+        raise ValueError(f"detections of {d.camera} have shapes {d.xy.shape} and {d.confidence.shape}")
+    if not (d.fps > 0 and np.isfinite(d.fps)):
+        raise InputError(f"Camera {d.camera} has {d.fps} frames a second.", "Give its frame rate.")
+    seen = (d.confidence > 0) & np.isfinite(d.xy).all(axis=-1)
+    if not seen.any():
+        raise InputError(f"Camera {d.camera} sees nobody in any frame.", "Leave it out, or check its detections.")
+    if d.size != first.size:
+        raise InputError(f"Camera {d.camera} has different image sizes in two takes.", "Take them with one setting.")
+    probe = np.linspace(0, len(d.xy) - 1, min(len(d.xy), 2000)).astype(int)
+    xy = d.xy[probe][seen[probe]]
+    outside = (
+        float(((xy < -0.02 * np.array(d.size)) | (xy > 1.02 * np.array(d.size))).any(axis=1).mean()) if len(xy) else 0
+    )
+    if outside > 0.2:
+        raise InputError(
+            f"{100 * outside:.0f} % of the joints of camera {d.camera} lie outside its image of {d.size[0]}x{d.size[1]}.",
+            "Give the size of the video that the keypoints were detected in.",
+        )
+    camera = known.camera if isinstance(known, View) else known
+    if camera is not None and (camera.width, camera.height) != d.size:
+        raise InputError(
+            f"The known camera {d.camera} is {camera.width}x{camera.height}, its video {d.size[0]}x{d.size[1]}.",
+            "Scale the known camera to the video.",
+        )
