@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from calibration.observations import Motion, Rig
-from calibration.residuals import Residuals
 from calibration.skeleton import INDEX
+from recon.scene import View
 
 _TEMPLATE = Path(__file__).with_name("report_template.html")
 _ANIMATED = 240
@@ -32,31 +34,32 @@ BONES = tuple(
 )  # fmt: skip
 
 
-def write_report(path: Path, rig: Rig, motion: Motion, errors: Residuals) -> None:
-    """Write the page.
-
-    Args:
-        motion, errors: of the first take.
-    """
+def write_report(path: Path, rig: Rig, motion: Motion) -> None:
+    """Write the page; the motion is that of the first take."""
+    facts = cast(Mapping[str, Any], rig.facts)
+    names = [view.name for view in rig.views]
+    by_pair = facts["reprojection_px_by_pair"]
     data = {
         "units": "m" if rig.units == "metre" else "units",
         "scale": f"{rig.scale_source}, to {rig.scale_uncertainty:.1%}",
-        "cameras": [_camera(rig, errors, k) for k in range(len(rig.views))],
+        "cameras": [_camera(rig, view) for view in rig.views],
         "unplaced": rig.unplaced,
-        "pairs": [[a, b, round(px, 2)] for (a, b), px in errors.pair_px().items()],
+        "pairs": [
+            [a, b, round(px, 2)] for a, b in combinations(names, 2) if (px := by_pair.get(f"{a} {b}")) is not None
+        ],
         "consensus": _consensus(motion),
         "motion": _animation(motion),
         "bones": BONES,
-        "warnings": [str(line) for line in _list(rig.facts.get("warnings"))],
+        "warnings": [f"{what}: {why}" for what, why in {**facts["degeneracies"], **facts["untied_pairs"]}.items()],
     }
     # `</` would end the script element within a name.
     text = json.dumps(data, sort_keys=True, allow_nan=False).replace("</", "<\\/")
     path.write_text(_TEMPLATE.read_text(encoding="utf-8").replace("/*DATA*/null", text), encoding="utf-8")
 
 
-def _camera(rig: Rig, errors: Residuals, k: int) -> dict[str, Any]:
-    view = rig.views[k]
-    camera = view.camera
+def _camera(rig: Rig, view: View) -> dict[str, Any]:
+    camera, facts = view.camera, cast(Mapping[str, Any], rig.facts)
+    residual_px = facts["reprojection_px_by_camera"].get(view.name)
     return {
         "name": view.name,
         "center": _rounded(view.center),
@@ -66,7 +69,7 @@ def _camera(rig: Rig, errors: Residuals, k: int) -> dict[str, Any]:
         "focal_px": round(camera.fx, 1),
         "distortion": [round(value, 4) for value in camera.distortion],
         "offset_s": round(rig.offsets_s.get(view.name, 0.0), 4),
-        "residual_px": _or_none(errors.camera_px().get(view.name)),
+        "residual_px": None if residual_px is None else round(residual_px, 2),
     }
 
 
@@ -102,11 +105,3 @@ def _animation(motion: Motion) -> dict[str, Any]:
 
 def _rounded(values: np.ndarray) -> list[float]:
     return [round(float(value), 4) for value in values]
-
-
-def _or_none(value: float | None) -> float | None:
-    return None if value is None else round(value, 2)
-
-
-def _list(value: object) -> list[object]:
-    return list(value) if isinstance(value, list | tuple) else []

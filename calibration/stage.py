@@ -50,7 +50,6 @@ def run(inputs: Mapping[str, Path], config: MotionConfig, out: Path, progress: P
     """
     from calibration.formats.known import match_names, read_cameras_file
     from calibration.report import write_report
-    from calibration.residuals import residuals
     from calibration.solve import calibrate_takes
 
     takes = load_takes(inputs["keypoints"])
@@ -61,10 +60,8 @@ def run(inputs: Mapping[str, Path], config: MotionConfig, out: Path, progress: P
     write_rig(out, rig, cameras, progress)
     for take, motion in zip(takes, motions, strict=True):
         write_take(out, take.name, motion, rig.units)
-    errors = residuals(rig, motions[0], takes[0].detections)
-    write_report(out / "report.html", rig, motions[0], errors)
+    write_report(out / "report.html", rig, motions[0])
     facts = {
-        "reprojection_px": errors.median_px(),
         "units": rig.units,
         "scale_source": rig.scale_source,
         "scale_uncertainty": rig.scale_uncertainty,
@@ -76,7 +73,7 @@ def run(inputs: Mapping[str, Path], config: MotionConfig, out: Path, progress: P
     text = json.dumps(facts, indent=1, sort_keys=True, allow_nan=False)
     (out / "rig.json").write_text(text + "\n", encoding="utf-8")
     progress.fact("calibrated", f"{len(rig.views)} of {len(cameras)}")
-    progress.fact("reprojection_px", facts["reprojection_px"])
+    progress.fact("reprojection_px", rig.facts["reprojection_px"])
     progress.fact("scale", f"{rig.scale_source}, to {rig.scale_uncertainty:.1%}")
     for camera, reason in rig.unplaced.items():
         progress.note(f"Camera {camera} is not placed: {reason}")

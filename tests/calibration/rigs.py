@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import combinations
 from pathlib import Path
 
 import cv2
@@ -88,6 +89,13 @@ def write_openpose(folder: Path, people: np.ndarray, first: int = 0) -> None:
 
 def solved(views: list[View], xyz: np.ndarray) -> tuple[Rig, Motion]:
     """What a perfect calibration returns."""
-    rig = Rig(views, {view.name: 0.0 for view in views}, {}, "metre", "height 1.70 m", 0.01, {})
+    facts: dict[str, object] = {
+        "reprojection_px": 1.5,
+        "reprojection_px_by_camera": {view.name: 1.5 for view in views},
+        "reprojection_px_by_pair": {f"{a.name} {b.name}": 1.5 for a, b in combinations(views, 2)},
+        "degeneracies": {"planar": "All motion is in one plane."},
+        "untied_pairs": {},
+    }
+    rig = Rig(views, {view.name: 0.0 for view in views}, {}, "metre", "height 1.70 m", 0.01, facts)
     shape = xyz.shape[:3]
     return rig, Motion(30.0, 0.0, xyz, np.ones(shape), np.full(shape, len(views)))
