@@ -14,8 +14,9 @@ import tyro
 from calibration.artifact import Take, load_takes
 from calibration.observations import Motion, Rig
 from calibration.solve import CalibrationConfig
-from recon.errors import InputError
+from recon.errors import FewviewError, InputError, ReconstructionError
 from recon.progress import Progress
+from recon.scene import Camera, View
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,8 @@ def run(inputs: Mapping[str, Path], config: MotionConfig, out: Path, progress: P
         inputs: `keypoints`.
 
     Raises:
-        InputError: a known camera or an offset names no camera, or the takes have no common time.
-        ReconstructionError: no two cameras can be tied together.
+        InputError: a known camera or an offset names no camera, cameras were swapped, or there is no common time.
+        ReconstructionError: no two cameras can be tied together, or they agree on nobody.
     """
     from calibration.formats.known import match_names, read_cameras_file
     from calibration.report import write_report
@@ -57,6 +58,9 @@ def run(inputs: Mapping[str, Path], config: MotionConfig, out: Path, progress: P
     known = match_names(read_cameras_file(config.known), cameras, config.known) if config.known else None
     settings = replace(config.calibration, offsets_s=given_offsets(takes, config))
     rig, motions = calibrate_takes([take.detections for take in takes], settings, progress, known)
+    for take, motion in zip(takes, motions, strict=True):
+        if not np.isfinite(motion.xyz).any():
+            raise _nobody(take, rig, known or {}, settings, progress)
     write_rig(out, rig, cameras, progress)
     for take, motion in zip(takes, motions, strict=True):
         write_take(out, take.name, motion, rig.units)
@@ -142,6 +146,28 @@ def write_take(out: Path, name: str, motion: Motion, units: str) -> None:
     for person in range(motion.xyz.shape[1]):
         path = out / f"{name}_P{person + 1}.trc"
         write_trc(path, motion.xyz[:, person], motion.fps, motion.start_s, "m" if units == "metre" else units)
+
+
+def _nobody(
+    take: Take, rig: Rig, known: Mapping[str, Camera | View], settings: CalibrationConfig, progress: Progress
+) -> FewviewError:
+    """Why the cameras agree on no person in a take: calibrated alone, it shows whether cameras were swapped."""
+    from calibration.solve import calibrate
+    from calibration.swapped import swapped_cameras
+
+    reference = {view.name: view for view in rig.views}
+    reference |= {name: entry for name, entry in known.items() if isinstance(entry, View)}
+    alone, _ = calibrate(take.detections, replace(settings, offsets_s=()), progress)
+    pair = swapped_cameras(reference, {view.name: view for view in alone.views})
+    if pair is not None:
+        return InputError(
+            f"In take {take.name}, cameras {pair[0]} and {pair[1]} saw what the other should have seen.",
+            "Their folders were swapped: name each camera as where it is known or as in the other takes.",
+        )
+    return ReconstructionError(
+        f"No person in take {take.name} is where two cameras agree.",
+        "Check that the cameras did not move, and that what is given of them (--known, --offsets) is of this rig.",
+    )
 
 
 def _compare_with_sound(take: Take, rig: Rig, progress: Progress) -> None:

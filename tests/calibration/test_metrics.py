@@ -11,6 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from calibration import metrics
 from calibration.evaluate import camera_figures, motion_figures
+from calibration.swapped import swapped_cameras
 from recon.errors import InputError
 from recon.io.cameras import CameraSet
 from recon.scene import View
@@ -112,3 +113,15 @@ def test_motion_figures() -> None:
     noisy = truth + np.random.default_rng(0).normal(0, 0.01, truth.shape)
     # The mean length of a normal vector in space is 1.6 deviations.
     assert motion_figures(truth, noisy)["rigid_mm"] == pytest.approx(16, rel=0.1)
+
+
+def test_swapped_cameras_are_found() -> None:
+    truth = {view.name: view for view in ring(5)}
+    found = {name: _moved(view, R, 1.3, SHIFT) for name, view in truth.items()}
+    assert swapped_cameras(truth, found) is None
+    names = list(found)
+    mixed = dict(zip([names[0], names[3], names[2], names[1], names[4]], found.values(), strict=True))
+    assert swapped_cameras(truth, mixed) == ("cam02", "cam04")
+    turned = dict(zip([*names[1:], names[0]], found.values(), strict=True))
+    assert swapped_cameras(truth, turned) is None, "a ring of equal steps, turned, is the same ring"
+    assert swapped_cameras({name: truth[name] for name in names[:2]}, found) is None
