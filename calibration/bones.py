@@ -20,7 +20,7 @@ _SIDED = (
 _ACROSS = (("left_shoulder", "right_shoulder"), ("left_hip", "right_hip"))
 
 PAIRS = tuple((f"{side}_{a}", f"{side}_{b}") for a, b in _SIDED for side in ("left", "right")) + _ACROSS
-KINDS = tuple(kind for kind in range(len(_SIDED)) for _ in range(2)) + (len(_SIDED), len(_SIDED) + 1)
+KINDS = (*(kind for kind in range(len(_SIDED)) for _ in range(2)), len(_SIDED), len(_SIDED) + 1)
 
 WEIGHT = 0.3
 DEVIATION = 0.06

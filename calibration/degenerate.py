@@ -47,7 +47,7 @@ def degeneracies(state: State, sample: Sample, known_lens: np.ndarray, twins: di
             f"the cameras see the people from nearly one side (rays meet at {parallax:.0f} degrees): distances are "
             "uncertain; move them apart"
         )
-    shallow = [i for i in np.flatnonzero(~known_lens) if _depth_ratio(state, i, everything) < _DEEP]
+    shallow = [i for i in np.flatnonzero(~known_lens) if _depth_ratio(state, int(i), everything) < _DEEP]
     if len(shallow) == len(state.R):
         found["distant"] = (
             "the people stay at one distance from every camera: focal lengths trade against distances; let them walk "

@@ -66,12 +66,11 @@ def relate(
     links: list[list] = [[] for _ in takes]
     for i, j in combinations(range(cameras), 2):
         f = (float(focal[i]), float(focal[j]))
+        centre = (principal[i], principal[j])
         matches = [
-            match_pair(
-                tracks[i][:most], tracks[j][:most], float(offsets[j, n] - offsets[i, n]), (principal[i], principal[j]), f, seed
-            )
+            match_pair(tracks[i][:most], tracks[j][:most], float(offsets[j, n] - offsets[i, n]), centre, f, seed)
             for n, tracks in enumerate(takes)
-        ]  # fmt: skip
+        ]
         parts = [c for found in matches for *_, c in found]
         if sum(len(c) for c in parts) < _LEAST:
             untied[i, j] = "they never see one person at one time"
@@ -83,8 +82,8 @@ def relate(
             untied[i, j] = f"no pose of the two explains what both saw (best {100 * best:.0f} % of joints)"
             continue
         pairs[i, j] = poses
-        for n, found in enumerate(matches):
-            links[n] += links_under(poses[0], found, f)
+        for n, matched in enumerate(matches):
+            links[n] += links_under(poses[0], matched, f)
     people = [gather_people(tracks, found, most) for tracks, found in zip(takes, links, strict=True)]
     return Network(offsets, pairs, people, untied, twins)
 

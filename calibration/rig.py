@@ -117,20 +117,16 @@ def _attempt(
     """A solution for all cameras, or those that must go, with the reason."""
     names = [d.camera for d in takes[0]]
     lenses, known_lens = _first_lenses(takes[0], known)
-    given = [
-        {names.index(name): value for name, value in (config.offsets_s[n] if config.offsets_s else {}).items() if name in names}
-        for n in range(len(takes))
-    ]  # fmt: skip
+    number = {name: i for i, name in enumerate(names)}
+    given = [{number[name]: value for name, value in take.items() if name in number} for take in config.offsets_s]
+    given = given or [{} for _ in takes]
     progress.note("synchronising and relating pairs of cameras")
     focal = lenses.focal.mean(axis=1)
     network = relate(tracks, lenses.principal, focal, given, config.max_offset_s, config.max_people, config.seed)
     tied = connected(len(names), network.pairs)
     if not tied.all():
-        return (
-            {int(i): _why_untied(int(i), names, network) for i in np.flatnonzero(~tied)}
-            if tied.sum() > 1
-            else {i: _why_untied(i, names, network) for i in range(len(names))}
-        )
+        loose = np.flatnonzero(~tied if tied.sum() > 1 else np.ones_like(tied))
+        return {int(i): _why_untied(int(i), names, network) for i in loose}
     skeleton = bones(joints)
     # Where no offset is given, the first camera's clock is the common time.
     clocks = np.array([[c in g or (c == 0 and not g) for g in given] for c in range(len(names))])
@@ -221,7 +217,6 @@ def _renumber(tracks: list[Track], camera: int) -> list[Track]:
 
 
 def _why_untied(camera: int, names: list[str], network: Network) -> str:
-    reasons = [
-        f"with {names[j if i == camera else i]} {why}" for (i, j), why in sorted(network.untied.items()) if camera in (i, j)
-    ]  # fmt: skip
+    untied = [(sorted({i, j} - {camera}), why) for (i, j), why in sorted(network.untied.items()) if camera in (i, j)]
+    reasons = [f"with {names[other]} {why}" for (other,), why in untied]
     return "; ".join(reasons) or "the cameras it is tied to are not tied to the others"

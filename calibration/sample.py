@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -36,41 +36,23 @@ class Sample:
     def seen(self) -> Bool[np.ndarray, "C K J"]:
         return self.weight > 0
 
-    def rows(self, index: np.ndarray) -> Sample:
-        """Only the poses `index`."""
-        return replace(
-            self,
-            xy=self.xy[:, index],
-            velocity=self.velocity[:, index],
-            weight=self.weight[:, index],
-            sigma=self.sigma[:, index],
-            take=self.take[index],
-            person=self.person[index],
-            instant_s=self.instant_s[index],
-        )
-
-    def cameras(self, index: np.ndarray) -> Sample:
-        """Only the cameras `index`."""
-        return replace(
-            self,
-            xy=self.xy[index],
-            velocity=self.velocity[index],
-            weight=self.weight[index],
-            sigma=self.sigma[index],
-            offsets_s=self.offsets_s[index],
-        )
-
 
 def concatenate(samples: list[Sample]) -> Sample:
     """Poses of several samples of the same cameras and takes."""
     first = samples[0]
+
+    def joined(name: str, axis: int) -> np.ndarray:
+        return np.concatenate([getattr(s, name) for s in samples], axis=axis)
+
     return Sample(
-        *(
-            np.concatenate([getattr(s, name) for s in samples], axis=1)
-            for name in ("xy", "velocity", "weight", "sigma")
-        ),
-        first.offsets_s,
-        *(np.concatenate([getattr(s, name) for s in samples]) for name in ("take", "person", "instant_s")),
+        xy=joined("xy", 1),
+        velocity=joined("velocity", 1),
+        weight=joined("weight", 1),
+        sigma=joined("sigma", 1),
+        offsets_s=first.offsets_s,
+        take=joined("take", 0),
+        person=joined("person", 0),
+        instant_s=joined("instant_s", 0),
     )
 
 

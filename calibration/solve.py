@@ -16,6 +16,12 @@ from recon.errors import InputError
 from recon.progress import Progress
 from recon.scene import Camera, View
 
+_PROBES = 2000
+"""Frames of a video that are checked."""
+_MARGIN = 0.02
+_OUTSIDE = 0.2
+"""Detectors place a few joints beyond the image, by little."""
+
 
 @dataclass(frozen=True)
 class CalibrationConfig:
@@ -130,19 +136,19 @@ def _check_camera(d: Detections, first: Detections, known: Camera | View | None)
         raise ValueError(f"detections of {d.camera} have shapes {d.xy.shape} and {d.confidence.shape}")
     if not (d.fps > 0 and np.isfinite(d.fps)):
         raise InputError(f"Camera {d.camera} has {d.fps} frames a second.", "Give its frame rate.")
-    seen = (d.confidence > 0) & np.isfinite(d.xy).all(axis=-1)
-    if not seen.any():
+    probe = np.linspace(0, len(d.xy) - 1, min(len(d.xy), _PROBES)).astype(int)
+    xy, confidence = d.xy[probe], d.confidence[probe]
+    if not (confidence > 0).any() and not (d.confidence > 0).any():
         raise InputError(f"Camera {d.camera} sees nobody in any frame.", "Leave it out, or check its detections.")
     if d.size != first.size:
         raise InputError(f"Camera {d.camera} has different image sizes in two takes.", "Take them with one setting.")
-    probe = np.linspace(0, len(d.xy) - 1, min(len(d.xy), 2000)).astype(int)
-    xy = d.xy[probe][seen[probe]]
-    outside = (
-        float(((xy < -0.02 * np.array(d.size)) | (xy > 1.02 * np.array(d.size))).any(axis=1).mean()) if len(xy) else 0
-    )
-    if outside > 0.2:
+    xy = xy[(confidence > 0) & np.isfinite(xy).all(axis=-1)]
+    margin = _MARGIN * np.array(d.size)
+    outside = ((xy < -margin) | (xy > d.size + margin)).any(axis=1)
+    if len(xy) and outside.mean() > _OUTSIDE:
+        share, (width, height) = 100 * outside.mean(), d.size
         raise InputError(
-            f"{100 * outside:.0f} % of the joints of camera {d.camera} lie outside its image of {d.size[0]}x{d.size[1]}.",
+            f"{share:.0f} % of the joints of camera {d.camera} lie outside its image of {width}x{height}.",
             "Give the size of the video that the keypoints were detected in.",
         )
     camera = known.camera if isinstance(known, View) else known

@@ -39,7 +39,7 @@ class Proposal:
     correlation: float
 
 
-def signal(track: Track) -> Float[np.ndarray, "N J"]:
+def speed_signal(track: Track) -> Float[np.ndarray, "N J"]:
     """Logarithm of the speed of every joint in body heights a second, smoothed, each joint's mean removed; NaN where
     unseen."""
     size = _size(track)
@@ -54,20 +54,21 @@ def signal(track: Track) -> Float[np.ndarray, "N J"]:
 def propose(a: list[Track], b: list[Track], max_lag_s: float) -> list[tuple[float, float, Track, Track]]:
     """(correlation, lag, track, track) at the highest peaks over all pairs of tracks, best first."""
     found = []
+    signals = {id(track): speed_signal(track) for track in (*a, *b)}
     for x in a:
         for y in b:
-            found += [(c, lag, x, y) for c, lag in _peaks(x, y, max_lag_s)]
+            found += [(c, lag, x, y) for c, lag in _peaks(x, y, signals[id(x)], signals[id(y)], max_lag_s)]
     return sorted(found, key=lambda p: -p[0])
 
 
-def _peaks(x: Track, y: Track, max_lag_s: float) -> list[tuple[float, float]]:
+def _peaks(x: Track, y: Track, of_x: np.ndarray, of_y: np.ndarray, max_lag_s: float) -> list[tuple[float, float]]:
     rate = x.rate
-    r, shared = _correlate(signal(x), signal(y))
+    r, shared = _correlate(of_x, of_y)
     lags = (np.arange(len(r)) - (len(y.xy) - 1)) / rate + x.start_s - y.start_s
     r = np.where((shared >= _MIN_OVERLAP_S * rate) & (np.abs(lags) <= max_lag_s), r, -1.0)
     # Short overlaps correlate by chance: Fisher's z over its deviation would favour length alone, its root is between.
     strength = r * np.sqrt(shared / max(shared.max(), 1)) ** 0.5
-    peaks = []
+    peaks: list[tuple[float, float]] = []
     reach = round(_PEAK_DISTANCE_S * rate)
     while len(peaks) < _PEAKS:
         i = int(np.argmax(strength))

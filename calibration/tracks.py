@@ -18,6 +18,7 @@ _JUMP = 0.35
 _LOST_FRAMES = 10
 """A person unseen for longer starts a new tracklet."""
 _SHORTEST_FRAMES = 8
+_FEWEST_JOINTS = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,56 +84,52 @@ def follow(
 
 
 def link(detections: Detections) -> list[Int[np.ndarray, " F"]]:
-    """The slot of every person in every frame; -1 where it is not seen."""
+    """The slot of every person in every frame; -1 where it is not seen.
+
+    Frame by frame, people are assigned to the tracklets that were seen lately (Hungarian, mean distance of the joints
+    over body size).
+    """
     xy = detections.xy
     present = (detections.confidence > MIN_CONFIDENCE) & np.isfinite(xy).all(axis=-1)
-    count = len(xy)
-    occupied = present.sum(axis=2) >= 3
-    open_tracks: list[dict] = []
-    done: list[np.ndarray] = []
-    for frame in range(count):
+    xy = np.where(present[..., None], xy, 0)
+    occupied = present.sum(axis=2) >= _FEWEST_JOINTS
+    low = np.where(present[..., None], xy, np.inf).min(axis=2)
+    high = np.where(present[..., None], xy, -np.inf).max(axis=2)
+    size = np.maximum((high - low).max(axis=2, initial=1.0, where=occupied[..., None]), 1.0)
+    slots_of: list[np.ndarray] = []
+    last = np.zeros(0, int)
+    # Per tracklet: where its joints were seen last, which ever were, and how large the person was.
+    where = np.zeros((0, *xy.shape[2:]))
+    known = np.zeros((0, xy.shape[2]), bool)
+    extent = np.zeros(0)
+    for frame in range(len(xy)):
         slots = np.flatnonzero(occupied[frame])
-        live = [track for track in open_tracks if frame - track["last"] <= _LOST_FRAMES]
-        done += [track["slots"] for track in open_tracks if frame - track["last"] > _LOST_FRAMES]
-        open_tracks = live
-        cost = np.full((len(live), len(slots)), np.inf)
-        for i, track in enumerate(live):
-            for j, slot in enumerate(slots):
-                cost[i, j] = _jump(track["xy"], track["present"], xy[frame, slot], present[frame, slot]) / np.sqrt(
-                    frame - track["last"]
-                )
-        taken = set()
-        if cost.size:
-            for i, j in zip(*linear_sum_assignment(np.minimum(cost, 1e3)), strict=True):
-                if cost[i, j] < _JUMP:
-                    _extend(live[i], frame, slots[j], xy, present)
-                    taken.add(j)
-        for j, slot in enumerate(slots):
-            if j not in taken:
-                track = {
-                    "slots": np.full(count, -1),
-                    "xy": xy[frame, slot].copy(),
-                    "present": present[frame, slot].copy(),
-                }
-                _extend(track, frame, slot, xy, present)
-                open_tracks.append(track)
-    return done + [track["slots"] for track in open_tracks]
-
-
-def _extend(track: dict, frame: int, slot: int, xy: np.ndarray, present: np.ndarray) -> None:
-    track["slots"][frame] = slot
-    track["last"] = frame
-    seen = present[frame, slot]
-    track["xy"][seen] = xy[frame, slot][seen]
-    track["present"] = track["present"] | seen
-
-
-def _jump(xy_a: np.ndarray, a: np.ndarray, xy_b: np.ndarray, b: np.ndarray) -> float:
-    both = a & b
-    if both.sum() < 3:
-        return np.inf
-    size = max(float(np.ptp(xy_a[a], axis=0).max()), float(np.ptp(xy_b[b], axis=0).max()), 1.0)
-    return float(np.median(np.linalg.norm(xy_a[both] - xy_b[both], axis=1))) / size
+        live = np.flatnonzero(frame - last <= _LOST_FRAMES)
+        free = np.ones(len(slots), bool)
+        if len(slots) and len(live):
+            both = known[live][:, None] & present[frame, slots]
+            distance = np.linalg.norm(where[live][:, None] - xy[frame, slots], axis=-1)
+            count = both.sum(axis=2)
+            mean = np.where(both, distance, 0).sum(axis=2) / np.maximum(count, 1)
+            scale = np.maximum(extent[live][:, None], size[frame, slots]) * np.sqrt(frame - last[live])[:, None]
+            jump = np.where(count >= _FEWEST_JOINTS, mean / scale, np.inf)
+            for i, j in zip(*linear_sum_assignment(np.minimum(jump, 1e3)), strict=True):
+                if jump[i, j] < _JUMP:
+                    track, slot = live[i], slots[j]
+                    slots_of[track][frame] = slot
+                    last[track], extent[track] = frame, size[frame, slot]
+                    seen = present[frame, slot]
+                    where[track, seen] = xy[frame, slot, seen]
+                    known[track] |= seen
+                    free[j] = False
+        for slot in slots[free]:
+            slots_of.append(np.full(len(xy), -1))
+            slots_of[-1][frame] = slot
+            last = np.append(last, frame)
+            where = np.concatenate([where, xy[frame, slot][None]])
+            known = np.concatenate([known, present[frame, slot][None]])
+            extent = np.append(extent, size[frame, slot])
+    return slots_of
 
 
 def smooth(

@@ -64,10 +64,10 @@ def average_rotations(cameras: list[int], pairs: Pairs, seed: int, keep: int) ->
     """
     random = np.random.default_rng(seed)
     loops = triplet_errors(pairs)
-    weights = {
-        pair: np.array([p.inliers**2 * np.exp(-((e / _TRIPLET_DEG) ** 2)) + 1e-6 for p, e in zip(pairs[pair], loops[pair], strict=True)])
-        for pair in pairs
-    }  # fmt: skip
+    weights = {}
+    for pair, hypotheses in pairs.items():
+        closed = np.exp(-((np.array(loops[pair]) / _TRIPLET_DEG) ** 2))
+        weights[pair] = np.array([p.inliers for p in hypotheses]) ** 2 * closed + 1e-6
     solutions: list[Rotations] = []
     for _ in range(_TREES):
         R = _tree(cameras, pairs, weights, random)
@@ -158,7 +158,7 @@ def place_centers(
     """
     n = len(R)
     weight = {pair: p.inliers**2 for pair, p in chosen.items()}
-    centers = np.zeros((n, 3))
+    centers: np.ndarray = np.zeros((n, 3))
     steps = {(i, j): baseline[i, j] * R[j].T @ p.t for (i, j), p in chosen.items()}
     scale = float(np.median(list(baseline.values())))
     for _ in range(_SWEEPS):
