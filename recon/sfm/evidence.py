@@ -8,12 +8,14 @@ Bischof, "What Can Missing Correspondences Tell Us about 3D Structure and Motion
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 from jaxtyping import Bool, Float
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import breadth_first_order, maximum_flow
 
 from recon.sfm.bundle import Bundle
 from recon.sfm.graph import MatchGraph, Pair, groups
@@ -32,7 +34,9 @@ _OVERLAP = 0.5
 _MISSING = 0.03
 """They contradict the model where they share less of them."""
 _MIN_POINTS = 50
-"""Photos with fewer points are not judged by what they miss."""
+"""Photos with fewer points are not judged by what they miss; also the weight of missing matches."""
+_TIE_STRENGTH = 2
+"""How many times as strong as what contradicts them ties must be."""
 
 
 @dataclass(frozen=True)
@@ -93,42 +97,59 @@ def missing(model: Candidate) -> list[tuple[int, int]]:
 
 
 def believed(model: Candidate, pairs: Collection[Agreement], apart: Collection[tuple[int, int]]) -> list[int]:
-    """The photos whose places do not contradict each other: the largest group that trusted pairs hold together.
+    """The photos whose places are believed: the largest group that trusted pairs hold together.
 
-    Photos that most speaks against are left out one by one; so are those that hang on nothing then.
+    A pair that contradicts the model may be wrong itself. It is, where the other pairs tie its photos together
+    more strongly than it and its like speak against; else the model falls apart at its weakest ties between the
+    two, and the smaller side is given up.
 
     Args:
         pairs: as `agreements` finds them.
         apart: as `missing` finds them.
     """
-    stays = set(model.photos)
-    while True:
-        against = {i: 0.0 for i in stays}
-        for agreement in pairs:
-            pair = agreement.pair
-            if agreement.contradicts and pair.a in stays and pair.b in stays:
-                for i in (pair.a, pair.b):
-                    against[i] += pair.confident
-        for a, b in apart:
-            if a in stays and b in stays:
-                for i in (a, b):
-                    against[i] += _MIN_POINTS
-        speaks_for = {i: 1.0 for i in stays}
-        for agreement in pairs:
-            pair = agreement.pair
-            if pair.trusted and agreement.supports and pair.a in stays and pair.b in stays:
-                for i in (pair.a, pair.b):
-                    speaks_for[i] += pair.confident
-        doubt = {i: against[i] / (against[i] + speaks_for[i]) for i in stays}
-        worst = max(sorted(stays), key=lambda i: doubt[i], default=None)
-        if worst is None or doubt[worst] == 0:
-            break
-        stays.remove(worst)
-    ties = [one.pair for one in pairs if one.pair.trusted and one.supports]
-    ties = [pair for pair in ties if pair.a in stays and pair.b in stays]
-    # Photos that are out are groups of one.
-    largest = groups(max(stays, default=0) + 1, ties)[0]
+    ties = {(one.pair.a, one.pair.b): one.pair.confident for one in pairs if one.pair.trusted and one.supports}
+    against = {(one.pair.a, one.pair.b): one.pair.confident for one in pairs if one.contradicts}
+    against |= dict.fromkeys(apart, _MIN_POINTS)
+    stays = sorted(model.photos)
+    while (sides := _contradicted(stays, ties, against)) is not None:
+        stays = max(sides, key=lambda side: (len(side), _within(side, ties)))
+    inner = [edge for edge in ties if edge[0] in stays and edge[1] in stays]
+    largest = groups(max(model.photos, default=0) + 1, inner)[0]
     return [i for i in largest if i in stays]
+
+
+Edges = Mapping[tuple[int, int], int]
+"""Weights between photos, in certain matches."""
+
+
+def _contradicted(stays: list[int], ties: Edges, against: Edges) -> tuple[list[int], list[int]] | None:
+    """Two sides of the photos that more speaks against than for; None where there are none."""
+    for edge in sorted(against, key=lambda edge: (-against[edge], edge)):
+        if edge[0] in stays and edge[1] in stays:
+            side = _cut(stays, ties, edge)
+            if _across(side, stays, ties) < _TIE_STRENGTH * _across(side, stays, against):
+                return side, [i for i in stays if i not in side]
+    return None
+
+
+def _cut(stays: list[int], ties: Edges, ends: tuple[int, int]) -> list[int]:
+    """The photos on the side of the first end when the ties that are weakest in sum are cut between the two."""
+    place = {i: k for k, i in enumerate(stays)}
+    capacity = np.zeros((len(stays), len(stays)), np.int32)
+    for (a, b), weight in ties.items():
+        if a in place and b in place:
+            capacity[place[a], place[b]] = capacity[place[b], place[a]] = weight
+    flow = maximum_flow(csr_array(capacity), place[ends[0]], place[ends[1]]).flow.toarray()
+    reached = breadth_first_order(csr_array(capacity - flow > 0), place[ends[0]], return_predecessors=False)
+    return sorted(stays[k] for k in reached)
+
+
+def _across(side: list[int], stays: list[int], edges: Edges) -> int:
+    return sum(w for (a, b), w in edges.items() if a in stays and b in stays and (a in side) != (b in side))
+
+
+def _within(side: list[int], edges: Edges) -> int:
+    return sum(weight for (a, b), weight in edges.items() if a in side and b in side)
 
 
 def _agree(

@@ -58,9 +58,9 @@ class MatchGraph:
         return sorted(found, key=lambda partner: (-len(partner[0].matches), partner[1]))
 
 
-def groups(count: int, pairs: Iterable[Pair]) -> list[list[int]]:
-    """Photos that pairs hold together, directly or through others; the largest group first."""
-    edges = np.array([(pair.a, pair.b) for pair in pairs]).reshape(-1, 2)
+def groups(count: int, ties: Iterable[tuple[int, int]]) -> list[list[int]]:
+    """Photos that ties hold together, directly or through others; the largest group first."""
+    edges = np.array(list(ties)).reshape(-1, 2)
     links = coo_array((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(count, count))
     label = connected_components(links, directed=False)[1]
     found = [[int(i) for i in np.flatnonzero(label == k)] for k in np.unique(label)]

@@ -19,6 +19,9 @@ from recon.sfm.tracks import held_out, only
 _ENOUGH = 0.9
 """Share of held-out matches that agree with a model, all of whose photos are believed, from which no other starting
 focal length is tried."""
+_FEW = 12
+"""Photos up to which global mapping is always tried. With more it takes minutes, and incremental mapping has less
+need of it."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ def best_model(
     tests = held_out(graph, trusted)
     mapped = replace(graph, pairs=[only(pair, ~test) for pair, test in zip(trusted, tests, strict=True)])
     tested = replace(graph, pairs=[only(pair, test) for pair, test in zip(trusted, tests, strict=True)])
-    most = len(groups(len(graph.photos), trusted)[0])
+    most = len(groups(len(graph.photos), [(pair.a, pair.b) for pair in trusted])[0])
     scored: list[Scored] = []
 
     def add(models: list[Candidate]) -> None:
@@ -83,10 +86,14 @@ def best_model(
     for done, start in enumerate(starts):
         progress.step(done, len(starts), "starting focal length")
         add(map_photos(mapped, sensors, start.focals, f"incremental, {start.name}", seed))
-        focals = focals_of(scored[0].model, sensors, start.focals) if scored else start.focals
-        add(map_globally(mapped, sensors, focals, f"global, {start.name}", seed))
+        if settled() and len(graph.photos) > _FEW:
+            break
+        if scored:
+            found = focals_of(scored[0].model, sensors, start.focals)
+            add(map_globally(mapped, sensors, found, "global, focal length found", seed))
         if settled():
             break
+        add(map_globally(mapped, sensors, start.focals, f"global, {start.name}", seed))
     progress.step(len(starts), len(starts), "starting focal length")
     progress.fact("models", [one.fact() for one in scored])
     return scored[0] if scored else None
