@@ -14,9 +14,12 @@ import tyro
 from calibration.artifact import Take, load_takes
 from calibration.observations import Motion, Rig
 from calibration.solve import CalibrationConfig
-from recon.errors import FewviewError, InputError, ReconstructionError
+from recon.errors import InputError, ReconstructionError
 from recon.progress import Progress
 from recon.scene import Camera, View
+
+_AGREEING = 0.75
+"""Share of the cameras that agree on a joint, below which swapped cameras are looked for."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +61,7 @@ def run(inputs: Mapping[str, Path], config: MotionConfig, out: Path, progress: P
     known = match_names(read_cameras_file(config.known), cameras, config.known) if config.known else None
     settings = replace(config.calibration, offsets_s=given_offsets(takes, config))
     rig, motions = calibrate_takes([take.detections for take in takes], settings, progress, known)
-    for take, motion in zip(takes, motions, strict=True):
-        if not np.isfinite(motion.xyz).any():
-            raise _nobody(take, rig, known or {}, settings, progress)
+    _check_agreement(takes, rig, motions, known or {}, settings, progress)
     write_rig(out, rig, cameras, progress)
     for take, motion in zip(takes, motions, strict=True):
         write_take(out, take.name, motion, rig.units)
@@ -148,26 +149,50 @@ def write_take(out: Path, name: str, motion: Motion, units: str) -> None:
         write_trc(path, motion.xyz[:, person], motion.fps, motion.start_s, "m" if units == "metre" else units)
 
 
-def _nobody(
-    take: Take, rig: Rig, known: Mapping[str, Camera | View], settings: CalibrationConfig, progress: Progress
-) -> FewviewError:
-    """Why the cameras agree on no person in a take: calibrated alone, it shows whether cameras were swapped."""
+def _check_agreement(
+    takes: list[Take],
+    rig: Rig,
+    motions: list[Motion],
+    known: Mapping[str, Camera | View],
+    settings: CalibrationConfig,
+    progress: Progress,
+) -> None:
+    """Where few cameras agree on the people of a take, it is calibrated alone: that shows whether two were swapped.
+
+    Raises:
+        InputError: they were.
+        ReconstructionError: no two cameras agree on anybody.
+    """
     from calibration.solve import calibrate
     from calibration.swapped import swapped_cameras
 
-    reference = {view.name: view for view in rig.views}
-    reference |= {name: entry for name, entry in known.items() if isinstance(entry, View)}
-    alone, _ = calibrate(take.detections, replace(settings, offsets_s=()), progress)
-    pair = swapped_cameras(reference, {view.name: view for view in alone.views})
-    if pair is not None:
-        return InputError(
-            f"In take {take.name}, cameras {pair[0]} and {pair[1]} saw what the other should have seen.",
-            "Their folders were swapped: name each camera as where it is known or as in the other takes.",
-        )
-    return ReconstructionError(
-        f"No person in take {take.name} is where two cameras agree.",
-        "Check that the cameras did not move, and that what is given of them (--known, --offsets) is of this rig.",
-    )
+    def alone(take: Take) -> dict[str, View]:
+        found, _ = calibrate(take.detections, replace(settings, offsets_s=()), progress)
+        return {view.name: view for view in found.views}
+
+    seen = [motion.score > 0 for motion in motions]
+    doubtful = [
+        take
+        for take, motion, some in zip(takes, motions, seen, strict=True)
+        if not some.any() or motion.support[some].mean() < _AGREEING * len(rig.views)
+    ]
+    reference = {name: entry for name, entry in known.items() if isinstance(entry, View)}
+    if doubtful and len(takes) > 1 and not reference:
+        reference = alone(takes[0])
+        doubtful = [take for take in doubtful if take is not takes[0]]
+    for take in doubtful if reference else []:
+        pair = swapped_cameras(reference, alone(take))
+        if pair is not None:
+            raise InputError(
+                f"In take {take.name}, cameras {pair[0]} and {pair[1]} saw what the other should have seen.",
+                "Their folders were swapped: name each camera as where it is known or as in the other takes.",
+            )
+    for take, some in zip(takes, seen, strict=True):
+        if not some.any():
+            raise ReconstructionError(
+                f"No person in take {take.name} is where two cameras agree.",
+                "Check that the cameras did not move, and that --known and --offsets are of this rig.",
+            )
 
 
 def _compare_with_sound(take: Take, rig: Rig, progress: Progress) -> None:
