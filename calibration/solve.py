@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import tyro
 
 from calibration.motion import reconstruct
 from calibration.observations import Detections, Motion, Rig
@@ -31,7 +32,7 @@ class CalibrationConfig:
     """Height of the person seen most; sets the scale. None: adults of 1.70 m are assumed."""
     same_cameras: bool = False
     """All cameras are one model at one setting: their focal lengths are nearly equal."""
-    offsets_s: tuple[Mapping[str, float], ...] = ()
+    offsets_s: tyro.conf.Suppress[tuple[Mapping[str, float], ...]] = ()
     """One mapping per take: offsets to keep as they are (see `Rig.offsets_s`). Cameras it does not name, and all where
     it is empty, are synchronised by their motion."""
     max_offset_s: float = 60.0

@@ -11,6 +11,8 @@ from jaxtyping import UInt8
 from calibration.detect.detector import Person, missing_library
 from recon.progress import Progress
 
+_MIN_SCORE = 0.3
+
 
 class RtmDetector:
     """Body with feet: HALPE-26, all people in the frame."""
@@ -21,8 +23,10 @@ class RtmDetector:
         self._model = model
 
     def __call__(self, rgb: UInt8[np.ndarray, "H W 3"]) -> list[Person]:
-        keypoints, scores = self._model(rgb[..., ::-1])  # rtmlib takes OpenCV's BGR
-        return [np.concatenate([xy, s[:, None]], axis=1) for xy, s in zip(keypoints, scores, strict=True)]
+        keypoints, scores = self._model(np.ascontiguousarray(rgb[..., ::-1]))  # rtmlib takes OpenCV's BGR
+        people = [np.concatenate([xy, s[:, None]], axis=1) for xy, s in zip(keypoints, scores, strict=True)]
+        # Where it detects nobody, rtmlib poses the whole picture.
+        return [person for person in people if person[:, 2].mean() >= _MIN_SCORE]
 
 
 def load_rtmlib(progress: Progress) -> Callable[[], RtmDetector]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import subprocess
+import sys
+import types
 from pathlib import Path
 
 import cv2
@@ -15,12 +18,14 @@ from rigs import SIZE, people_of, ring, seen_by, walker, write_openpose
 
 from calibration.artifact import Take, load_takes
 from calibration.detect import blazepose
+from calibration.detect.detector import make_detectors
 from calibration.detect.videos import frames_of, video_facts
 from calibration.inputs.skeletons import SKELETONS
 from calibration.keypoints import KeypointsConfig, run
 from calibration.observations import Detections
 from calibration.skeleton import INDEX, JOINTS
-from recon.errors import InputError
+from data.photosets import data_root
+from recon.errors import EnvironmentFault, InputError
 from recon.progress import LogProgress
 
 FORMS = ("COCO_17", "HALPE_26", "BODY_25", "BODY_25B")
@@ -295,3 +300,38 @@ def test_blazepose_follows_and_finds_again() -> None:
     landmarks.answers[1] = np.array([[0.1]])
     assert follow(image) == []
     assert (detector.calls, landmarks.calls) == (2, 5), "lost, so it looked again"
+
+
+def test_rtmlib_is_asked_for_all_people_and_its_absence_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "rtmlib", None)
+    with pytest.raises(EnvironmentFault) as refused:
+        make_detectors("rtmlib", LogProgress())
+    assert refused.value.what.startswith("Detecting people needs rtmlib, which cannot be imported (")
+    assert refused.value.remedy == "pip install rtmlib onnxruntime, or use --detector blazepose."
+
+    def model(bgr: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        assert bgr[0, 0].tolist() == [3, 2, 1]
+        return np.ones((3, 26, 2)), np.stack([np.full(26, 0.9), np.full(26, 0.1), np.full(26, 0.5)])
+
+    fake = types.SimpleNamespace(BodyWithFeet=lambda **options: model)
+    monkeypatch.setitem(sys.modules, "rtmlib", fake)  # type: ignore[arg-type]
+    detector = make_detectors("rtmlib", LogProgress())()
+    people = detector(np.full((4, 4, 3), (1, 2, 3), np.uint8))
+    assert detector.skeleton == "HALPE_26"
+    assert [(person.shape, float(person[0, 2])) for person in people] == [((26, 3), 0.9), ((26, 3), 0.5)]
+
+
+@pytest.mark.data
+def test_blazepose_agrees_with_openpose_on_a_real_video() -> None:
+    folder = data_root() / "mocap" / "pose2sim_single"
+    if not folder.is_dir():
+        pytest.skip(f"needs FEWVIEW_DATA ({folder} is absent)")
+    truth = SKELETONS["BODY_25B"].to_common(np.load(folder / "body25b.npz")["persons"][2])
+    detector = make_detectors("blazepose", LogProgress())()
+    for number, rgb in itertools.islice(frames_of(folder / "videos" / "cam03.mp4", 60.0), 5):
+        (person,) = detector(rgb)
+        found = SKELETONS["BLAZEPOSE_33"].to_common(person)
+        distance = np.linalg.norm(found[:, :2] - truth[number, :, :, :2], axis=-1)
+        distance[truth[number, :, :, 2] < 0.3] = np.nan
+        # The athlete is a thousand pixels tall, and the two put joints at different places of the body.
+        assert np.nanmin([np.nanmedian(row) for row in distance if np.isfinite(row).any()]) < 25
