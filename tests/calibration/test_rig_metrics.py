@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from rigs import ring, walker
 from scipy.spatial.transform import Rotation
+from small_rig import ring, walker
 
 from calibration import metrics
 from calibration.evaluate import camera_figures, motion_figures

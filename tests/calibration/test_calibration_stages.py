@@ -10,8 +10,8 @@ import imageio_ffmpeg
 import numpy as np
 import pycolmap
 import pytest
-from rigs import ring, seen_by, solved, walker
 from scipy.io import wavfile
+from small_rig import ring, seen_by, solved, walker
 
 from calibration import stage
 from calibration.artifact import Take, load_takes, save_takes

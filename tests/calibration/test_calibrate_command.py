@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from rigs import people_of, ring, seen_by, walker, write_openpose
+from small_rig import people_of, ring, seen_by, walker, write_openpose
 
 from apps.cli import main
 from data.photosets import data_root

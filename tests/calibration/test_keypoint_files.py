@@ -14,7 +14,7 @@ import cv2
 import imageio_ffmpeg
 import numpy as np
 import pytest
-from rigs import SIZE, people_of, ring, seen_by, walker, write_openpose
+from small_rig import SIZE, people_of, ring, seen_by, walker, write_openpose
 
 from calibration.artifact import Take, load_takes
 from calibration.detect import blazepose

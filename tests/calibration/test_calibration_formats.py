@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rigs import ring, walker
 from scipy.spatial.transform import Rotation
+from small_rig import ring, walker
 
 from calibration.formats.c3d import write_c3d
 from calibration.formats.calibration_toml import read_calibration_toml, write_anipose, write_pose2sim
