@@ -11,6 +11,7 @@ import tyro
 
 from calibration.artifact import Take, save_takes
 from calibration.detect.detector import DetectorName
+from calibration.inputs.recording import Recording
 from calibration.inputs.rig import CameraFiles, find_cameras
 from recon.errors import InputError
 from recon.io.inputs import Names
@@ -93,7 +94,8 @@ def _take(path: Path, name: str, config: KeypointsConfig, progress: Progress) ->
     return Take(name, detections, {camera: video.name for camera, video in videos.items()}, offsets)
 
 
-def _read(cameras: list[CameraFiles], config: KeypointsConfig, progress: Progress):  # type: ignore[no-untyped-def]
+def _read(cameras: list[CameraFiles], config: KeypointsConfig, progress: Progress) -> list[Recording]:
+    """Keypoints from files where there are some, from the video otherwise."""
     from calibration.detect.detector import make_detectors
     from calibration.detect.videos import detect_people, video_facts
     from calibration.inputs.arrays import read_camera
