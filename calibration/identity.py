@@ -18,6 +18,8 @@ from calibration.tracks import Track
 _MATCHED = 0.35
 """Tracklets of one person agree with the geometry in at least this share of their joints; of different people, in
 about a tenth to a third."""
+_SLACK = 2.0
+"""Under known cameras thresholds are this much wider: the cameras were not fitted to these two tracklets alone."""
 _CORRESPONDENCES = 600
 _LEAST = 40
 """Correspondences; fewer say nothing of identity."""
@@ -65,7 +67,10 @@ def match_known(tracks: list[list[Track]], state: State, take: int) -> list[Link
             continue
         pose = RelativePose(R, t / np.linalg.norm(t), 1.0)
         lag = float(state.offsets_s[j, take] - state.offsets_s[i, take])
-        table = _table(straight[i], straight[j], lag, (lenses.principal[i], lenses.principal[j]))
+        table = {
+            key: replace(c, threshold_a=_SLACK * c.threshold_a, threshold_b=_SLACK * c.threshold_b)
+            for key, c in _table(straight[i], straight[j], lag, (lenses.principal[i], lenses.principal[j])).items()
+        }
         focal = (float(lenses.focal[i].mean()), float(lenses.focal[j].mean()))
         _, matched = _assign(pose, table, focal, len(tracks[i]), len(tracks[j]))
         links += [

@@ -47,6 +47,7 @@ def _baselines(lengths: dict[tuple[int, int], np.ndarray]) -> dict[tuple[int, in
     if not lengths:
         return {}
     table = np.array(list(lengths.values()))
+    table = table[:, np.isfinite(table).any(axis=0)]
     reference = np.nanmedian(table, axis=0)
     scale = np.zeros(len(table))
     for _ in range(3):

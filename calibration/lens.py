@@ -12,6 +12,9 @@ COEFFICIENTS = 5
 _NEAR = 1e-3
 """Points nearer than this (or behind) are projected from here: an error that is large, finite and smooth."""
 
+_WIDEST = 20.0
+"""Tangent of the angle beyond which points are projected as if at it: no lens here sees there."""
+
 
 @dataclass(frozen=True)
 class Lenses:
@@ -58,7 +61,7 @@ def distort(uv: Float[np.ndarray, "*N 2"], k: Float[np.ndarray, "*N 5"]) -> Floa
 def project(lenses: Lenses, camera: np.ndarray, X: Float[np.ndarray, "*N 3"]) -> Float[np.ndarray, "*N 2"]:
     """Pixels of points in camera axes; `camera` indexes the lenses and broadcasts against N."""
     z = np.maximum(X[..., 2], _NEAR)
-    uv = distort(X[..., :2] / z[..., None], lenses.distortion[camera])
+    uv = distort(np.clip(X[..., :2] / z[..., None], -_WIDEST, _WIDEST), lenses.distortion[camera])
     return uv * lenses.focal[camera] + lenses.principal[camera]
 
 
@@ -66,7 +69,7 @@ def project_with_derivatives(lenses: Lenses, camera: np.ndarray, X: Float[np.nda
     """As `project`, with the derivatives."""
     front = X[..., 2] > _NEAR
     z = np.where(front, X[..., 2], _NEAR)
-    u, v = X[..., 0] / z, X[..., 1] / z
+    u, v = np.clip(X[..., 0] / z, -_WIDEST, _WIDEST), np.clip(X[..., 1] / z, -_WIDEST, _WIDEST)
     k = lenses.distortion[camera]
     k1, k2, p1, p2, k3 = (k[..., i] for i in range(COEFFICIENTS))
     focal = lenses.focal[camera]
@@ -103,5 +106,5 @@ def normalise(lenses: Lenses, camera: np.ndarray, xy: Float[np.ndarray, "*N 2"])
         return uv
     for _ in range(12):
         # Half steps where the lens is strong: the plain iteration may oscillate at the edge of a wide lens.
-        uv = uv + 0.8 * (target - distort(uv, k))
+        uv = np.clip(uv + 0.8 * (target - distort(uv, k)), -_WIDEST, _WIDEST)
     return uv

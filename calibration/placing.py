@@ -36,7 +36,7 @@ def place(
     else:
         scale = _scale(solution, points, height_m)
         factor = 1.0 if scale is None else scale.factor
-        floor = find_floor(factor * points, height_m or ADULT_M, state.R[:, 1])
+        floor = find_floor(factor * points, height_m or ADULT_M, state.R[:, 0], state.R[:, 1])
         state = Similarity(factor, floor.R, -floor.R @ floor.origin).moved(state)
         floor_source = floor.source if floor.found else f"no feet were seen; up from {floor.source}"
         if poses:

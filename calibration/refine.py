@@ -40,6 +40,9 @@ _HIGHER_DEVIATIONS = np.array([0.05, 0.002, 0.002, 0.02])
 _IMPROVEMENT = 0.98
 """Higher distortion stays only where it brings the held-out cost to this share."""
 PINNED = 1e-9
+_USUAL_RESIDUAL = 0.8
+"""Median length of the residual in standard deviations, of detectors on real videos."""
+_SHARPEST = 0.1
 
 
 def make_prior(
@@ -111,6 +114,7 @@ def fine(state: State, sample: Sample, prior: Prior, bones: Bones, mirror: np.nd
         if count:
             state = retriangulate(state, sample)
         state = adjust(state, sample, prior, bones, FINE)
+        sample = replace(sample, sigma=sample.sigma * _sharpness(state, sample))
     free = (_reach(sample, state.lenses) > _FREE_DISTORTION_RADIUS) & ~prior.fixed[:, FOCAL]
     if free.any():
         fixed = prior.fixed.copy()
@@ -120,6 +124,12 @@ def fine(state: State, sample: Sample, prior: Prior, bones: Bones, mirror: np.nd
         if np.nanmean(held_out_cost(trial, sample)) < _IMPROVEMENT * np.nanmean(held_out_cost(state, sample)):
             return trial, sample, swaps
     return state, sample, swaps
+
+
+def _sharpness(state: State, sample: Sample) -> float:
+    """How much smaller the deviations are than was expected; at most 1, for larger ones are outliers' doing."""
+    r = np.linalg.norm(residuals(state, sample), axis=-1)
+    return float(np.clip(np.nanmedian(r) / _USUAL_RESIDUAL, _SHARPEST, 1.0))
 
 
 def _reach(sample: Sample, lenses: Lenses) -> Float[np.ndarray, " C"]:

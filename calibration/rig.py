@@ -20,7 +20,7 @@ from calibration.network import Network, connected, relate
 from calibration.observations import Detections
 from calibration.refine import default_focal, fine, held_out_cost, make_prior, rough
 from calibration.sample import Sample
-from calibration.sampling import Person, sample
+from calibration.sampling import sample
 from calibration.spans import choose_clip
 from calibration.swaps import mirror_of
 from calibration.sync import RATE
@@ -33,7 +33,9 @@ from recon.scene import Camera, View
 _STARTS = 3
 _ROUGH_POSES = 40
 _LOST = 0.75
-"""A camera is lost where its held-out cost is this share of what an unrelated camera's would be."""
+"""A camera is lost where its held-out cost is this share of what an unrelated camera's would be..."""
+_WORSE = 1.3
+"""... and this many times that of the others."""
 _UNRELATED = 0.5 * 3.0**2
 
 
@@ -131,7 +133,10 @@ def _attempt(
     # Where no offset is given, the first camera's clock is the common time.
     clocks = np.array([[c in g or (c == 0 and not g) for g in given] for c in range(len(names))])
     prior = make_prior(lenses, len(takes), config.same_cameras, known_lens, clocks)
-    few = sample(network.people, network.offsets_s, _ROUGH_POSES)
+    people = [
+        gather_people(group, links, config.max_people) for group, links in zip(tracks, network.links, strict=True)
+    ]
+    few = sample(people, network.offsets_s, _ROUGH_POSES)
     solutions = average_rotations(list(range(len(names))), network.pairs, config.seed, _STARTS)
     best: tuple[float, State] | None = None
     costs = []
@@ -151,16 +156,20 @@ def _attempt(
         state = moved_to_known(state, poses)
         prior.fixed[sorted(poses), :6] = True
     mirror = mirror_of(joints)
-    people = _people(tracks, state, network, config.max_people)
+    # Who is who again: calibrated cameras also match tracklets that were too short to tell before.
+    people = [
+        gather_people(group, match_known(group, state, n) + network.links[n], config.max_people)
+        for n, group in enumerate(tracks)
+    ]
     many = sample(people, state.offsets_s, config.poses * len(takes))
-    points_of_many = replace(state, points=np.zeros((many.weight.shape[1], len(joints), 3)))
+    state = replace(state, points=np.zeros((many.weight.shape[1], len(joints), 3)))
     progress.note("bundle adjustment")
-    state, many, swaps = fine(points_of_many, many, prior, skeleton, mirror)
-    held_out = held_out_cost(state, many)
-    lost = np.flatnonzero(~(held_out < _LOST * _UNRELATED))
-    if len(lost) and len(names) > 2:
-        worst = int(lost[np.argmax(np.nan_to_num(held_out[lost], nan=np.inf))])
-        return {worst: "what it saw contradicts all other cameras: it may be another recording, or have moved"}
+    sigma = many.sigma
+    state, many, swaps = fine(state, many, prior, skeleton, mirror)
+    held_out = held_out_cost(state, replace(many, sigma=sigma))
+    gone = _lost(held_out, sorted(poses))
+    if gone is not None:
+        return {gone: "what it saw contradicts all other cameras: it may be another recording, or have moved"}
     twins = {names[c]: share for c, share in network.twins.items()}
     facts: dict[str, object] = {
         "held_out_cost": {name: float(c) for name, c in zip(names, held_out, strict=True)},
@@ -173,13 +182,13 @@ def _attempt(
     return Solution(list(range(len(names))), state, many, joints, {}, facts)
 
 
-def _people(tracks: list[list[list[Track]]], state: State, network: Network, most: int) -> list[list[Person]]:
-    """Who is who again, now by calibrated cameras; what was known from pairs where that finds nobody."""
-    people = []
-    for number, group in enumerate(tracks):
-        found = gather_people(group, match_known(group, state, number), most)
-        people.append(found or network.people[number])
-    return people
+def _lost(held_out: np.ndarray, known: list[int]) -> int | None:
+    """The camera whose joints the others predict no better than chance, if there is one; known poses are believed."""
+    costs = np.nan_to_num(held_out, nan=_UNRELATED)
+    others = np.array([np.median(np.delete(costs, i)) for i in range(len(costs))])
+    lost = (costs > _LOST * _UNRELATED) & (costs > _WORSE * others)
+    lost[known] = False
+    return int(np.argmax(np.where(lost, costs, -1))) if lost.any() and len(costs) > 2 else None
 
 
 def _first_lenses(take: Sequence[Detections], known: Mapping[str, Camera | View]) -> tuple[Lenses, np.ndarray]:

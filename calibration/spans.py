@@ -10,7 +10,6 @@ from calibration.observations import Detections
 
 CLIP_S = 60.0
 """Videos that are longer are synchronised and first calibrated on one clip of this length."""
-WINDOW_S = 1.0
 _CANDIDATES = 12
 _PROBES = 48
 
@@ -26,21 +25,6 @@ def choose_clip(take: Sequence[Detections]) -> list[tuple[int, int]]:
     scores = [sum(_liveliness(d, start) for d in take) for start in starts]
     start = starts[int(np.argmax(scores))]
     return [(round(start * d.fps), round((start + CLIP_S) * d.fps)) for d in take]
-
-
-def choose_windows(take: Sequence[Detections], offsets_s: np.ndarray, count: int) -> list[list[tuple[int, int]]]:
-    """Short windows evenly spread over the common time, as frames [start, stop) of every camera."""
-    first = max(float(o) for o in offsets_s)
-    last = min(len(d.xy) / d.fps + float(o) for d, o in zip(take, offsets_s, strict=True)) - WINDOW_S
-    windows = []
-    for start in np.linspace(first, max(last, first), count):
-        windows.append(
-            [
-                (max(0, round((start - o) * d.fps)), max(0, round((start - o + WINDOW_S) * d.fps)))
-                for d, o in zip(take, offsets_s, strict=True)
-            ]
-        )
-    return windows
 
 
 def _liveliness(d: Detections, start_s: float) -> float:

@@ -162,8 +162,8 @@ def settle(
 
 def chain(
     cameras: int, proposals: dict[tuple[int, int], list[Proposal]], seed: int
-) -> tuple[Float[np.ndarray, " C"], dict[tuple[int, int], float]]:
-    """Offsets (camera 0 of each connected part at 0) and per pair the offset's error in seconds.
+) -> Float[np.ndarray, " C"]:
+    """Offsets; the first camera of each connected part has 0.
 
     Random spanning trees of random proposals are scored by how many other pairs have a proposal that agrees; the best
     tree's offsets are refined by robust least squares over the agreeing proposals.
@@ -209,7 +209,7 @@ def _random_tree(
 
 def _refine(
     cameras: int, edges: list, proposals: dict[tuple[int, int], list[Proposal]], offsets: np.ndarray
-) -> tuple[np.ndarray, dict[tuple[int, int], float]]:
+) -> np.ndarray:
     for _ in range(10):
         A, b, w = [], [], []
         for i, j in edges:
@@ -227,11 +227,7 @@ def _refine(
         values = np.concatenate([root[:, 0] * np.array(b), 1e-6 * offsets[free]])
         solved = np.linalg.lstsq(rows[:, free], values - rows[:, 0] * offsets[0], rcond=None)[0]
         offsets = np.concatenate([offsets[:1], solved])
-    errors = {}
-    for i, j in edges:
-        now = offsets[j] - offsets[i]
-        errors[i, j] = min((p.lag_s - now for p in proposals[i, j]), key=abs)
-    return offsets, errors
+    return offsets
 
 
 def _threshold(xy: np.ndarray, confidence: np.ndarray) -> np.ndarray:

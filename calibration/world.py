@@ -25,10 +25,17 @@ SHOULDERS, HIPS = 0.259, 0.191
 UPPER_ARM, FOREARM = 0.186, 0.146
 ANKLE = 0.039
 """Height of the ankle above the floor, in heights."""
-_SPREAD = 0.2
-"""Feet must have been on the floor over this share of a body height in two directions to tell its slope."""
-_SLOPE_DEG = 12.0
-"""The floor is not taken from the feet where it would be further than this from perpendicular to the bodies."""
+_UNEVEN = 0.02
+"""Deviation of standing feet from the floor, in heights."""
+_FEET = 10
+"""Independent footings; most poses stand where others did."""
+_LEANING_DEG = 8.0
+"""Deviation of the bodies' mean axis from the vertical."""
+_LEVEL_DEG = 3.0
+"""Cameras on tripods are level to within this."""
+_TURNED = 0.2
+_SLOPE_DEG = 15.0
+"""Cameras that are level on ground that slopes more than this against the bodies are not believed."""
 
 
 @dataclass(frozen=True)
@@ -95,30 +102,45 @@ class Floor:
     source: str
 
 
-def find_floor(points: Float[np.ndarray, "K J 3"], height: float, downs: Float[np.ndarray, "C 3"]) -> Floor:
-    """Up and the floor from upright bodies and standing feet.
+def find_floor(
+    points: Float[np.ndarray, "K J 3"], height: float, rights: Float[np.ndarray, "C 3"], downs: Float[np.ndarray, "C 3"]
+) -> Floor:
+    """Up and the floor: from cameras that all are level where they are, else from upright bodies and standing feet.
 
     Args:
         points: joints of people at many instants, NaN where unknown.
         height: of a person in the same unit.
-        downs: down directions of the images, for when bodies tell nothing.
+        rights, downs: of the cameras' images; level cameras have their rights in one plane.
     """
+    level = _level(rights)
     up, source = _body_axis(points), "body axes"
     if up is None:
-        up, source = -downs.mean(axis=0), "cameras held upright"
+        up, source = -np.sum(downs, axis=0), "cameras held upright"
     up = up / np.linalg.norm(up)
+    if level is not None:
+        level = level if level @ up > 0 else -level
+        if level @ up > np.cos(np.radians(_SLOPE_DEG)):
+            up, source = level, "cameras held level"
     feet = _lowest_feet(points, up, height)
     middle = np.nanmedian(points.reshape(-1, 3), axis=0)
     if len(feet) >= 8:
-        better = _plane(feet, up, height)
-        if better is not None:
-            up, source = better, "feet on the floor"
-        level = float(np.percentile(feet @ up, 20))
-        origin = middle + (level - middle @ up) * up
+        if source == "body axes":
+            up, source = _stood_on(feet, up, height), "body axes and feet"
+        ground = float(np.percentile(feet @ up, 20))
+        origin = middle + (ground - middle @ up) * up
     else:
         origin = middle
     R = _turn(up)
     return Floor(R, origin, len(feet) >= 8, source)
+
+
+def _level(rights: np.ndarray) -> np.ndarray | None:
+    """The direction square to all cameras' rights; None where they are not in one plane, or nearly parallel."""
+    _, values, axes = np.linalg.svd(rights)
+    if len(rights) < 3 or values[1] < _TURNED * values[0]:
+        return None
+    tilt = np.degrees(np.arcsin(np.clip(np.abs(rights @ axes[2]), 0, 1)))
+    return axes[2] if tilt.max() < _LEVEL_DEG else None
 
 
 def _body_axis(points: np.ndarray) -> np.ndarray | None:
@@ -150,18 +172,21 @@ def _lowest_feet(points: np.ndarray, up: np.ndarray, height: float) -> np.ndarra
     return candidates[known][np.arange(len(lowest)), lowest]
 
 
-def _plane(feet: np.ndarray, up: np.ndarray, height: float) -> np.ndarray | None:
-    """Normal of the plane most feet stand on; None where they were in one place or the slope is implausible."""
+def _stood_on(feet: np.ndarray, up: np.ndarray, height: float) -> np.ndarray:
+    """Up, corrected by the floor that most feet stood on.
+
+    Of normals near the bodies' axis that for which the feet lie most nearly at one level: people who walk along a line
+    correct the slope along it, people who walk about correct both.
+    """
+    axis, normal = up, up
     for _ in range(8):
-        centre = feet.mean(axis=0)
-        values, axes = np.linalg.eigh(np.cov((feet - centre).T))
-        normal = axes[:, 0] if axes[:, 0] @ up > 0 else -axes[:, 0]
-        miss = np.abs((feet - centre) @ normal)
-        feet = feet[miss <= max(2.0 * np.median(miss), 1e-9)]
-        if len(feet) < 8:
-            return None
-    if np.sqrt(values[1]) < _SPREAD * height or normal @ up < np.cos(np.radians(_SLOPE_DEG)):
-        return None
+        level = (feet - np.median(feet, axis=0)) @ normal
+        # Feet off the floor are above it: those in the upper half count less and less.
+        low = level <= np.percentile(level, 60)
+        centred = feet[low] - feet[low].mean(axis=0)
+        spread = centred.T @ centred / len(centred) / (_UNEVEN * height) ** 2
+        normal = np.linalg.solve(_FEET * spread + np.eye(3) / np.radians(_LEANING_DEG) ** 2, axis)
+        normal /= np.linalg.norm(normal)
     return normal
 
 
