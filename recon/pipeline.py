@@ -69,6 +69,7 @@ def stages(config: PipelineConfig, photos: tuple[Path, ...]) -> tuple[Stage, ...
             "recon.matching:run",
             ("photos",),
             config.matches,
+            version=2,
             weights=(digest("aliked-n16"), digest("lightglue-aliked")),
         ),
         # pycolmap and open3d can abort the interpreter, so these two run in child processes.

@@ -15,6 +15,11 @@ _STEP = "Take photos that share at least half of what they show with a neighbour
 UNSUPPORTED = "Too few of its points agree with the other photos: its first position was wrong."
 CONTRADICTED = "What it shares with the other photos contradicts every place that was tried: it was thrown out."
 
+MISFIT = (
+    "Its points fit several times worse than those of the other photos: "
+    "it shows what only resembles them, or is mirrored."
+)
+
 
 def why_left_out(graph: MatchGraph, i: int, placed: Sequence[int], fate: str | None) -> str:
     """One sentence on photo `i`.

@@ -13,8 +13,9 @@ from recon.ladder import CameraSource, parse_source
 from recon.photos import Photo, load_photos
 from recon.progress import Progress
 from recon.sfm import MappingConfig
+from recon.sfm.advice import overlaps, what_next
 from recon.sfm.bundle import Prior
-from recon.sfm.evidence import agreements, believed, missing
+from recon.sfm.evidence import agreements, believed, misfits, missing
 from recon.sfm.files import make_points, make_views
 from recon.sfm.frame import normalise, scaled
 from recon.sfm.given import map_around
@@ -23,7 +24,7 @@ from recon.sfm.hypotheses import Start, best_model, complete
 from recon.sfm.known import Known, join_known
 from recon.sfm.lens import ideal, to_ideal
 from recon.sfm.mapping import Candidate, Sensors, find_sensors
-from recon.sfm.reasons import CONTRADICTED, UNSUPPORTED, no_model, why_left_out
+from recon.sfm.reasons import CONTRADICTED, MISFIT, UNSUPPORTED, no_model, why_left_out
 from recon.sfm.refine import make_prior, refine, without_photo
 from recon.sfm.scale import metres_per_unit, parse_length
 
@@ -62,6 +63,7 @@ def place_photos(
         prior=source.rung,
         verdicts=_verdicts(load_photos(photos_folder, excluded=True), graph, best, sensors, fates, known),
         given=tuple(graph.photos[i].name for i in best.photos if i in known.poses),
+        advice=tuple(what_next(best, graph, sensors)),
     )
     write_camera_exports(out, cameras, make_points(best, sensors, graph, known.cameras, photos_folder))
     _say(graph, best, sensors, focals, known, source, cameras, progress)
@@ -126,11 +128,12 @@ def _settle(
         fates.update({i: UNSUPPORTED for i in model.photos if i not in refined.photos})
         pairs = agreements(refined, graph, sensors, config.max_error_px)
         held = {i for i, is_held in zip(refined.photos, refined.bundle.held, strict=True) if is_held}
-        stays = {*believed(refined, pairs, missing(refined)), *held}
+        misfit = set(misfits(refined))
+        stays = set(believed(refined, pairs, missing(refined))) - misfit | held
         gone = [i for i in refined.photos if i not in stays]
         if not gone:
             return refined
-        fates.update({i: CONTRADICTED for i in gone})
+        fates.update({i: MISFIT if i in misfit else CONTRADICTED for i in gone})
         model = refined
         for i in gone:
             model = without_photo(model, i)
@@ -184,7 +187,7 @@ def _verdicts(
     known: Known,
 ) -> list[Verdict]:
     index = {photo.name: i for i, photo in enumerate(graph.photos)}
-    errors = best.bundle.errors_px()
+    errors, overlap = best.bundle.errors_px(), overlaps(best, graph, sensors)
     verdicts = []
     for photo in everything:
         if photo.name not in index:
@@ -197,7 +200,7 @@ def _verdicts(
             continue
         seen = errors[best.bundle.image == best.photos.index(i)]
         error = round(float(seen.mean() / sensors.scale[i]), 4) if len(seen) else None
-        verdicts.append(Verdict(photo.name, True, None, len(seen), error))
+        verdicts.append(Verdict(photo.name, True, None, len(seen), error, overlap[i]))
     return verdicts
 
 
@@ -217,6 +220,7 @@ def _say(
     progress.fact("units", cameras.units)
     progress.fact("scale_source", cameras.scale_source)
     progress.fact("given_poses", len(cameras.given))
+    progress.fact("advice", list(cameras.advice))
     progress.fact("focal_source", _focal_sources(sensors, known_focals, graph))
     progress.fact("registered", f"{len(best.photos)} of {len(graph.photos)}")
     progress.fact("observations", len(best.bundle.xy))

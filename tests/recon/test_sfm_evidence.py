@@ -70,6 +70,24 @@ def test_a_photo_that_contradicts_the_others_is_thrown_out_and_named(tmp_path: P
     assert not cameras.verdicts[5].registered
 
 
+def test_a_mirrored_photo_of_something_symmetric_is_thrown_out_and_named(tmp_path: Path) -> None:
+    """Each point has a twin across the plane of symmetry, a little off. The mirrored photo shows the twins, from a
+    place of its own that explains them nearly."""
+    views, points = scene(6)
+    made = MatchedScene(tmp_path, views, points, noise_px=0.2, camera_group="phone")
+    xy = np.load(tmp_path / "matches" / "features" / "5.npz")["keypoints"]
+    xy = xy + made.random.normal(0, 2.0, xy.shape).astype(np.float32)
+    np.savez(tmp_path / "matches" / "features" / "5.npz", keypoints=xy, scores=np.ones(POINTS))
+    for a, b in combinations(range(6), 2):
+        made.match(a, b, true=160, wrong=10)
+    cameras, _ = made.run()
+    assert [view.name for view in cameras.views] == [view.name for view in views[:5]]
+    assert cameras.verdicts[5].reason == (
+        "Its points fit several times worse than those of the other photos: "
+        "it shows what only resembles them, or is mirrored."
+    )
+
+
 def test_a_group_without_a_certain_tie_is_left_out_whole(tmp_path: Path) -> None:
     views, points = scene(7)
     made = MatchedScene(tmp_path, views, points, noise_px=0.3, camera_group="phone")
@@ -125,7 +143,7 @@ def test_whole_tracks_are_held_out() -> None:
     twisted = np.concatenate([same, [[0, 1]]])
     keypoints = [np.zeros((count, 2))] * 3
     pairs = [
-        Pair(a, b, count, m, np.ones(len(m)), "general", None, True) for a, b, m in ((0, 1, twisted), (1, 2, same))
+        Pair(a, b, count, m, np.ones(len(m)), "general", None, True, 0.8) for a, b, m in ((0, 1, twisted), (1, 2, same))
     ]
     first, second = held_out(MatchGraph([], keypoints, pairs), pairs)
     np.testing.assert_array_equal(first[:count], second)
