@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 
 from calibration.evaluate import evaluate_rig
+from calibration.formats.plain import without_nan
 
 
 @dataclass(frozen=True)
@@ -34,17 +34,10 @@ def parse(argv: Sequence[str]) -> Arguments:
 
 def main(arguments: Arguments) -> int:
     figures = evaluate_rig(arguments.out, arguments.truth, arguments.motion)
-    text = json.dumps(_without_nan(figures), indent=1, allow_nan=False)
+    text = json.dumps(without_nan(figures), indent=1, allow_nan=False)
     if arguments.json is None:
         print(text)
     else:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
         arguments.json.write_text(text + "\n", encoding="utf-8")
     return 0
-
-
-def _without_nan(value: Any) -> Any:
-    """JSON has no NaN: what is not known is null."""
-    if isinstance(value, dict):
-        return {key: _without_nan(entry) for key, entry in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -122,14 +122,19 @@ def background(
 
     Returns:
         Picture at working size, mask (True: use; None where all may be used), and size of the video.
+
+    Raises:
+        InputError: none of the frames that have keypoints can be decoded.
     """
     wanted = set(np.linspace(0, len(seen.xy) - 1, config.frames).round().astype(int).tolist())
     pictures, free = [], []
     for number, rgb in frames_of(video, seen.fps):
-        if number in wanted and number < len(seen.xy):
+        if number in wanted:
             pictures.append(shrink_to(rgb, config.long_side))
             free.append(~people_mask(seen, number, pictures[-1].shape[:2]))
             size = rgb.shape[1], rgb.shape[0]
+    if not pictures:
+        raise InputError(f"{video.name} ends before its keypoints begin.", "Give the video that they were found in.")
     stack, empty = np.stack(pictures), np.stack(free)
     count = empty.sum(axis=0)
     mask = count >= min(_EMPTY, len(pictures))

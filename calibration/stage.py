@@ -53,6 +53,7 @@ def run(inputs: Mapping[str, Path], config: MotionConfig, out: Path, progress: P
         ReconstructionError: no two cameras can be tied together, or they agree on nobody.
     """
     from calibration.formats.known import match_names, read_cameras_file
+    from calibration.formats.plain import without_nan
     from calibration.report import write_report
     from calibration.solve import calibrate_takes
 
@@ -61,6 +62,7 @@ def run(inputs: Mapping[str, Path], config: MotionConfig, out: Path, progress: P
     known = match_names(read_cameras_file(config.known), cameras, config.known) if config.known else None
     settings = replace(config.calibration, offsets_s=given_offsets(takes, config))
     rig, motions = calibrate_takes([take.detections for take in takes], settings, progress, known)
+    rig = replace(rig, facts=without_nan(rig.facts))
     _check_agreement(takes, rig, motions, known or {}, settings, progress)
     write_rig(out, rig, cameras, progress)
     for take, motion in zip(takes, motions, strict=True):

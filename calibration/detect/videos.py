@@ -16,6 +16,8 @@ from jaxtyping import UInt8
 from calibration.detect.detector import Detector, Person
 from calibration.inputs.recording import Recording, recording, stack_people
 from recon.errors import InputError
+from recon.io.images import UnusableImage
+from recon.io.video import open_video
 from recon.progress import Progress
 
 WORKERS = 2
@@ -110,8 +112,7 @@ def detect_people(
 
 
 def _open(path: Path) -> cv2.VideoCapture:
-    # FFMPEG is part of OpenCV's wheels; other back ends depend on what the system has and ignore rotation.
-    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
-    if not capture.isOpened():
-        raise InputError(f"{path} is not a video that can be decoded.", "Convert it with ffmpeg, or leave it out.")
-    return capture
+    try:
+        return open_video(path)
+    except UnusableImage as error:
+        raise InputError(f"{path} is {error}.", "Convert it with ffmpeg, or leave it out.") from error
