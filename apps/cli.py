@@ -12,6 +12,8 @@ from recon.errors import FewviewError
 
 COMMANDS = {
     "run": "photos to cameras, splat, mesh and renders",
+    "calibrate": "videos or keypoints of people to cameras, time offsets and 3D motion",
+    "evaluate": "measure calibrated cameras and motion against the truth",
     "demo": "the same on a synthetic room whose truth is known",
     "benchmark": "measure a run against a photo set with known cameras",
     "bench": "measure the rasteriser, and what each ingredient of splatting is worth",

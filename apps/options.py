@@ -11,7 +11,7 @@ import tyro
 from recon.pipeline import PRESETS, PipelineConfig
 
 PresetName = Literal["fast", "default", "best"]
-StageName = Literal["photos", "matches", "cameras", "depth", "splat", "mesh", "renders"]
+StageName = Literal["keypoints", "motion", "photos", "matches", "cameras", "depth", "splat", "mesh", "renders"]
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from recon.io.known import model_files
 
 RUNGS = {
     "known:PATH": "cameras of a COLMAP model, a transforms.json or a cameras.json of fewview",
+    "keypoints": "cameras of a rig of videos, calibrated from the people in them",
     "matching": "cameras found from what the photos share",
 }
 """Most trusted first; a rung with PATH takes a file or folder."""

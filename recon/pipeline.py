@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from calibration.detect.detector import weights_of
+from calibration.keypoints import KeypointsConfig
+from calibration.moment import MomentConfig
+from calibration.stage import MotionConfig
 from recon.dag import Stage
 from recon.depth import DepthConfig
 from recon.fusion import MeshConfig
@@ -20,6 +24,9 @@ from splatting.render import RenderConfig
 class PipelineConfig:
     """One field a stage, named like it."""
 
+    keypoints: KeypointsConfig = field(default_factory=KeypointsConfig)
+    motion: MotionConfig = field(default_factory=MotionConfig)
+    moment: MomentConfig = field(default_factory=MomentConfig)
     photos: IngestConfig = field(default_factory=IngestConfig)
     matches: MatchingConfig = field(default_factory=MatchingConfig)
     cameras: MappingConfig = field(default_factory=MappingConfig)
@@ -35,29 +42,43 @@ def stages(config: PipelineConfig, photos: tuple[Path, ...]) -> tuple[Stage, ...
         photos -> matches -> cameras -> depth -> splat -> mesh
                                                     |---> renders
 
+    With `--cameras keypoints` the photos are pictures out of a rig's videos, see `rig_stages`:
+
+        keypoints -> motion -> photos -> matches -> cameras ...
+
     Args:
         config: one configuration a stage.
-        photos: the user's files and folders.
+        photos: the user's files and folders; the takes of a rig, as for `rig_stages`.
 
     Raises:
         InputError: there is no photo at `photos`.
     """
-    ingest = replace(config.photos, photos=photos)
+    rig: tuple[Stage, ...] = ()
+    if config.cameras.source == "keypoints":
+        rig = rig_stages(config, photos)
+        moment = replace(config.moment, videos=photos[0], long_side=config.photos.long_side)
+        first = Stage("photos", "calibration.moment:run", ("keypoints", "motion"), moment, sources=moment.sources())
+    else:
+        ingest = replace(config.photos, photos=photos)
+        first = Stage("photos", "recon.ingest:run", config=ingest, sources=ingest.sources())
     return (
-        Stage("photos", "recon.ingest:run", config=ingest, sources=ingest.sources()),
+        *rig,
+        first,
         Stage(
             "matches",
             "recon.matching:run",
             ("photos",),
             config.matches,
+            version=2,
             weights=(digest("aliked-n16"), digest("lightglue-aliked")),
         ),
         # pycolmap and open3d can abort the interpreter, so these two run in child processes.
         Stage(
             "cameras",
             "recon.sfm:run",
-            ("photos", "matches"),
+            ("photos", "matches", "motion") if rig else ("photos", "matches"),
             config.cameras,
+            version=2,
             sources=config.cameras.files(),
             isolated=True,
         ),
@@ -65,6 +86,31 @@ def stages(config: PipelineConfig, photos: tuple[Path, ...]) -> tuple[Stage, ...
         Stage("splat", "splatting.optimize:run", ("photos", "cameras", "depth"), config.splat),
         Stage("mesh", "recon.fusion:run", ("photos", "splat"), config.mesh, isolated=True),
         Stage("renders", "splatting.render:run", ("photos", "splat"), config.renders),
+    )
+
+
+def rig_stages(config: PipelineConfig, takes: tuple[Path, ...]) -> tuple[Stage, ...]:
+    """Cameras and motion from people alone: keypoints -> motion.
+
+    Args:
+        config: of which `keypoints` and `motion` count.
+        takes: a folder of keypoints or videos, or an npz, for each take by the rig.
+
+    Raises:
+        InputError: there is no camera in a take, or the known cameras are missing.
+    """
+    keypoints = replace(config.keypoints, takes=takes)
+    return (
+        # The detector's runtime can abort the interpreter, so it runs in a child process.
+        Stage(
+            "keypoints",
+            "calibration.keypoints:run",
+            config=keypoints,
+            sources=keypoints.sources(),
+            weights=tuple(digest(name) for name in weights_of(keypoints.detector)),
+            isolated=True,
+        ),
+        Stage("motion", "calibration.stage:run", ("keypoints",), config.motion, sources=config.motion.sources()),
     )
 
 

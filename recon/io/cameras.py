@@ -29,6 +29,8 @@ class Verdict:
     """Triangulated points that the photo sees."""
     reprojection_px: float | None = None
     """Mean reprojection error in pixels of the original photo."""
+    overlap: float | None = None
+    """Share of the photo's textured area in which another photo sees the same points."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ class CameraSet:
     """One per photo, in the order of the photos."""
     given: tuple[str, ...] = ()
     """Names of the views whose pose is the user's own and must stay as it is."""
+    advice: tuple[str, ...] = ()
+    """What to photograph next, in sentences."""
 
     def view(self, name: str) -> View:
         return next(view for view in self.views if view.name == name)
@@ -59,6 +63,7 @@ def write_cameras(folder: Path, cameras: CameraSet) -> None:
         "scale_source": cameras.scale_source,
         "prior": cameras.prior,
         "given": list(cameras.given),
+        "advice": list(cameras.advice),
         "views": [_view_entry(view) for view in cameras.views],
         "verdicts": [asdict(verdict) for verdict in cameras.verdicts],
     }
@@ -82,6 +87,7 @@ def read_cameras(folder: Path) -> CameraSet:
             scale_source=document["scale_source"],
             prior=document["prior"],
             given=tuple(document["given"]),
+            advice=tuple(document["advice"]),
             verdicts=[Verdict(**entry) for entry in document["verdicts"]],
         )
         if cameras.units not in UNITS:

@@ -51,13 +51,21 @@ class DownloadError(Exception):
     """pip could not deliver the archive; the message is pip's last line of complaint."""
 
 
-def download_archive(package: str, version: str, source: bool, folder: Path, told: Callable[[int], None]) -> Path:
+def download_archive(
+    package: str,
+    version: str,
+    source: bool,
+    folder: Path,
+    told: Callable[[int], None],
+    built_for: tuple[str, str] | None = None,
+) -> Path:
     """Put the wheel (or the source archive) of `package` into `folder`.
 
     Args:
         source: take the source archive; it is not unpacked and no code in it runs.
         folder: empty; also serves pip as its temporary folder, on the disk where the archive ends up.
         told: called every half second with the bytes that have arrived so far.
+        built_for: Python tag and platform of the wheel to take, whatever this machine is; None: any that fits it.
 
     Raises:
         DownloadError: no index, no such version on it, no pip, or the disk is full.
@@ -78,6 +86,10 @@ def download_archive(package: str, version: str, source: bool, folder: Path, tol
             "--disable-pip-version-check",
         ]
         command += ["--no-deps", "--only-binary", ":all:", "--retries", "2"]
+        if built_for is not None:
+            python, platform = built_for
+            command += ["--implementation", "cp", "--abi", python, "--platform", platform]
+            command += ["--python-version", python.removeprefix("cp")]
         command += ["--dest", str(target), f"{package}=={version}"]
     # A log file and not a pipe: a full pipe would stop a child that nobody reads from.
     with (folder / "pip.log").open("w+b") as complaints:

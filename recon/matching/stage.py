@@ -1,9 +1,8 @@
-"""The stage's course: keypoints, all pairs, verification, turned photos, files."""
+"""The stage's course: keypoints, the pairs worth it, verification, turned photos, files."""
 
 from __future__ import annotations
 
 import json
-from itertools import combinations
 from pathlib import Path
 
 import cv2
@@ -14,8 +13,9 @@ from recon.errors import EnvironmentFault
 from recon.matching import MatchingConfig
 from recon.matching.aliked import AlikedLightGlue
 from recon.matching.features import Features, Matcher, turn_features, turn_image
+from recon.matching.retrieval import choose_pairs
 from recon.matching.sift import Sift
-from recon.matching.turns import Pair, Turned, match_turned
+from recon.matching.turns import Pair, Turned, find_turns
 from recon.matching.verification import verify
 from recon.photos import Photo, load_photos
 from recon.progress import Progress
@@ -69,23 +69,48 @@ def match_photos(folder: Path, config: MatchingConfig, out: Path, progress: Prog
     matcher = _choose_matcher(config, progress)
     session = _Session(folder, matcher, config)
     count = len(session.photos)
-    all_pairs = list(combinations(range(count), 2))
-    progress.note(f"All {len(all_pairs)} pairs of {count} photos are matched by {matcher.name}.")
-    total = count + len(all_pairs)
-    for i in range(count):
-        progress.step(i, total, "photos and pairs")
-        session.features((i, 0))
-    pairs: dict[tuple[int, int], Pair] = {}
-    for done, (a, b) in enumerate(all_pairs, start=count):
-        progress.step(done, total, "photos and pairs")
-        pairs[a, b] = session.match((a, 0), (b, 0))
-    progress.step(total, total, "photos and pairs")
     quarters = [0] * count
+    for i in range(count):
+        progress.step(i, count, "photo")
+        session.features((i, 0))
+    progress.step(count, count, "photo")
+    pairs: dict[tuple[int, int], Pair] = {}
+    _match_chosen(session, quarters, pairs, config, progress)
     if matcher.turns:
-        quarters = match_turned(count, pairs, session.affinity, session.match, progress)
+        quarters = find_turns(count, pairs, session.affinity, session.match, progress)
+        # What matched without the turn is wrong, even where the turn brings less; and within a turned group,
+        # the network finds other keypoints in the turned photos.
+        pairs = {(a, b): pair for (a, b), pair in pairs.items() if not (quarters[a] or quarters[b])}
+        _match_chosen(session, quarters, pairs, config, progress)
+    most = count * (count - 1) // 2
+    progress.note(f"{len(pairs)} of {most} pairs of {count} photos were matched by {matcher.name}.")
     progress.fact("turned_deg", {session.photos[i].name: 90 * q for i, q in enumerate(quarters) if q})
     progress.fact("matcher", matcher.name)
+    progress.fact("pairs", f"{len(pairs)} of {most}")
     _write(out, session, quarters, pairs, matcher.name)
+
+
+def _match_chosen(
+    session: _Session,
+    quarters: list[int],
+    pairs: dict[tuple[int, int], Pair],
+    config: MatchingConfig,
+    progress: Progress,
+) -> None:
+    """Match the pairs worth it that are not matched yet, photos turned as `quarters` says."""
+    descriptors = [np.asarray(session.features(turned).descriptors) for turned in enumerate(quarters)]
+    chosen = choose_pairs(descriptors, _sequences(session.photos), config.neighbours, config.window)
+    new = [pair for pair in chosen if pair not in pairs]
+    for done, (a, b) in enumerate(new):
+        progress.step(done, len(new), "pair")
+        pairs[a, b] = session.match((a, quarters[a]), (b, quarters[b]))
+    progress.step(len(new), len(new), "pair")
+
+
+def _sequences(photos: list[Photo]) -> list[int]:
+    """Frames of one video belong together; so do all photos, which are in the order of their names."""
+    videos = sorted({photo.sha256 for photo in photos if photo.time_s is not None})
+    return [videos.index(photo.sha256) if photo.time_s is not None else -1 for photo in photos]
 
 
 def _choose_matcher(config: MatchingConfig, progress: Progress) -> Matcher:

@@ -7,9 +7,9 @@ between groups prove nothing: a row of columns matches itself upside down.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import combinations, product
+from itertools import product
 
 from recon.matching.verification import Verified
 from recon.progress import Progress
@@ -22,6 +22,8 @@ MIN_GAIN = 1.5
 """A turn must bring so many times the matches that the best pair of the groups has without it."""
 _PROBES = 3
 """Photos of a group that are turned for a trial, and pairs that are then matched in full."""
+_MOST_TRIED = 12
+"""Photos of the upright group, evenly spaced, that a turned photo is held against."""
 
 Turned = tuple[int, int]
 """A photo and the quarter turns, counter-clockwise, that it is looked at with."""
@@ -39,9 +41,9 @@ class Pair:
         return len(self.verified.matches)
 
 
-def match_turned(
+def find_turns(
     count: int,
-    pairs: dict[tuple[int, int], Pair],
+    pairs: Mapping[tuple[int, int], Pair],
     affinity: Callable[[Turned, Turned], int],
     match_pair: Callable[[Turned, Turned], Pair],
     progress: Progress,
@@ -49,7 +51,7 @@ def match_turned(
     """Try to join groups of photos by turning them.
 
     Args:
-        pairs: of `count` photos as they are (keys a < b). All pairs of turned photos are matched anew.
+        pairs: of `count` photos as they are (keys a < b).
         affinity: a cheap guess at how well two turned photos match.
 
     Returns:
@@ -62,7 +64,8 @@ def match_turned(
     while found:  # what a group joins may be what another group needs
         found = False
         for group in list(apart):
-            upright = max(len(pairs[min(a, b), max(a, b)]) for a, b in product(joined, group))
+            across = [pairs.get((min(a, b), max(a, b))) for a, b in product(joined, group)]
+            upright = max((len(pair) for pair in across if pair is not None), default=0)
             enough = max(MIN_TURNED_MATCHES, MIN_GAIN * upright)
             turn = _find_turn([(a, quarters[a]) for a in joined], group, enough, affinity, match_pair)
             if turn is None:
@@ -73,11 +76,6 @@ def match_turned(
             apart.remove(group)
             joined = sorted(joined + group)
             found = True
-    for a, b in combinations(range(count), 2):
-        # What matched without the turn is wrong, even where the turn brings less; and within a turned group,
-        # the network finds other keypoints in the turned photos.
-        if quarters[a] or quarters[b]:
-            pairs[a, b] = match_pair((a, quarters[a]), (b, quarters[b]))
     return quarters
 
 
@@ -89,16 +87,15 @@ def _find_turn(
     match_pair: Callable[[Turned, Turned], Pair],
 ) -> int | None:
     """The turn by which a photo of `group` matches one of `joined` by `enough` matches, or None."""
-    probes = [
-        (affinity(one, (b, turn)), one, (b, turn)) for one, b, turn in product(joined, group[:_PROBES], (1, 2, 3))
-    ]
+    tried = joined[:: -(-len(joined) // _MOST_TRIED)]
+    probes = [(affinity(one, (b, turn)), one, (b, turn)) for one, b, turn in product(tried, group[:_PROBES], (1, 2, 3))]
     for _, one, other in sorted(probes, key=lambda probe: (-probe[0], probe[1:]))[:_PROBES]:
         if len(match_pair(*sorted((one, other)))) >= enough:
             return other[1]
     return None
 
 
-def _groups(count: int, pairs: dict[tuple[int, int], Pair]) -> list[list[int]]:
+def _groups(count: int, pairs: Mapping[tuple[int, int], Pair]) -> list[list[int]]:
     """Connected components of the photos under strong pairs."""
     group_of = list(range(count))
     for (a, b), pair in pairs.items():

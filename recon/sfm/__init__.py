@@ -22,8 +22,9 @@ class MappingConfig:
     """How cameras are found."""
 
     source: Annotated[str, tyro.conf.arg(name="cameras", prefix_name=False)] = "matching"
-    """Where cameras come from: `matching` (what the photos share), or `known:PATH` (a COLMAP model, a
-    transforms.json or a cameras.json; photos that it lacks are added to it)."""
+    """Where cameras come from: `matching` (what the photos share), `known:PATH` (a COLMAP model, a transforms.json or
+    a cameras.json; photos that it lacks are added to it), or `keypoints` (a folder of videos of a rig of static
+    cameras, calibrated from the people in them as by `fewview calibrate`)."""
     intrinsics: Annotated[str | None, tyro.conf.arg(prefix_name=False)] = None
     """Known intrinsics: a focal length in pixels of the originals, or a file of cameras as for `known:`."""
     scale: Annotated[str | None, tyro.conf.arg(prefix_name=False)] = None
@@ -71,12 +72,17 @@ def run(inputs: Mapping[str, Path], config: MappingConfig, out: Path, progress: 
     Run it in a child process: pycolmap aborts on what it takes for a bug.
 
     Args:
-        inputs: `photos` and `matches`.
+        inputs: `photos` and `matches`; `motion` where the photos are of a rig calibrated from people.
 
     Raises:
         ReconstructionError: the photos do not overlap enough to place two of them.
         InputError: what is given of cameras, intrinsics or scale cannot be used.
     """
+    if "motion" in inputs:
+        from recon.sfm.rig import place_rig
+
+        place_rig(inputs["photos"], inputs["matches"], inputs["motion"], config, out, progress)
+        return
     from recon.sfm.stage import place_photos  # pycolmap takes a second to import
 
     place_photos(inputs["photos"], inputs["matches"], config, out, progress)

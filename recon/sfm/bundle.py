@@ -1,4 +1,4 @@
-"""Bundle adjustment with priors on the intrinsics: maximum a posteriori by Levenberg-Marquardt.
+"""Bundle adjustment with priors on intrinsics and poses: maximum a posteriori by Levenberg-Marquardt.
 
 Few photos do not tell focal length, principal point and distortion apart, and a free parameter that nothing
 supports bends the whole scene. With priors, a parameter moves as far as the photos support it and no further.
@@ -21,6 +21,8 @@ _SAME_NOISE = 0.9
 """Ratio to the estimate of the round before from which the noise counts as settled."""
 _CHUNK = 4096
 """Points that are eliminated at once, to bound the memory."""
+_UNDISTORT = 8
+"""Fixed-point steps to undo the distortion."""
 _SETTLED = 1e-5
 """Relative decrease of the cost that ends the iteration."""
 
@@ -37,6 +39,35 @@ class Prior:
     """Pixels."""
     principal_deviation: Float[np.ndarray, " S"]
     """Pixels."""
+    poses: PosePrior | None = None
+
+
+@dataclass(frozen=True)
+class PosePrior:
+    """Expected poses of all images, where there are any."""
+
+    R: Float[np.ndarray, "I 3 3"]
+    """World to camera."""
+    center: Float[np.ndarray, "I 3"]
+    rotation_deviation: Float[np.ndarray, " I"]
+    """Radians, about any axis."""
+    center_deviation: Float[np.ndarray, " I"]
+    """Scene units, along any axis."""
+
+    def terms(self, bundle: Bundle) -> tuple[Float[np.ndarray, "I 6"], Float[np.ndarray, "I 6 6"]]:
+        """Whitened residuals of each pose, and their derivatives by its six parameters (see `jacobians`).
+
+        The shift of the centre is measured in the camera's axes. The derivative of the rotation's logarithm is taken
+        at zero, which is good to the square of the angle.
+        """
+        turned = np.einsum("nij,nj->ni", bundle.R, self.center)
+        rotation = Rotation.from_matrix(bundle.R @ np.swapaxes(self.R, 1, 2)).as_rotvec()
+        by_pose = np.zeros((len(turned), 6, 6))
+        by_pose[:, :3, :3] = by_pose[:, 3:, 3:] = np.eye(3)
+        by_pose[:, 3:, :3] = np.cross(turned[:, None], np.eye(3))
+        deviation = np.repeat(np.stack([self.rotation_deviation, self.center_deviation], axis=1), 3, axis=1)
+        residual = np.concatenate([rotation, turned + bundle.t], axis=1) / deviation
+        return residual, by_pose / deviation[:, :, None]
 
 
 @dataclass(frozen=True)
@@ -78,6 +109,15 @@ class Bundle:
         """Each observation's point in the camera's frame."""
         return np.einsum("nij,nj->ni", self.R[self.image], self.points[self.point]) + self.t[self.image]
 
+    def rays(self, image: int, xy: Float[np.ndarray, "M 2"]) -> Float[np.ndarray, "M 3"]:
+        """Viewing rays (z = 1) of pixels of one image, in its camera's frame."""
+        lens = self.lens[image]
+        distorted = (xy - self.principal[self.sensor[image]]) / np.exp(self.log_focal[lens])
+        uv = distorted
+        for _ in range(_UNDISTORT if self.k1[lens] else 0):
+            uv = distorted / (1 + self.k1[lens] * (uv**2).sum(axis=1, keepdims=True))
+        return np.column_stack([uv, np.ones(len(uv))])
+
     def residuals(self) -> Float[np.ndarray, "N 2"]:
         """Projected minus observed, in pixels."""
         X = self.in_camera()
@@ -115,13 +155,13 @@ def adjust(bundle: Bundle, prior: Prior, rounds: int = 6, iterations: int = 50) 
         if noise > _SAME_NOISE * previous:
             break
         previous = noise
-        damping, cost = 1e-4, _cost(bundle, prior, noise)
+        damping, value = 1e-4, cost(bundle, prior, noise)
         for _ in range(iterations):
             candidate = _apply(bundle, _step(bundle, prior, noise, damping))
-            new_cost = _cost(candidate, prior, noise)
-            if new_cost < cost:
-                settled = cost - new_cost < _SETTLED * cost
-                bundle, cost, damping = candidate, new_cost, max(damping / 5, 1e-12)
+            new_value = cost(candidate, prior, noise)
+            if new_value < value:
+                settled = value - new_value < _SETTLED * value
+                bundle, value, damping = candidate, new_value, max(damping / 5, 1e-12)
                 if settled:
                     break
             else:
@@ -131,10 +171,12 @@ def adjust(bundle: Bundle, prior: Prior, rounds: int = 6, iterations: int = 50) 
     return bundle
 
 
-def _cost(bundle: Bundle, prior: Prior, noise: float) -> float:
+def cost(bundle: Bundle, prior: Prior, noise: float) -> float:
+    """Negative logarithm of the probability, up to a constant, for pixel noise of this deviation."""
     squared = (bundle.residuals() ** 2).sum(axis=1) / (noise * _KERNEL) ** 2
     residual, _ = _prior_terms(bundle, prior)
-    return float(_KERNEL**2 / 2 * np.log1p(squared).sum() + (residual**2).sum() / 2)
+    pose = prior.poses.terms(bundle)[0] if prior.poses is not None else np.zeros(0)
+    return float(_KERNEL**2 / 2 * np.log1p(squared).sum() + (residual**2).sum() / 2 + (pose**2).sum() / 2)
 
 
 def _prior_terms(bundle: Bundle, prior: Prior) -> tuple[np.ndarray, np.ndarray]:
@@ -214,6 +256,11 @@ def _step(bundle: Bundle, prior: Prior, noise: float, damping: float) -> tuple[n
     intrinsics = np.arange(poses, parameters)
     H[intrinsics, intrinsics] += prior_weight**2
     g[poses:] += prior_weight * prior_residual
+    if prior.poses is not None:
+        pose_residual, by_pose = prior.poses.terms(bundle)
+        own = np.arange(poses).reshape(-1, 6)
+        H[own[:, :, None], own[:, None, :]] += np.swapaxes(by_pose, 1, 2) @ by_pose
+        g[own] += np.einsum("nij,ni->nj", by_pose, pose_residual)
     H[np.diag_indices(parameters)] *= 1 + damping
     # Position, orientation and scale of the world may be free: a trace of damping keeps the system regular.
     pose = np.arange(poses)

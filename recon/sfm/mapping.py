@@ -58,11 +58,6 @@ class Candidate:
     bundle: Bundle
     """In working pixels."""
 
-    def score(self, max_error_px: float) -> tuple[int, int, float]:
-        """Registered photos, then observations within `max_error_px`, then the error: larger is better."""
-        errors = self.bundle.errors_px()
-        return len(self.photos), int((errors < max_error_px).sum()), -float(np.median(errors))
-
 
 def find_sensors(graph: MatchGraph, working_px: int, given: dict[int, Camera]) -> Sensors:
     """What the photos share.

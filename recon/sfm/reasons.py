@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from recon.errors import ReconstructionError
 from recon.sfm.graph import MatchGraph
 
@@ -10,20 +12,38 @@ _NAMED = 6
 _STEP = "Take photos that share at least half of what they show with a neighbour, a step to the side each time."
 
 
-def why_left_out(graph: MatchGraph, i: int, was_mapped: bool) -> str:
+UNSUPPORTED = "Too few of its points agree with the other photos: its first position was wrong."
+CONTRADICTED = "What it shares with the other photos contradicts every place that was tried: it was thrown out."
+
+MISFIT = (
+    "Its points fit several times worse than those of the other photos: "
+    "it shows what only resembles them, or is mirrored."
+)
+
+
+def why_left_out(graph: MatchGraph, i: int, placed: Sequence[int], fate: str | None) -> str:
     """One sentence on photo `i`.
 
     Args:
-        was_mapped: it had a position that refinement then took away.
+        placed: the photos of the final model.
+        fate: why a position that it had was taken away.
     """
     partners = graph.partners(i)
-    if was_mapped:
-        return "Too few of its points agree with the other photos: its first position was wrong."
     if not partners:
         return "It shows nothing that another photo shows too."
-    matches, other = partners[0]
+    pair, other = partners[0]
+    name = graph.photos[other].name
+    if not any(partner.trusted for partner, _ in partners):
+        return (
+            f"What it shares with {name} looks like repeated structure: "
+            f"of {len(pair.matches)} matches, {pair.confident} are certain."
+        )
+    if fate is not None:
+        return fate
+    if not any(partner.trusted and k in placed for partner, k in partners):
+        return f"It goes with {name}, but nothing certain ties the two to the other photos."
     return (
-        f"It shares {matches} points with {graph.photos[other].name} and fewer with any other photo, "
+        f"It shares {len(pair.matches)} points with {name} and fewer with any other photo, "
         "and no position explains enough of them."
     )
 
@@ -37,6 +57,12 @@ def no_model(graph: MatchGraph) -> ReconstructionError:
         return ReconstructionError(f"No two of the photos show the same thing: {listed}.", _STEP)
     best = max(verified, key=lambda pair: len(pair.matches))
     a, b = graph.photos[best.a].name, graph.photos[best.b].name
+    if not any(pair.trusted for pair in verified):
+        return ReconstructionError(
+            f"What the photos share looks like repeated structure: {listed}. "
+            f"The best two, {a} and {b}, share {len(best.matches)} points, of which {best.confident} are certain.",
+            _STEP,
+        )
     if all(pair.model == "panoramic" for pair in verified):
         return ReconstructionError(
             f"The photos were taken from one spot by turning, which tells nothing of depth: {listed}.",

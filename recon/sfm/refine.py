@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from recon.sfm.bundle import Bundle, Prior, adjust
+from recon.sfm.bundle import Bundle, Prior, adjust, cost
 from recon.sfm.mapping import Candidate, Sensors
 
 EXIF_DEVIATION = 0.05
@@ -24,6 +24,9 @@ _EXACT = 1e-9
 """Deviation of what is given."""
 SUPPORTED_PX = 1.0
 """Distortion that moves the corners of the photo by less is left out."""
+SUPPORT = 10.0
+"""By how much distortion must raise the logarithm of the probability: it bends scenes that a few wrong matches
+ask it to."""
 
 
 def make_prior(candidate: Candidate, sensors: Sensors, known_focals: dict[int, float], guess_px: np.ndarray) -> Prior:
@@ -60,13 +63,23 @@ def refine(candidate: Candidate, prior: Prior, max_error_px: float, min_observat
     bundle = candidate.bundle
     if len(candidate.photos) < 2:
         return candidate
-    weak = _corner_shift_px(bundle) < SUPPORTED_PX
-    if weak.any():
-        prior = replace(prior, k1_deviation=np.where(weak, _EXACT, prior.k1_deviation))
-        bundle = replace(bundle, k1=np.where(weak, 0.0, bundle.k1))
-    bundle = adjust(bundle, prior)
-    bundle = replace(bundle, k1=np.where(weak, 0.0, bundle.k1))
+    bundle = _with_supported_distortion(bundle, prior)
     return _without_outliers(replace(candidate, bundle=bundle), max_error_px, min_observations)
+
+
+def _with_supported_distortion(bundle: Bundle, prior: Prior) -> Bundle:
+    """Adjusted with the distortion that matters and that the observations ask for, of all lenses or of none."""
+    small = _corner_shift_px(bundle) < SUPPORTED_PX
+    straight = replace(prior, k1_deviation=np.full_like(prior.k1_deviation, _EXACT))
+    without = adjust(replace(bundle, k1=np.zeros_like(bundle.k1)), straight)
+    without = replace(without, k1=np.zeros_like(bundle.k1))
+    if small.all():
+        return without
+    curved = adjust(bundle, replace(prior, k1_deviation=np.where(small, _EXACT, prior.k1_deviation)))
+    curved = replace(curved, k1=np.where(small, 0.0, curved.k1))
+    noise = curved.noise_px()
+    supported = cost(without, prior, noise) - cost(curved, prior, noise) > SUPPORT
+    return curved if supported else without
 
 
 def _corner_shift_px(bundle: Bundle) -> np.ndarray:
@@ -90,6 +103,13 @@ def _without_outliers(candidate: Candidate, max_error_px: float, min_observation
         bundle = _without_image(bundle, gone)
         photos = photos[:gone] + photos[gone + 1 :]
     return replace(candidate, photos=photos, bundle=bundle)
+
+
+def without_photo(candidate: Candidate, photo: int) -> Candidate:
+    """The model without a photo, and without the points that fewer than two others then see."""
+    k = candidate.photos.index(photo)
+    photos = candidate.photos[:k] + candidate.photos[k + 1 :]
+    return replace(candidate, photos=photos, bundle=_without_image(candidate.bundle, k))
 
 
 def _without_image(bundle: Bundle, gone: int) -> Bundle:

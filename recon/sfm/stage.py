@@ -13,15 +13,19 @@ from recon.ladder import CameraSource, parse_source
 from recon.photos import Photo, load_photos
 from recon.progress import Progress
 from recon.sfm import MappingConfig
+from recon.sfm.advice import overlaps, what_next
+from recon.sfm.bundle import Prior
+from recon.sfm.evidence import agreements, believed, misfits, missing
 from recon.sfm.files import make_points, make_views
 from recon.sfm.frame import normalise, scaled
 from recon.sfm.given import map_around
 from recon.sfm.graph import MatchGraph, load_graph
+from recon.sfm.hypotheses import Start, best_model, complete
 from recon.sfm.known import Known, join_known
 from recon.sfm.lens import ideal, to_ideal
-from recon.sfm.mapping import Candidate, Sensors, find_sensors, map_photos
-from recon.sfm.reasons import no_model, why_left_out
-from recon.sfm.refine import make_prior, refine
+from recon.sfm.mapping import Candidate, Sensors, find_sensors
+from recon.sfm.reasons import CONTRADICTED, MISFIT, UNSUPPORTED, no_model, why_left_out
+from recon.sfm.refine import make_prior, refine, without_photo
 from recon.sfm.scale import metres_per_unit, parse_length
 
 _GUESS_DEG = 60.0
@@ -40,12 +44,15 @@ def place_photos(
     focals = _known_focals(graph, sensors, known)
     if not known.poses and all(pair.model in ("none", "panoramic") for pair in graph.pairs):
         raise no_model(graph)  # mapping would make depth of the noise
-    best = _best_candidate(graph, sensors, known, focals, config, progress)
-    if best is None:
+    starts = _starts(sensors, focals, config)
+    fates: dict[int, str] = {}
+    model = _map_given(graph, sensors, known, starts, config) if known.poses else None
+    if model is None and not known.poses:
+        model = _map_free(graph, sensors, starts, config, fates, progress)
+    if model is None:
         raise no_model(graph)
-    prior = make_prior(best, sensors, focals, _focals_at(sensors, _GUESS_DEG))
-    mapped = set(best.photos)
-    best = refine(best, prior, config.max_error_px, config.min_observations)
+    prior = make_prior(model, sensors, focals, _focals_at(sensors, _GUESS_DEG))
+    best = _settle(model, prior, graph, sensors, config, fates)
     if len(best.photos) < 2:
         raise no_model(graph)
     best, units, scale_source = _in_frame(best, known, sensors, graph, config)
@@ -54,8 +61,9 @@ def place_photos(
         units=units,
         scale_source=scale_source,
         prior=source.rung,
-        verdicts=_verdicts(load_photos(photos_folder, excluded=True), graph, best, sensors, mapped, known),
+        verdicts=_verdicts(load_photos(photos_folder, excluded=True), graph, best, sensors, fates, known),
         given=tuple(graph.photos[i].name for i in best.photos if i in known.poses),
+        advice=tuple(what_next(best, graph, sensors)),
     )
     write_camera_exports(out, cameras, make_points(best, sensors, graph, known.cameras, photos_folder))
     _say(graph, best, sensors, focals, known, source, cameras, progress)
@@ -67,42 +75,70 @@ def _ideal_graph(graph: MatchGraph, known: Known) -> MatchGraph:
     return replace(graph, keypoints=keypoints)
 
 
-def _best_candidate(
-    graph: MatchGraph,
-    sensors: Sensors,
-    known: Known,
-    known_focals: dict[int, float],
-    config: MappingConfig,
-    progress: Progress,
-) -> Candidate | None:
-    """Map from every start; the best model by score, whichever start it comes from."""
+def _starts(sensors: Sensors, known_focals: dict[int, float], config: MappingConfig) -> list[Start]:
     starts = []
     if known_focals:
-        starts.append((_focals_at(sensors, _GUESS_DEG, known_focals), "recorded focal length"))
+        starts.append(Start(_focals_at(sensors, _GUESS_DEG, known_focals), "recorded focal length"))
     if len(known_focals) < len(sensors.groups):
         angles = config.fields_of_view_deg
-        starts += [(_focals_at(sensors, angle, known_focals), f"{angle:g} degrees") for angle in angles]
-    candidates: list[Candidate] = []
-    for done, (focals, start) in enumerate(starts):
-        progress.step(done, len(starts), "starting focal length")
-        if known.poses:
-            candidates += map_around(graph, sensors, focals, known.poses, start, config.seed)
-        else:
-            candidates += map_photos(graph, sensors, focals, start, config.seed)
-    progress.step(len(starts), len(starts), "starting focal length")
-    scores = [candidate.score(config.max_error_px) for candidate in candidates]
-    progress.fact(
-        "models",
-        [
-            {"start": c.start, "registered": s[0], "observations": s[1], "median_error_px": round(-s[2], 3)}
-            for c, s in zip(candidates, scores, strict=True)
-        ],
-    )
-    if not candidates:
+        starts += [Start(_focals_at(sensors, angle, known_focals), f"{angle:g} degrees") for angle in angles]
+    return starts
+
+
+def _map_given(
+    graph: MatchGraph, sensors: Sensors, known: Known, starts: list[Start], config: MappingConfig
+) -> Candidate | None:
+    """Around the given poses; of several starting focal lengths for the other photos, that which places most."""
+    # Between given poses the geometry itself tells true matches from those of things that look alike.
+    pairs = [pair for pair in graph.pairs if pair.trusted or (pair.a in known.poses and pair.b in known.poses)]
+    graph = replace(graph, pairs=pairs)
+    models: list[Candidate] = []
+    for start in starts:
+        models += map_around(graph, sensors, start.focals, known.poses, start.name, config.seed)
+    return max(models, key=lambda model: (len(model.photos), len(model.bundle.xy)), default=None)
+
+
+def _map_free(
+    graph: MatchGraph,
+    sensors: Sensors,
+    starts: list[Start],
+    config: MappingConfig,
+    fates: dict[int, str],
+    progress: Progress,
+) -> Candidate | None:
+    scored = best_model(graph, sensors, starts, config.max_error_px, config.seed, progress)
+    if scored is None or len(scored.photos) < 2:
         return None
-    best = max(range(len(candidates)), key=lambda k: scores[k])
-    progress.fact("model_chosen", candidates[best].start)
-    return candidates[best]
+    progress.fact("model_chosen", scored.model.start)
+    fates.update({i: CONTRADICTED for i in scored.model.photos if i not in scored.photos})
+    return complete(scored, graph, sensors, config.max_error_px, config.seed)
+
+
+def _settle(
+    model: Candidate,
+    prior: Prior,
+    graph: MatchGraph,
+    sensors: Sensors,
+    config: MappingConfig,
+    fates: dict[int, str],
+) -> Candidate:
+    """Refined, until nothing contradicts the place of a photo that is left; notes why the others are not."""
+    while True:
+        refined = refine(model, prior, config.max_error_px, config.min_observations)
+        fates.update({i: UNSUPPORTED for i in model.photos if i not in refined.photos})
+        pairs = agreements(refined, graph, sensors, config.max_error_px)
+        held = {i for i, is_held in zip(refined.photos, refined.bundle.held, strict=True) if is_held}
+        misfit = set(misfits(refined))
+        stays = set(believed(refined, pairs, missing(refined))) - misfit | held
+        gone = [i for i in refined.photos if i not in stays]
+        if not gone:
+            return refined
+        fates.update({i: MISFIT if i in misfit else CONTRADICTED for i in gone})
+        model = refined
+        for i in gone:
+            model = without_photo(model, i)
+        if len(model.photos) < 2:
+            return model
 
 
 def _known_focals(graph: MatchGraph, sensors: Sensors, known: Known) -> dict[int, float]:
@@ -147,11 +183,11 @@ def _verdicts(
     graph: MatchGraph,
     best: Candidate,
     sensors: Sensors,
-    mapped: set[int],
+    fates: dict[int, str],
     known: Known,
 ) -> list[Verdict]:
     index = {photo.name: i for i, photo in enumerate(graph.photos)}
-    errors = best.bundle.errors_px()
+    errors, overlap = best.bundle.errors_px(), overlaps(best, graph, sensors)
     verdicts = []
     for photo in everything:
         if photo.name not in index:
@@ -159,12 +195,12 @@ def _verdicts(
             continue
         i = index[photo.name]
         if i not in best.photos:
-            reason = known.misfits.get(i) or why_left_out(graph, i, i in mapped)
+            reason = known.misfits.get(i) or why_left_out(graph, i, best.photos, fates.get(i))
             verdicts.append(Verdict(photo.name, False, reason))
             continue
         seen = errors[best.bundle.image == best.photos.index(i)]
         error = round(float(seen.mean() / sensors.scale[i]), 4) if len(seen) else None
-        verdicts.append(Verdict(photo.name, True, None, len(seen), error))
+        verdicts.append(Verdict(photo.name, True, None, len(seen), error, overlap[i]))
     return verdicts
 
 
@@ -184,6 +220,7 @@ def _say(
     progress.fact("units", cameras.units)
     progress.fact("scale_source", cameras.scale_source)
     progress.fact("given_poses", len(cameras.given))
+    progress.fact("advice", list(cameras.advice))
     progress.fact("focal_source", _focal_sources(sensors, known_focals, graph))
     progress.fact("registered", f"{len(best.photos)} of {len(graph.photos)}")
     progress.fact("observations", len(best.bundle.xy))

@@ -86,15 +86,19 @@ class MatchedScene:
                 scores=np.ones(POINTS),
             )
 
-    def match(self, a: int, b: int, true: int, wrong: int = 0, model: str = "general") -> None:
+    def match(self, a: int, b: int, true: int, wrong: int = 0, model: str = "general", confidence: float = 1.0) -> None:
         """Match a random choice of points rightly and of others wrongly."""
         order = self.random.permutation(POINTS)
         right, left = order[:true], order[true : true + wrong]
         matches = np.concatenate([np.stack([right, right], 1), np.stack([left, np.roll(left, 1)], 1)])
+        self.write(a, b, matches, model, confidence)
+
+    def write(self, a: int, b: int, matches: np.ndarray, model: str = "general", confidence: float = 1.0) -> None:
+        """Any matches."""
         np.savez(
             self.folder / "matches" / "pairs" / f"{a}--{b}.npz",
             matches=matches.astype(np.int32),
-            confidence=np.ones(len(matches), np.float32),
+            confidence=np.full(len(matches), confidence, np.float32),
         )
         names = {"a": self.views[a].name, "b": self.views[b].name}
         model = model if len(matches) else "none"

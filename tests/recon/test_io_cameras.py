@@ -71,17 +71,18 @@ def _no_points() -> SparsePoints:
 @given(views=view_lists(), units=st.sampled_from(["unknown", "metre"]), error=st.none() | _finite(0, 9))
 def test_cameras_json_round_trip(FOLDER: Path, views: list[View], units: str, error: float | None) -> None:
     given = tuple(view.name for view in views[:1])
-    verdicts = [Verdict(view.name, True, None, 7, error) for view in views] + [Verdict("y", False, "no overlap")]
-    write_cameras(FOLDER, CameraSet(views, units, "a known distance", "known", verdicts, given))
+    verdicts = [Verdict(view.name, True, None, 7, error, 0.5) for view in views] + [Verdict("y", False, "no overlap")]
+    write_cameras(FOLDER, CameraSet(views, units, "a known distance", "known", verdicts, given, ("go left",)))
     first = (FOLDER / "cameras.json").read_bytes()
     read = read_cameras(FOLDER)
     _same(read.views, views, tolerance=0)
-    assert (read.units, read.scale_source, read.prior, read.given, read.verdicts) == (
+    assert (read.units, read.scale_source, read.prior, read.given, read.verdicts, read.advice) == (
         units,
         "a known distance",
         "known",
         given,
         verdicts,
+        ("go left",),
     )
     write_cameras(FOLDER, read)
     assert (FOLDER / "cameras.json").read_bytes() == first

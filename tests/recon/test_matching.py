@@ -18,7 +18,8 @@ from data.photosets import load_photoset
 from recon.errors import EnvironmentFault, InputError
 from recon.matching import MatchingConfig, run
 from recon.matching.features import Features, Matches, turn_features, turn_image
-from recon.matching.turns import Pair, Turned, match_turned
+from recon.matching.retrieval import choose_pairs
+from recon.matching.turns import Pair, Turned, find_turns
 from recon.matching.verification import Verified, verify
 from recon.photos import Photo, save_photos
 from recon.progress import LogProgress
@@ -94,9 +95,38 @@ def test_photos_of_every_direction_are_brought_together() -> None:
 
     pairs = {(a, b): match_pair((a, 0), (b, 0)) for a in range(6) for b in range(a + 1, 6)}
     affinity = lambda one, other: len(match_pair(one, other))  # noqa: E731
-    quarters = match_turned(6, pairs, affinity, match_pair, LogProgress())
+    quarters = find_turns(6, pairs, affinity, match_pair, LogProgress())
     assert quarters == [0, 0, 1, 3, 0, 1]
-    assert all(len(pair) == 200 for pair in pairs.values())
+    assert all(len(match_pair((a, quarters[a]), (b, quarters[b]))) == 200 for a, b in pairs)
+
+
+def _ring(count: int) -> list[np.ndarray]:
+    """Descriptors of photos around an object: each shares half of what it shows with the next."""
+    random = np.random.default_rng(0)
+    things = random.normal(size=(count, 60, 32))
+    found = []
+    for i in range(count):
+        seen = np.concatenate([things[i], things[(i + 1) % count]]) + random.normal(0, 0.2, (120, 32))
+        found.append((seen / np.linalg.norm(seen, axis=1, keepdims=True)).astype(np.float32))
+    return found
+
+
+def test_few_photos_are_matched_in_all_pairs_and_many_in_a_number_that_grows_with_them() -> None:
+    assert len(choose_pairs(_ring(12), [0] * 12, neighbours=2, window=0)) == 66
+    shuffled = np.random.default_rng(1).permutation(100)
+    ring = _ring(100)
+    chosen = choose_pairs([ring[i] for i in shuffled], [-1] * 100, neighbours=4, window=0)
+    assert chosen == choose_pairs([ring[i] for i in shuffled], [-1] * 100, neighbours=4, window=0)
+    assert len(chosen) <= 400 + 99
+    next_to = {(i, (i + 1) % 100) for i in range(100)}
+    pairs = {(int(shuffled[a]), int(shuffled[b])) for a, b in chosen}
+    assert len(next_to & (pairs | {(b, a) for a, b in pairs})) >= 99
+
+
+def test_frames_of_a_video_are_matched_with_those_that_follow() -> None:
+    chosen = set(choose_pairs(_ring(20), [0] * 10 + [1] * 10, neighbours=1, window=3))
+    for start in (0, 10):
+        assert {(a, b) for a in range(start, start + 10) for b in range(a + 1, min(a + 4, start + 10))} <= chosen
 
 
 @pytest.fixture

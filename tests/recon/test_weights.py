@@ -194,5 +194,6 @@ def test_unknown_weights_list_the_known_ones() -> None:
     with pytest.raises(InputError) as error:
         weights.fetch("alike", LogProgress())
     assert str(error.value) == (
-        "There are no weights called 'alike'. Choose among aliked-n16, lightglue-aliked, lpips-vgg16."
+        "There are no weights called 'alike'. Choose among aliked-n16, blazepose-detector, blazepose-landmarks, "
+        "lightglue-aliked, lpips-vgg16."
     )

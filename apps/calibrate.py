@@ -1,0 +1,107 @@
+"""`fewview calibrate`: cameras, time offsets and 3D motion from people seen by several cameras."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from rich.console import Console
+
+from calibration.detect.detector import DetectorName
+from calibration.keypoints import KeypointsConfig, SkeletonName
+from calibration.solve import CalibrationConfig
+from calibration.stage import MotionConfig
+from recon.dag import run_stages
+from recon.pipeline import PipelineConfig, rig_stages
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Calibrate several static cameras from the people they see: no board, no common clock.
+
+    INPUT is a folder with, for each camera, a folder of OpenPose JSON, a COCO JSON, an npz or a video; or one npz.
+    """
+
+    input: Annotated[Path, tyro.conf.Positional]
+    out: Path
+    """Folder for the results; giving the same command again continues there."""
+    height: float | None = None
+    """Of the person seen most, in metres: it sets the scale."""
+    known: Path | None = None
+    """Cameras known in whole or in part: Calib.toml, anipose's or FreeMoCap's TOML, .qca.txt, intri.yml with
+    extri.yml, cameras.json. They are kept as they are."""
+    same_cameras: bool = False
+    """The cameras are one model at one setting."""
+    takes: tuple[Path, ...] = ()
+    """Further recordings by the same cameras in the same places, like INPUT: they are calibrated together."""
+    sizes: tuple[str, ...] = ()
+    """Image size WIDTHxHEIGHT, one for all cameras or one each, where the files do not say it."""
+    sizes_from: Path | None = None
+    """A cameras.json of which names and image sizes are read, and nothing else."""
+    fps: tuple[float, ...] = ()
+    """Frames a second, one for all cameras or one each, where the files do not say them."""
+    skeleton: SkeletonName | None = None
+    """Order of the joints; by their number if not given."""
+    detector: DetectorName = "blazepose"
+    """For videos: BlazePose follows one person; rtmlib finds all, where it is installed."""
+    offsets: tuple[str, ...] = ()
+    """CAMERA=SECONDS, to be added to a camera's clock to get the common time; kept as they are."""
+    sync: Literal["motion", "sound"] = "motion"
+    """What synchronises the other cameras. Sound is good to a frame or two only."""
+    seed: int = 0
+    """Of the random sampling."""
+    force: tuple[Literal["keypoints", "motion"], ...] = ()
+    """Redo these stages."""
+    dry_run: bool = False
+    """Print what would run and what is cached; change nothing."""
+    json: bool = False
+    """Print the manifest as JSON on standard output (progress goes to standard error)."""
+
+
+RESULTS = {
+    "cameras": "motion/cameras.json",
+    "Pose2Sim": "motion/Calib.toml",
+    "motion": "motion/rig.json",
+    "report": "motion/report.html",
+}
+
+
+def parse(argv: Sequence[str]) -> Arguments:
+    return tyro.cli(Arguments, prog="fewview calibrate", args=list(argv))
+
+
+def configuration(arguments: Arguments) -> PipelineConfig:
+    """The stages' options that the arguments stand for."""
+    keypoints = KeypointsConfig(
+        sizes=arguments.sizes,
+        sizes_from=arguments.sizes_from,
+        fps=arguments.fps,
+        skeleton=arguments.skeleton,
+        detector=arguments.detector,
+    )
+    solve = CalibrationConfig(height_m=arguments.height, same_cameras=arguments.same_cameras, seed=arguments.seed)
+    motion = MotionConfig(solve, arguments.known, arguments.offsets, arguments.sync)
+    return replace(PipelineConfig(), keypoints=keypoints, motion=motion)
+
+
+def main(arguments: Arguments) -> int:
+    console = Console(stderr=True)
+    run_stages(
+        rig_stages(configuration(arguments), (arguments.input, *arguments.takes)),
+        arguments.out,
+        force=arguments.force,
+        dry_run=arguments.dry_run,
+        arguments=sys.argv[1:],
+        console=console,
+    )
+    if arguments.dry_run:
+        return 0
+    if arguments.json:
+        print((arguments.out / "manifest.json").read_text(encoding="utf-8"), end="")
+    for name, path in RESULTS.items():
+        console.print(f"  {name:<8} {arguments.out / path}", soft_wrap=True)
+    return 0

@@ -1,0 +1,65 @@
+"""The `keypoints/` artifact (docs/artifacts.md): what the cameras saw, one npz a camera and take."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from calibration.observations import Detections
+from recon.io.inputs import Names
+
+
+@dataclass(frozen=True)
+class Take:
+    """One recording of the rig."""
+
+    name: str
+    detections: list[Detections]
+    videos: dict[str, str] = field(default_factory=dict)
+    """File name of the video by camera, where there is one."""
+    sound_offsets_s: dict[str, float] = field(default_factory=dict)
+    """Time offsets that the videos' sound suggests, as in `Rig.offsets_s`."""
+
+
+def save_takes(folder: Path, takes: list[Take]) -> None:
+    """Write `keypoints.json` and `<take>/<camera>.npz`; the same takes always give the same bytes."""
+    entries: list[dict[str, Any]] = []
+    for take in takes:
+        (folder / take.name).mkdir()
+        names = Names()
+        cameras = []
+        for each in take.detections:
+            path = f"{take.name}/{names.claim(each.camera)[1]}.npz"
+            np.savez_compressed(
+                folder / path, xy=each.xy, confidence=each.confidence, size=np.array(each.size), fps=np.array(each.fps)
+            )
+            cameras.append({"camera": each.camera, "file": path, "video": take.videos.get(each.camera)})
+        entries.append({"name": take.name, "cameras": cameras, "sound_offsets_s": take.sound_offsets_s})
+    text = json.dumps({"takes": entries}, indent=1, sort_keys=True, allow_nan=False)
+    (folder / "keypoints.json").write_text(text + "\n", encoding="utf-8")
+
+
+def load_takes(folder: Path) -> list[Take]:
+    """Read what `save_takes` wrote."""
+    takes = []
+    for entry in json.loads((folder / "keypoints.json").read_text(encoding="utf-8"))["takes"]:
+        detections = []
+        for camera in entry["cameras"]:
+            with np.load(folder / camera["file"]) as arrays:
+                width, height = (int(value) for value in arrays["size"])
+                detections.append(
+                    Detections(
+                        camera["camera"],
+                        (width, height),
+                        float(arrays["fps"]),
+                        arrays["xy"],
+                        arrays["confidence"],
+                    )
+                )
+        videos = {camera["camera"]: camera["video"] for camera in entry["cameras"] if camera["video"]}
+        takes.append(Take(entry["name"], detections, videos, entry["sound_offsets_s"]))
+    return takes

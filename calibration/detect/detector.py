@@ -1,0 +1,52 @@
+"""The one interface of people detectors, and where they are chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, Protocol
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from recon.errors import EnvironmentFault
+from recon.progress import Progress
+
+DetectorName = Literal["blazepose", "rtmlib"]
+
+Person = Float[np.ndarray, "K 3"]
+"""x, y in pixels with centres at integers, and confidence, per joint of the detector's skeleton."""
+
+
+class Detector(Protocol):
+    """Finds people in the frames of one video, one after the other: it may track."""
+
+    skeleton: str
+    """Its name in `calibration.inputs.skeletons.SKELETONS`."""
+
+    def __call__(self, rgb: UInt8[np.ndarray, "H W 3"]) -> list[Person]:
+        """The people of the next frame."""
+
+
+def weights_of(name: DetectorName) -> tuple[str, ...]:
+    """Names of the weights in `recon.io.weights` that it runs; rtmlib has its own."""
+    return ("blazepose-detector", "blazepose-landmarks") if name == "blazepose" else ()
+
+
+def make_detectors(name: DetectorName, progress: Progress) -> Callable[[], Detector]:
+    """What makes a new detector for each video; weights are loaded here, once.
+
+    Raises:
+        EnvironmentFault: the detector's library is not installed, or its weights cannot be had.
+    """
+    if name == "blazepose":
+        from calibration.detect.blazepose import load_blazepose
+
+        return load_blazepose(progress)
+    from calibration.detect.rtm import load_rtmlib
+
+    return load_rtmlib(progress)
+
+
+def missing_library(library: str, install: str, error: ImportError) -> EnvironmentFault:
+    """What to say where a detector's library cannot be imported."""
+    return EnvironmentFault(f"Detecting people needs {library}, which cannot be imported ({error}).", install)

@@ -1,0 +1,50 @@
+"""Motion as npz, with every digit."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from calibration.observations import Motion
+from calibration.skeleton import JOINTS
+from recon.errors import InputError
+
+MARKERS = tuple(
+    name.capitalize()
+    if name == "nose"
+    else name[0].upper() + "".join(part.capitalize() for part in name.split("_")[1:])
+    for name in JOINTS
+)
+"""Names of the joints in biomechanics (Pose2Sim's and OpenSim's), such as LShoulder."""
+
+
+def write_motion(path: Path, motion: Motion) -> None:
+    """Write `xyz` (T, P, J, 3) in the world of cameras.json, `score`, `support`, `fps`, `start_s` and `joints`."""
+    np.savez_compressed(
+        path,
+        xyz=motion.xyz,
+        score=motion.score,
+        support=motion.support,
+        fps=np.array(motion.fps),
+        start_s=np.array(motion.start_s),
+        joints=np.array(JOINTS),
+    )
+
+
+def read_motion(path: Path) -> Motion:
+    """Read what `write_motion` wrote.
+
+    Raises:
+        InputError: not such a file.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return Motion(
+                float(arrays["fps"]), float(arrays["start_s"]), arrays["xyz"], arrays["score"], arrays["support"]
+            )
+    except FileNotFoundError:
+        raise InputError(f"There is no {path}.", "Name the output of `fewview calibrate`.") from None
+    except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path} is not a motion of fewview: {error}.", "Calibrate again.") from error

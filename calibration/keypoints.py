@@ -1,0 +1,144 @@
+"""Stage `keypoints`: from the user's files to what each camera saw of people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from calibration.artifact import Take, save_takes
+from calibration.detect.detector import DetectorName
+from calibration.inputs.recording import Recording
+from calibration.inputs.rig import CameraFiles, find_cameras
+from recon.errors import InputError
+from recon.io.inputs import Names
+from recon.progress import Progress
+
+SkeletonName = Literal["COCO_17", "HALPE_26", "BODY_25", "BODY_25B"]
+
+
+@dataclass(frozen=True)
+class KeypointsConfig:
+    """How people's keypoints are read, or found in videos."""
+
+    takes: tyro.conf.Suppress[tuple[Path, ...]] = field(default=(), metadata={"key": False})
+    """A folder or npz a take, all by the same cameras in the same places; the command line has its own place."""
+    sizes: tuple[str, ...] = ()
+    """Image size WIDTHxHEIGHT, one for all cameras or one each, where the files do not say it."""
+    sizes_from: Path | None = field(default=None, metadata={"key": False})
+    """A cameras.json of which names and image sizes are read, and nothing else."""
+    fps: tuple[float, ...] = ()
+    """Frames a second, one for all cameras or one each, where the files do not say them."""
+    skeleton: SkeletonName | None = None
+    """Order of the joints; by their number if not given."""
+    detector: DetectorName = "blazepose"
+    """For videos: BlazePose follows one person; rtmlib finds all, where it is installed."""
+
+    def sources(self) -> tuple[Path, ...]:
+        """Every file and folder that the stage reads.
+
+        Raises:
+            InputError: a take is missing, or holds no camera.
+        """
+        found = [path for take in self.takes for path in _files(take)]
+        return tuple(dict.fromkeys([*found, *([self.sizes_from] if self.sizes_from else [])]))
+
+
+def run(inputs: Mapping[str, Path], config: KeypointsConfig, out: Path, progress: Progress) -> None:
+    """Fill `out` with `keypoints.json` and an npz a camera and take (docs/artifacts.md).
+
+    Run it in a child process: the detector's runtime can abort.
+
+    Raises:
+        InputError: files cannot be read, image sizes are not known, or takes differ in their cameras.
+    """
+    names = Names()
+    takes = [
+        _take(path, names.claim(f"{path.name.removesuffix('.npz')}.take")[1], config, progress) for path in config.takes
+    ]
+    _check_takes(takes)
+    save_takes(out, takes)
+    progress.fact("cameras", [each.camera for each in takes[0].detections])
+    progress.fact("frames", {take.name: [len(each.xy) for each in take.detections] for take in takes})
+    if sound := {take.name: take.sound_offsets_s for take in takes if take.sound_offsets_s}:
+        progress.fact("sound_offsets_s", sound)
+
+
+def _files(take: Path) -> list[Path]:
+    if take.is_file() and take.suffix == ".npz":
+        return [take]
+    cameras = find_cameras(take)
+    return [path for each in cameras for path in (each.keypoints, each.video) if path is not None]
+
+
+def _take(path: Path, name: str, config: KeypointsConfig, progress: Progress) -> Take:
+    from calibration.inputs.arrays import read_rig
+    from calibration.inputs.complete import complete
+
+    if path.is_file():
+        cameras: list[CameraFiles] = []
+        recordings = read_rig(path, config.skeleton)
+    else:
+        cameras = find_cameras(path)
+        recordings = _read(cameras, config, progress)
+    detections = complete(recordings, config.sizes, config.sizes_from, config.fps, progress)
+    videos = {each.camera: each.video for each in cameras if each.video is not None}
+    offsets: dict[str, float] = {}
+    if len(videos) > 1:
+        from calibration.sound import offsets_by_sound
+
+        offsets = offsets_by_sound(videos)
+    return Take(name, detections, {camera: video.name for camera, video in videos.items()}, offsets)
+
+
+def _read(cameras: list[CameraFiles], config: KeypointsConfig, progress: Progress) -> list[Recording]:
+    """Keypoints from files where there are some, from the video otherwise."""
+    from calibration.detect.detector import make_detectors
+    from calibration.detect.videos import detect_people, video_facts
+    from calibration.inputs.arrays import read_camera
+    from calibration.inputs.coco import read_coco
+    from calibration.inputs.openpose import read_openpose
+
+    seen = [(each.camera, each.video) for each in cameras if each.keypoints is None and each.video is not None]
+    found = {}
+    if seen:
+        make = make_detectors(config.detector, progress)
+        found = {each.camera: each for each in detect_people(seen, make, progress)}
+    recordings = []
+    for each in cameras:
+        if each.keypoints is None:
+            recordings.append(found[each.camera])
+            continue
+        if each.keypoints.is_dir():
+            read = read_openpose(each.keypoints, each.camera, config.skeleton)
+        elif each.keypoints.suffix == ".npz":
+            read = read_camera(each.keypoints, each.camera)
+        else:
+            read = read_coco(each.keypoints, each.camera, config.skeleton)
+        if each.video is not None:
+            facts = video_facts(each.video)
+            read = replace(read, size=(facts.width, facts.height), fps=facts.fps)
+        recordings.append(read)
+    return recordings
+
+
+def _check_takes(takes: list[Take]) -> None:
+    """Takes by one rig have the same cameras, each with its image size."""
+    first = {each.camera: each.size for each in takes[0].detections}
+    for take in takes[1:]:
+        sizes = {each.camera: each.size for each in take.detections}
+        if set(sizes) != set(first):
+            raise InputError(
+                f"Take {take.name} is by cameras {', '.join(sizes)}, but {takes[0].name} by {', '.join(first)}.",
+                "Give takes by the same cameras, named alike.",
+            )
+        for camera, size in sizes.items():
+            if size != first[camera]:
+                raise InputError(
+                    f"Camera {camera} has images of {size[0]}x{size[1]} in take {take.name}, but of "
+                    f"{first[camera][0]}x{first[camera][1]} in {takes[0].name}.",
+                    "Were two cameras' folders swapped? Name each camera alike in every take.",
+                )

@@ -1,0 +1,137 @@
+"""Cameras calibrated from people, made exact to the pixel by what their photos share.
+
+People are large and soft targets: the poses are good to a degree, which is many pixels. The photos' matches say more
+of the angles and nothing of the scale, so both enter one adjustment, the calibration as its prior.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from recon.io.cameras import CameraSet, Verdict
+from recon.io.colmap import write_camera_exports
+from recon.ladder import parse_source
+from recon.photos import load_photos
+from recon.progress import Progress
+from recon.scene import Camera, invert_rigid
+from recon.sfm import MappingConfig
+from recon.sfm.bundle import PosePrior
+from recon.sfm.files import make_points, make_views
+from recon.sfm.given import map_around
+from recon.sfm.graph import MatchGraph, load_graph
+from recon.sfm.known import Known, join_known
+from recon.sfm.lens import ideal, to_ideal
+from recon.sfm.mapping import Candidate, Sensors, find_sensors
+from recon.sfm.reasons import no_model
+from recon.sfm.refine import make_prior, refine
+
+# Rigs found from people are better in shape than their single centres are: on a real one, deviations of .05 for centres
+# let a few matches on one plane move cameras by twice their error, .01 halved the error that is left of rotations.
+ROTATION_DEVIATION_DEG = 0.5
+"""Of a rotation found from people, about any axis."""
+CENTER_DEVIATION = 0.01
+"""Of a centre along any axis, as a share of the cameras' mean distance from their centroid."""
+FOCAL_DEVIATION = 0.02
+"""Of the logarithm of a focal length."""
+TOLERANCES_PX = (30.0, 8.0)
+"""Reprojection errors (working pixels) up to which matches are believed: at first, and once poses were moved."""
+_FREE = 1e3
+"""Factor on the deviations of photos that the calibration did not place."""
+
+
+def place_rig(
+    photos_folder: Path, matches_folder: Path, motion_folder: Path, config: MappingConfig, out: Path, progress: Progress
+) -> None:
+    """See `recon.sfm.run`: the photos are pictures of a rig's cameras, and named like them."""
+    graph = load_graph(photos_folder, matches_folder)
+    known = join_known(graph.photos, motion_folder, None)
+    keypoints = [to_ideal(xy, known.cameras[i]) if i in known.cameras else xy for i, xy in enumerate(graph.keypoints)]
+    graph = replace(graph, keypoints=keypoints)
+    sensors = find_sensors(graph, config.working_px, known.cameras)
+    found = refine_rig(graph, sensors, known, config.max_error_px, config.seed)
+    if found is None:
+        raise no_model(graph)
+    focals = {i: float(np.exp(found.bundle.log_focal[found.bundle.lens[k]])) for k, i in enumerate(found.photos)}
+    lenses = {i: refocused(camera, focals[i] / sensors.scale[i]) for i, camera in known.cameras.items() if i in focals}
+    views = make_views(found, sensors, graph, lenses)
+    errors = found.bundle.errors_px()
+    verdicts = []
+    for photo in load_photos(photos_folder, excluded=True):
+        k = next((k for k, i in enumerate(found.photos) if graph.photos[i].name == photo.name), None)
+        if k is None:
+            verdicts.append(Verdict(photo.name, False, photo.excluded or "Neither people nor matches place it."))
+            continue
+        seen = errors[found.bundle.image == k] / sensors.scale[found.photos[k]]
+        error = round(float(seen.mean()), 4) if len(seen) else None
+        verdicts.append(Verdict(photo.name, True, None, len(seen), error))
+    cameras = CameraSet(views, known.units, known.scale_source, "keypoints", verdicts=verdicts)
+    write_camera_exports(out, cameras, make_points(found, sensors, graph, lenses, photos_folder))
+    moved = [
+        float(np.linalg.norm(view.center - known.poses[i][:3, 3]))
+        for i, view in zip(found.photos, views, strict=True)
+        if i in known.poses
+    ]
+    progress.fact("prior", "keypoints")
+    progress.fact("prior_reason", parse_source(config.source).reason())
+    progress.fact("units", known.units)
+    progress.fact("scale_source", known.scale_source)
+    progress.fact("registered", f"{len(views)} of {len(graph.photos)}")
+    progress.fact("observations", len(errors))
+    progress.fact("points", len(found.bundle.points))
+    progress.fact("reprojection_px", round(float(errors.mean()), 3))
+    progress.fact("moved_from_keypoints", round(float(np.mean(moved)), 4))
+
+
+def refine_rig(graph: MatchGraph, sensors: Sensors, known: Known, max_error_px: float, seed: int) -> Candidate | None:
+    """All photos with a known pose, adjusted together, and others added; None where matches make no points at all.
+
+    Photos that share nothing with others stay where they were.
+    """
+    centers = np.array([pose[:3, 3] for pose in known.poses.values()])
+    extent = float(np.linalg.norm(centers - centers.mean(0), axis=1).mean())
+    focals = {int(sensors.lens[i]): ideal(camera).fx * sensors.scale[i] for i, camera in known.cameras.items()}
+    wide = sensors.size.max()  # a guess for cameras that were not calibrated: 53 degrees
+    guess = np.array([focals.get(lens, wide) for lens in range(len(sensors.groups))])
+    now, start, found = dict(known.poses), guess, None
+    for tolerance in TOLERANCES_PX:
+        candidates = map_around(graph, sensors, start, now, "the rig", seed, tolerance)
+        if not candidates:
+            return found
+        candidate = candidates[0]
+        here = [_pose(candidate, k) for k in range(len(candidate.photos))]
+        before = np.array([known.poses.get(i, own) for i, own in zip(candidate.photos, here, strict=True)])
+        believed = np.array([1.0 if i in known.poses else _FREE for i in candidate.photos])
+        prior = make_prior(candidate, sensors, focals, guess)
+        prior = replace(
+            prior,
+            log_focal_deviation=np.full_like(prior.log_focal_deviation, FOCAL_DEVIATION),
+            poses=PosePrior(
+                np.swapaxes(before[:, :3, :3], 1, 2),
+                before[:, :3, 3],
+                believed * np.radians(ROTATION_DEVIATION_DEG),
+                believed * CENTER_DEVIATION * extent,
+            ),
+        )
+        found = refine(candidate, prior, max_error_px, min_observations=0)
+        now = {i: _pose(found, k) for k, i in enumerate(found.photos)}
+        start = start.copy()
+        start[np.unique(sensors.lens[found.photos])] = np.exp(found.bundle.log_focal)
+    return found
+
+
+def _pose(candidate: Candidate, k: int) -> Float[np.ndarray, "4 4"]:
+    T = np.eye(4)
+    T[:3, :3], T[:3, 3] = candidate.bundle.R[k], candidate.bundle.t[k]
+    return invert_rigid(T)
+
+
+def refocused(camera: Camera, focal_px: float) -> Camera:
+    """The camera with another focal length, whose distortion bends the picture as before."""
+    ratio = focal_px / ideal(camera).fx
+    k1, k2, p1, p2, k3 = (*camera.distortion, 0.0, 0.0, 0.0, 0.0, 0.0)[:5]
+    bent = (k1 * ratio**2, k2 * ratio**4, p1 * ratio, p2 * ratio, k3 * ratio**6)
+    return replace(camera, fx=camera.fx * ratio, fy=camera.fy * ratio, distortion=bent[: len(camera.distortion)])

@@ -1,0 +1,151 @@
+"""What looks alike but is not the same is not believed, and is named."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sfm_scene import POINTS, MatchedScene, pair_errors, pose, scene
+
+from recon.errors import ReconstructionError
+from recon.sfm.bundle import Bundle
+from recon.sfm.evidence import believed, missing
+from recon.sfm.graph import MatchGraph, Pair
+from recon.sfm.mapping import Candidate
+from recon.sfm.tracks import held_out
+
+
+def _arc(folder: Path, count: int) -> MatchedScene:
+    """Photos of which neighbours match."""
+    views, points = scene(count)
+    made = MatchedScene(folder, views, points, noise_px=0.3, camera_group="phone")
+    for a, b in combinations(range(count), 2):
+        if b - a <= 2:
+            made.match(a, b, true=160, wrong=10)
+    return made
+
+
+def test_uncertain_matches_of_what_looks_alike_do_not_place_a_photo(tmp_path: Path) -> None:
+    """A facade of the same style: the last photo fits a wrong place perfectly, by matches none of which is
+    certain."""
+    made = _arc(tmp_path, 5)
+    for a in range(4):
+        made.pairs = [pair for pair in made.pairs if {pair["a"], pair["b"]} != {f"{a}.png", "4.png"}]
+        made.match(a, 4, true=120, confidence=0.4)
+    cameras, _ = made.run()
+    assert [view.name for view in cameras.views] == ["0.png", "1.png", "2.png", "3.png"]
+    assert max(pair_errors(cameras.views, made.views)) < 0.1
+    assert cameras.verdicts[4].reason == (
+        "What it shares with 0.png looks like repeated structure: of 120 matches, 0 are certain."
+    )
+
+
+def test_photos_that_only_look_alike_are_refused(tmp_path: Path) -> None:
+    views, points = scene(3)
+    made = MatchedScene(tmp_path, views, points, noise_px=0.3)
+    for a, b in combinations(range(3), 2):
+        made.match(a, b, true=120, confidence=0.4)
+    with pytest.raises(ReconstructionError, match="looks like repeated structure") as error:
+        made.run()
+    assert "The best two, 0.png and 1.png, share 120 points, of which 0 are certain." in str(error.value)
+
+
+def test_a_photo_that_contradicts_the_others_is_thrown_out_and_named(tmp_path: Path) -> None:
+    """Photo 5 matches the others with certainty, but shows each something else."""
+    views, points = scene(6)
+    made = MatchedScene(tmp_path, views, points, noise_px=0.3, camera_group="phone")
+    for a, b in combinations(range(5), 2):
+        made.match(a, b, true=160, wrong=10)
+    order = np.random.default_rng(0).permutation(POINTS)
+    for a in range(5):
+        # Half a scene each: no one place of photo 5 explains all five pairs.
+        shift = np.roll(order, 17 * (a + 1))
+        matches = np.stack([shift[:80], np.roll(shift, a)[:80]], axis=1)
+        made.write(a, 5, matches)
+    cameras, _ = made.run()
+    assert [view.name for view in cameras.views] == [view.name for view in views[:5]]
+    assert max(pair_errors(cameras.views, views)) < 0.1
+    assert not cameras.verdicts[5].registered
+
+
+def test_a_mirrored_photo_of_something_symmetric_is_thrown_out_and_named(tmp_path: Path) -> None:
+    """Each point has a twin across the plane of symmetry, a little off. The mirrored photo shows the twins, from a
+    place of its own that explains them nearly."""
+    views, points = scene(6)
+    made = MatchedScene(tmp_path, views, points, noise_px=0.2, camera_group="phone")
+    xy = np.load(tmp_path / "matches" / "features" / "5.npz")["keypoints"]
+    xy = xy + made.random.normal(0, 2.0, xy.shape).astype(np.float32)
+    np.savez(tmp_path / "matches" / "features" / "5.npz", keypoints=xy, scores=np.ones(POINTS))
+    for a, b in combinations(range(6), 2):
+        made.match(a, b, true=160, wrong=10)
+    cameras, _ = made.run()
+    assert [view.name for view in cameras.views] == [view.name for view in views[:5]]
+    assert cameras.verdicts[5].reason == (
+        "Its points fit several times worse than those of the other photos: "
+        "it shows what only resembles them, or is mirrored."
+    )
+
+
+def test_a_group_without_a_certain_tie_is_left_out_whole(tmp_path: Path) -> None:
+    views, points = scene(7)
+    made = MatchedScene(tmp_path, views, points, noise_px=0.3, camera_group="phone")
+    for a, b in combinations(range(7), 2):
+        together = (a < 4) == (b < 4)
+        made.match(a, b, true=150 if together else 60, confidence=1.0 if together else 0.3)
+    cameras, _ = made.run()
+    assert [view.name for view in cameras.views] == ["0.png", "1.png", "2.png", "3.png"]
+    assert cameras.verdicts[5].reason == ("It goes with 4.png, but nothing certain ties the two to the other photos.")
+
+
+def _facade(twins: bool) -> Candidate:
+    """Six cameras before a wall. With `twins`, three of them see other points on the same places of the wall."""
+    random = np.random.default_rng(0)
+    points = np.column_stack([random.uniform(-2, 2, (400, 2)), np.zeros(400)])
+    T = [np.linalg.inv(pose(np.array([x, 0.0, -4.0]), np.array([x / 2, 0.0, 0.0]))) for x in np.linspace(-1, 1, 6)]
+    image, point = [], []
+    for k in range(6):
+        sees = np.arange(400) if not twins else np.arange(400)[np.arange(400) % 2 == k % 2]
+        image += [k] * len(sees)
+        point += list(sees)
+    order = np.argsort(point, kind="stable")
+    bundle = Bundle(
+        R=np.array([t[:3, :3] for t in T]),
+        t=np.array([t[:3, 3] for t in T]),
+        log_focal=np.log([700.0]),
+        k1=np.zeros(1),
+        principal=np.array([[500.0, 400.0]]),
+        points=points,
+        lens=np.zeros(6, int),
+        sensor=np.zeros(6, int),
+        image=np.array(image)[order],
+        point=np.array(point)[order],
+        xy=np.zeros((len(image), 2)),
+        held=np.zeros(6, bool),
+    )
+    return Candidate("", list(range(6)), bundle)
+
+
+def test_photos_side_by_side_that_share_nothing_speak_against_a_model() -> None:
+    assert missing(_facade(twins=False)) == []
+    apart = missing(_facade(twins=True))
+    # The outermost two look from directions that are too different to judge by.
+    assert set(apart) == {(a, b) for a, b in combinations(range(6), 2) if (a - b) % 2} - {(0, 5)}
+    # With no other evidence, one of the two facades is given up.
+    assert len({i % 2 for i in believed(_facade(twins=True), [], apart)}) <= 1
+
+
+def test_whole_tracks_are_held_out() -> None:
+    """A chain of photos: a track is in all pairs or in none, and what a photo has twice is never held out."""
+    count = 64
+    same = np.stack([np.arange(count)] * 2, axis=1)
+    twisted = np.concatenate([same, [[0, 1]]])
+    keypoints = [np.zeros((count, 2))] * 3
+    pairs = [
+        Pair(a, b, count, m, np.ones(len(m)), "general", None, True, 0.8) for a, b, m in ((0, 1, twisted), (1, 2, same))
+    ]
+    first, second = held_out(MatchGraph([], keypoints, pairs), pairs)
+    np.testing.assert_array_equal(first[:count], second)
+    assert 4 <= second.sum() <= 12
+    assert not second[:2].any()
