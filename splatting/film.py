@@ -31,28 +31,42 @@ class Rendered:
     expected_depth: Float32[np.ndarray, "H W"]
     """Mean z by blending weight, scene units."""
     normal: Float32[np.ndarray, "H W 3"]
-    """Unit, camera frame, towards the camera: the Gaussians' thinnest axes, blended."""
+    """Unit, camera frame, towards the camera: of the surface that the median depth makes."""
 
 
 def render(
     gaussians: Gaussians, camera: Camera, T_world_camera: Float[np.ndarray, "4 4"], min_alpha: float = MIN_ALPHA
 ) -> Rendered:
     """Everything that one pinhole camera sees."""
-    seen = _rasterized(gaussians, camera, T_world_camera, everything=True)
-    assert seen.normal is not None
+    seen = _rasterized(gaussians, camera, T_world_camera, median_depth=True)
     assert seen.median_depth is not None
-    alpha, normal = seen.alpha.numpy(), seen.normal.numpy()
-    nothing = np.float32(np.nan)
+    alpha, nothing = seen.alpha.numpy(), np.float32(np.nan)
     known = alpha >= min_alpha
-    length = np.linalg.norm(normal, axis=-1, keepdims=True)
+    median_depth = np.where(known, seen.median_depth.numpy(), nothing)
     return Rendered(
         image=seen.image.numpy(),
         alpha=alpha,
-        median_depth=np.where(known, seen.median_depth.numpy(), nothing),
+        median_depth=median_depth,
         expected_depth=np.where(known, seen.depth.numpy() / np.maximum(alpha, np.float32(1e-6)), nothing),
-        # Where the normals of what is blended cancel, there is none.
-        normal=np.where(known[..., None] & (length > 1e-3), normal / np.maximum(length, np.float32(1e-3)), nothing),
+        normal=surface_normals(median_depth, camera),
     )
+
+
+def surface_normals(depth: Float32[np.ndarray, "H W"], camera: Camera) -> Float32[np.ndarray, "H W 3"]:
+    """Unit normals, camera frame, towards the camera, by differences between neighbouring pixels; NaN where the pixel
+    or a neighbour is unknown.
+
+    They show the scene's shape far better than the Gaussians' own thinnest axes, which are as good as random where a
+    Gaussian is no larger than a pixel.
+    """
+    x = (np.arange(camera.width, dtype=np.float32) + 0.5 - camera.cx) / camera.fx
+    y = (np.arange(camera.height, dtype=np.float32) + 0.5 - camera.cy) / camera.fy
+    points = depth[..., None] * np.stack([*np.meshgrid(x, y), np.ones_like(depth)], -1)
+    # The cross product of the step down and the step to the right points to the camera.
+    normal = np.cross(np.gradient(points, axis=0), np.gradient(points, axis=1))
+    length = np.linalg.norm(normal, axis=-1, keepdims=True)
+    known = np.isfinite(depth)[..., None] & (length > 0)
+    return np.where(known, normal / np.maximum(length, 1e-30), np.nan).astype(np.float32)
 
 
 def picture(
@@ -68,7 +82,7 @@ def picture(
         span: depths at the ends of the colour scale, the same for all frames; only for `show="depth"`.
     """
     if show == "rgb":
-        return to_8bit(_rasterized(gaussians, camera, T_world_camera, everything=False).image.numpy())
+        return to_8bit(_rasterized(gaussians, camera, T_world_camera, median_depth=False).image.numpy())
     seen = render(gaussians, camera, T_world_camera)
     if show == "normal":
         return normal_picture(seen.normal)
@@ -77,11 +91,11 @@ def picture(
 
 
 def _rasterized(
-    gaussians: Gaussians, camera: Camera, T_world_camera: Float[np.ndarray, "4 4"], everything: bool
+    gaussians: Gaussians, camera: Camera, T_world_camera: Float[np.ndarray, "4 4"], median_depth: bool
 ) -> Rendering:
     with torch.no_grad():
         pose = torch.from_numpy(invert_rigid(T_world_camera)).float()
-        return rasterize(gaussians, pose, camera, normals=everything, median_depth=everything)
+        return rasterize(gaussians, pose, camera, median_depth=median_depth)
 
 
 def film_camera(cameras: Sequence[Camera]) -> Camera:

@@ -17,7 +17,7 @@ from recon.fusion import run as run_mesh
 from recon.progress import LogProgress
 from recon.scene import Camera
 from splatting.export import read_ply, write_ply
-from splatting.film import film_camera
+from splatting.film import film_camera, surface_normals
 from splatting.initialize import gaussians_from_points, read_points
 from splatting.pictures import compared, depth_picture, normal_picture
 from splatting.render import RenderConfig, run
@@ -114,6 +114,19 @@ def test_depth_picture_is_warm_near_and_dark_where_unknown() -> None:
     near, far = picture[50, 10].astype(int), picture[50, 290].astype(int)
     assert near[0] > far[0] + 50 > far[0]
     assert (picture[116:] > 200).any()
+
+
+def test_normals_are_those_of_the_surface() -> None:
+    seen = tiny.look("", tiny.poses(3)[2])
+    normal = surface_normals(seen.depth, tiny.CAMERA)
+    facing = (normal * (seen.normals @ seen.view.T_world_camera[:3, :3])).sum(-1)
+    # Exact on the walls; where two meet, neighbours lie on either.
+    assert np.mean(facing > 0.9999) > 0.85
+    holed = seen.depth.copy()
+    holed[10, 20] = np.nan
+    assert np.isnan(surface_normals(holed, tiny.CAMERA)).all(-1).sum() == 5
+    tiny_camera = Camera(2, 2, 9.0, 9.0, 1.0, 1.0)
+    np.testing.assert_allclose(surface_normals(np.ones((2, 2), np.float32), tiny_camera)[0, 0], [0, 0, -1])
 
 
 def test_normals_have_the_usual_colours() -> None:
