@@ -160,9 +160,7 @@ def settle(
     return settled
 
 
-def chain(
-    cameras: int, proposals: dict[tuple[int, int], list[Proposal]], seed: int
-) -> Float[np.ndarray, " C"]:
+def chain(cameras: int, proposals: dict[tuple[int, int], list[Proposal]], seed: int) -> Float[np.ndarray, " C"]:
     """Offsets; the first camera of each connected part has 0.
 
     Random spanning trees of random proposals are scored by how many other pairs have a proposal that agrees; the best
