@@ -37,6 +37,12 @@ def what_next(model: Candidate, graph: MatchGraph, sensors: Sensors) -> list[str
     advice = []
     for k, m, shared in _weak_ties(_shared_points(model)):
         advice.append(f"{names[k]} and {names[m]} share only {shared} points: take a photo between the two.")
+    placed = [pair for pair in graph.pairs if pair.trusted and pair.a in model.photos and pair.b in model.photos]
+    if placed and all(pair.model == "planar" for pair in placed):
+        advice.append(
+            "All that the photos share lies in one plane, which tells little of focal lengths: "
+            "take photos that also show things before or behind it."
+        )
     for i in range(len(graph.photos)):
         if i in model.photos:
             continue

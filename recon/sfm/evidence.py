@@ -131,7 +131,8 @@ def misfits(model: Candidate) -> list[int]:
     bundle, errors = model.bundle, model.bundle.errors_px()
     if len(model.photos) < _MIN_PHOTOS:
         return []
-    median = np.array([np.median(errors[bundle.image == k]) for k in range(len(model.photos))])
+    each = [errors[bundle.image == k] for k in range(len(model.photos))]
+    median = np.array([np.median(found) if len(found) else 0.0 for found in each])
     worse = (median > _MISFIT * np.median(median)) & (median > _MISFIT_PX)
     return [i for k, i in enumerate(model.photos) if worse[k]]
 

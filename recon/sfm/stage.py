@@ -55,6 +55,7 @@ def place_photos(
     best = _settle(model, prior, graph, sensors, config, fates)
     if len(best.photos) < 2:
         raise no_model(graph)
+    _doubt_given(best, graph, sensors, config, progress)
     best, units, scale_source = _in_frame(best, known, sensors, graph, config)
     cameras = CameraSet(
         views=make_views(best, sensors, graph, known.cameras),
@@ -139,6 +140,19 @@ def _settle(
             model = without_photo(model, i)
         if len(model.photos) < 2:
             return model
+
+
+def _doubt_given(
+    best: Candidate, graph: MatchGraph, sensors: Sensors, config: MappingConfig, progress: Progress
+) -> None:
+    """Say which given poses the matches contradict; they stay as they are."""
+    against = [one.pair for one in agreements(best, graph, sensors, config.max_error_px) if one.contradicts]
+    held = {i for i, is_held in zip(best.photos, best.bundle.held, strict=True) if is_held}
+    doubted = [(graph.photos[p.a].name, graph.photos[p.b].name) for p in against if p.a in held and p.b in held]
+    if doubted:
+        progress.fact("doubted_given", [list(names) for names in doubted])
+        listed = ", ".join(f"{a} and {b}" for a, b in doubted)
+        progress.note(f"What these photos share contradicts their given poses, which were kept: {listed}.")
 
 
 def _known_focals(graph: MatchGraph, sensors: Sensors, known: Known) -> dict[int, float]:

@@ -54,3 +54,16 @@ def test_a_side_that_no_other_photo_sees_is_named(tmp_path: Path) -> None:
     cameras, _ = made.run()
     assert cameras.advice == ("No other photo sees the left of 0.png: take one from there, further to the left.",)
     assert cameras.verdicts[0].overlap < 0.9 < cameras.verdicts[1].overlap
+
+
+def test_a_plane_is_said_to_be_one(tmp_path: Path) -> None:
+    views, points = scene(4)
+    made = MatchedScene(tmp_path, views, points * [1, 1, 0], noise_px=0.2, focal_px=900.0, camera_group="phone")
+    for a, b in combinations(range(4), 2):
+        made.match(a, b, true=200, model="planar")
+    cameras, _ = made.run()
+    assert len(cameras.views) == 4
+    assert cameras.advice == (
+        "All that the photos share lies in one plane, which tells little of focal lengths: "
+        "take photos that also show things before or behind it.",
+    )

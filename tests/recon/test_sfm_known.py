@@ -65,6 +65,16 @@ def test_given_poses_stay_and_missing_photos_are_added_in_their_frame(tmp_path: 
             assert np.linalg.norm(project(exported[index], xyz[None])[0] - xy) < 4
 
 
+def test_a_given_pose_that_the_matches_contradict_is_kept_and_said(tmp_path: Path) -> None:
+    views, points = scene(4)
+    made = _matched(tmp_path, views, points)
+    wrong = replace(views[3], T_world_camera=views[3].T_world_camera @ _elsewhere(views)[0].T_world_camera)
+    write_transforms(tmp_path / "known.json", [*views[:3], wrong])
+    cameras, progress = made.run(source=f"known:{tmp_path / 'known.json'}")
+    np.testing.assert_allclose(cameras.view("3.png").T_world_camera, wrong.T_world_camera, atol=1e-9)
+    assert progress.facts["doubted_given"] == [[f"{i}.png", "3.png"] for i in range(3)]
+
+
 @pytest.mark.parametrize("known_as", ["binary", "text", "cameras.json"])
 def test_every_form_of_known_cameras_is_read(tmp_path: Path, known_as: str) -> None:
     views, points = scene(3)
