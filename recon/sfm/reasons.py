@@ -59,7 +59,7 @@ def no_model(graph: MatchGraph) -> ReconstructionError:
     a, b = graph.photos[best.a].name, graph.photos[best.b].name
     if not any(pair.trusted for pair in verified):
         return ReconstructionError(
-            f"What the photos share looks like repeated structure: {listed}. "
+            f"The photos do not overlap enough, or what they share only looks alike: {listed}. "
             f"The best two, {a} and {b}, share {len(best.matches)} points, of which {best.confident} are certain.",
             _STEP,
         )

@@ -57,7 +57,7 @@ def test_photos_that_only_look_alike_are_refused(tmp_path: Path) -> None:
     made = MatchedScene(tmp_path, views, points, noise_px=0.3)
     for a, b in combinations(range(3), 2):
         made.match(a, b, true=120, confidence=0.4)
-    with pytest.raises(ReconstructionError, match="looks like repeated structure") as error:
+    with pytest.raises(ReconstructionError, match="or what they share only looks alike") as error:
         made.run()
     assert "The best two, 0.png and 1.png, share 120 points, of which 0 are certain." in str(error.value)
 
