@@ -21,6 +21,7 @@ surer of each focal length than they are; without this belief some camera trades
 SAME_DEVIATION = 0.02
 """The same where the user says that the cameras are one model."""
 K1_DEVIATION = 0.05
+LARGEST_K1_DEVIATION = 0.15
 CLOCK_DEVIATION_S = 0.1
 _POSES = (True, False, False, True)
 _FOCALS = (True, True, False, True)
@@ -40,8 +41,8 @@ _HIGHER_DEVIATIONS = np.array([0.05, 0.002, 0.002, 0.02])
 _IMPROVEMENT = 0.98
 """Higher distortion stays only where it brings the held-out cost to this share."""
 PINNED = 1e-9
-_USUAL_RESIDUAL = 0.8
-"""Median length of the residual in standard deviations, of detectors on real videos."""
+_USUAL_RESIDUAL = 0.4
+"""Median length of the residual in standard deviations; detectors on real videos have more."""
 _SHARPEST = 0.1
 
 
@@ -114,16 +115,30 @@ def fine(state: State, sample: Sample, prior: Prior, bones: Bones, mirror: np.nd
         if count:
             state = retriangulate(state, sample)
         state = adjust(state, sample, prior, bones, FINE)
-        sample = replace(sample, sigma=sample.sigma * _sharpness(state, sample))
+        sharpness = _sharpness(state, sample)
+        sample = replace(sample, sigma=sample.sigma * sharpness)
+        prior = _believing(prior, sharpness)
     free = (_reach(sample, state.lenses) > _FREE_DISTORTION_RADIUS) & ~prior.fixed[:, FOCAL]
     if free.any():
         fixed = prior.fixed.copy()
         fixed[~free, DISTORTION.start + 1 : DISTORTION.stop] = True
-        richer = replace(prior, distortion_deviation=np.concatenate([[K1_DEVIATION], _HIGHER_DEVIATIONS]), fixed=fixed)
+        richer = replace(
+            prior,
+            distortion_deviation=np.concatenate([prior.distortion_deviation[:1], _HIGHER_DEVIATIONS]),
+            fixed=fixed,
+        )
         trial = adjust(state, sample, richer, bones, FINE[-1:])
         if np.nanmean(held_out_cost(trial, sample)) < _IMPROVEMENT * np.nanmean(held_out_cost(state, sample)):
             return trial, sample, swaps
     return state, sample, swaps
+
+
+def _believing(prior: Prior, sharpness: float) -> Prior:
+    """The prior for joints that are `sharpness` times as uncertain as usual: k1 is held as tightly as it is because
+    detectors err alike over whole regions of the image, which passes for distortion; sharp ones hardly do."""
+    deviation = prior.distortion_deviation.copy()
+    deviation[0] = min(deviation[0] / sharpness, LARGEST_K1_DEVIATION)
+    return replace(prior, distortion_deviation=deviation)
 
 
 def _sharpness(state: State, sample: Sample) -> float:

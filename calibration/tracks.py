@@ -17,6 +17,8 @@ _JUMP = 0.35
 """A person moves at most this share of its size from one detection to the next, mean over its joints."""
 _LOST_FRAMES = 10
 """A person unseen for longer starts a new tracklet."""
+_HAMPEL, _HAMPEL_PX = 4.0, 2.0
+"""A detection is wild beyond this many median deviations and pixels."""
 _SHORTEST_FRAMES = 8
 _FEWEST_JOINTS = 3
 
@@ -137,9 +139,9 @@ def smooth(
 ) -> tuple[Float[np.ndarray, "K J 2"], Float[np.ndarray, "K J 2"], Float[np.ndarray, "K J"]]:
     """Pixels, pixels a second and confidence at instants of the camera's own clock.
 
-    A quadratic in time, weighted by confidence and tricube distance in time (Cleveland 1979), fitted twice: detections
-    far from the first fit do not enter the second. A joint is present (confidence > 0) where the nearest frames either
-    side of the instant, or the frame at it, have it.
+    A quadratic in time, weighted by confidence and tricube distance in time (Cleveland 1979), fitted twice without wild
+    detections: those far from the median of their neighbours, then those far from the first fit. A joint is present
+    (confidence > 0) where the nearest frames either side of the instant, or the frame at it, have it.
 
     Args:
         slots: which slot of each frame holds the person; -1 where none does.
@@ -165,6 +167,7 @@ def smooth(
     basis = np.stack([np.ones_like(dt), dt / reach, (dt / reach) ** 2], axis=-1)
     products = (basis[..., :, None] * basis[..., None, :]).reshape(K, 2 * half, 9)
     value = np.zeros((K, J, 3, 2))
+    weight = weight * _plausible(xy, confidence)
     for _ in range(2):
         by_joint = np.swapaxes(weight, 1, 2)
         H = (by_joint @ products).reshape(K, J, 3, 3)
@@ -173,7 +176,6 @@ def smooth(
         weighted = by_joint[..., None] * np.swapaxes(xy, 1, 2)
         value = np.linalg.solve(H, np.swapaxes(basis, 1, 2)[:, None] @ weighted)
         miss = np.linalg.norm(np.swapaxes(xy, 1, 2) - basis[:, None] @ value, axis=-1)
-        # Two and a half times the mean miss: a lone wild detection among good ones is further than that.
         scale = 2.5 * (by_joint * miss).sum(axis=2) / np.maximum(by_joint.sum(axis=2), 1e-9) + 0.5
         weight = weight * np.swapaxes(miss <= scale[..., None], 1, 2)
     middle = confidence[:, half - 1 : half + 1]
@@ -181,3 +183,23 @@ def smooth(
     present = np.where(exact[:, None], middle[:, 0], np.minimum(middle[:, 0], middle[:, 1]))
     present = np.where(weight.sum(axis=1) > 0, present, 0)
     return value[:, :, 0], value[:, :, 1] / reach, present
+
+
+def _plausible(xy: Float[np.ndarray, "K F J 2"], confidence: Float[np.ndarray, "K F J"]) -> np.ndarray:
+    """False for detections far from the median of their window (Hampel 1974); steady motion of any speed passes."""
+    if not len(xy):
+        return confidence > 0
+    # Medians of what is there: absent ones are sorted to the end.
+    present = confidence > 0
+    count = present.sum(axis=1)
+    middle = np.maximum(count - 1, 0) // 2
+
+    def median(values: np.ndarray) -> np.ndarray:
+        ordered = np.sort(np.where(present, values, np.inf), axis=1)
+        low, high = (np.take_along_axis(ordered, m[:, None], axis=1)[:, 0] for m in (middle, count // 2))
+        even = np.where(count % 2 == 0, high, low)
+        return np.where(count > 0, 0.5 * (low + np.where(np.isfinite(even), even, low)), 0)
+
+    centre = np.stack([median(xy[..., axis]) for axis in range(2)], axis=-1)
+    miss = np.linalg.norm(xy - centre[:, None], axis=-1)
+    return miss <= (_HAMPEL * median(miss) + _HAMPEL_PX)[:, None]
