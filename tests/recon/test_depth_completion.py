@@ -13,7 +13,7 @@ from recon.depth.completion import complete, depth_normals
 from recon.depth.covisibility import COMPLETED, VERIFIED, DepthMap
 from recon.depth.diffusion import diffuse
 from recon.depth.evidence import borrowed, pushed_behind
-from recon.depth.planes import find_planes
+from recon.depth.scene_planes import find_planes
 
 ROOM = (
     Rectangle((-3, -1.5, 4), (6, 0, 0), (0, 3, 0), textured=False, colour=(0.8, 0.78, 0.7)),
@@ -62,7 +62,7 @@ def test_a_blank_wall_comes_out_as_a_wall(room):
 
 def test_planes_are_found_where_they_are(room):
     views, _, maps = room
-    planes = find_planes(views, maps, 0)
+    planes = find_planes(views, maps, 0).planes
     for normal, offset in (((0, 0, 1), 4.0), ((0, 1, 0), 1.5)):
         assert any(
             abs(p.normal @ normal) > np.cos(np.radians(0.5)) and abs(abs(p.offset) - offset) < 0.02 for p in planes
