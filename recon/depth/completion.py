@@ -10,12 +10,11 @@ from jaxtyping import Bool, Float, Float32
 
 from recon.depth.confidence import COMPLETED_WEIGHTS, completed_features, probability
 from recon.depth.consistency import ray_directions
-from recon.depth.covisibility import COMPLETED, VERIFIED, DepthMap
+from recon.depth.covisibility import COMPLETED, PLANAR, VERIFIED, DepthMap
 from recon.depth.diffusion import diffuse, distance_to
 from recon.depth.evidence import borrowed, contradicted, pushed_behind
 from recon.depth.labelling import SuperpixelGraph, minimise, superpixels
 from recon.depth.planes import ScenePlane
-from recon.depth.scene_planes import find_planes
 from recon.scene import PosedImage
 
 REACH = 0.3
@@ -29,7 +28,7 @@ STEP_SCALE = 0.04
 """Relative depth step at which two neighbouring labels fully disagree."""
 COLOUR_SCALE = 0.25
 CONTRAST_SCALE = 0.08
-FAR_SCALE, WALL_FAR_SCALE = 0.2, 0.8
+FAR_SCALE, WALL_FAR_SCALE = 0.2, 0.5
 """Distance from what supports a label, as a share of the long side, at which it is fully out of reach; furniture
 ends, but what encloses the room goes on."""
 BEYOND_SCALE = 0.1
@@ -37,13 +36,12 @@ BEYOND_SCALE = 0.1
 W_FIT, W_FRONT, W_COLOUR, W_FAR, W_NEAR, W_FREE, W_BEYOND, W_SMOOTH = 4.0, 2.0, 1.0, 0.6, 1.0, 0.45, 1.5, 1.2
 
 
-def complete(views: Sequence[PosedImage], maps: Sequence[DepthMap], seed: int) -> list[DepthMap]:
+def complete(views: Sequence[PosedImage], maps: Sequence[DepthMap], planes: Sequence[ScenePlane]) -> list[DepthMap]:
     """Fill the unknown pixels of every view; verified ones stay as they are.
 
-    Filled pixels are marked `COMPLETED`. What lies far from anything verified and on no supported plane stays
-    unknown, such as sky.
+    Filled pixels are marked `PLANAR` where they lie on a plane of the scene, else `COMPLETED`. What lies far from
+    anything verified and on no supported plane stays unknown, such as sky.
     """
-    planes = find_planes(views, maps, seed).planes
     out = []
     for i, view in enumerate(views):
         others = [j for j in range(len(views)) if j != i]
@@ -58,6 +56,8 @@ class Filled:
     """Verified or completed inverse depth; meaningful where `target` is or the pixel was verified."""
     target: Bool[np.ndarray, "H W"]
     """Pixels that completion gives a depth."""
+    planar: Bool[np.ndarray, "H W"]
+    """Those of them that lie on a plane of the scene."""
     features: dict[str, Float32[np.ndarray, "H W"]]
     """For `confidence.probability` with `COMPLETED_WEIGHTS`."""
 
@@ -110,14 +110,18 @@ def fill(
     target = ~known.verified & view.mask & (inverse > 0)
     target &= planar | (known.distance < REACH * long_side)
     free = pushed_behind(view, inverse, target, farthest, others, other_maps)
+    enclosing = np.array([False, *encloses])[picked]
     features = completed_features(
         planar,
+        enclosing,
         ~known.verified & (known.inverse > 0),
         known.distance,
         energy.astype(np.float32)[graph.label],
         free != inverse,
     )
-    return Filled(free, target & (free > 0), features)
+    on_plane = planar & (free == inverse)
+    target &= free > 0
+    return Filled(free, target, target & on_plane, features)
 
 
 def _merged(view: PosedImage, depth_map: DepthMap, filled: Filled) -> DepthMap:
@@ -128,7 +132,7 @@ def _merged(view: PosedImage, depth_map: DepthMap, filled: Filled) -> DepthMap:
         np.where(target, depth, depth_map.depth).astype(np.float32),
         confidence.astype(np.float16),
         normal.astype(np.float16),
-        np.where(target, COMPLETED, depth_map.source).astype(np.uint8),
+        np.where(target, np.where(filled.planar, PLANAR, COMPLETED), depth_map.source).astype(np.uint8),
     )
 
 

@@ -18,6 +18,8 @@ LEAST_SEGMENT = 0.05
 """Length of a line segment, as a share of the long side of the photo."""
 CAPTURE_DEG = (4.0, 2.0, 1.0, 0.5)
 """Per round: an edge this close to a direction is one along it."""
+LEAST_GAIN = 1.2
+"""Times the length of the edges along the directions must grow for these to turn."""
 NORMAL_WEIGHTS = (0.3, 0.0)
 """Of the normals of all planes together, against all edges; the better outcome is kept."""
 
@@ -65,8 +67,9 @@ def refine_axes(
     def captured(candidate: np.ndarray) -> float:
         return float(length[np.abs(across @ candidate.T).min(1) < np.sin(np.radians(CAPTURE_DEG[-1]))].sum())
 
-    candidates = [_turned(axes, across, length, of_planes, weight) for weight in NORMAL_WEIGHTS]
-    return max(candidates, key=captured)
+    best = max((_turned(axes, across, length, of_planes, weight) for weight in NORMAL_WEIGHTS), key=captured)
+    # A few edges of foliage lie along any directions: only a clear gain outweighs what the planes say.
+    return best if captured(best) > LEAST_GAIN * captured(axes) else axes
 
 
 def _turned(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
@@ -30,6 +32,20 @@ class ScenePlanes:
     planes: list[ScenePlane]
     axes: Float[np.ndarray, "3 3"] | None
     """Rows: the room's directions (world, unit, orthogonal); None where no two planes meet squarely."""
+
+    def save(self, path: Path) -> None:
+        """Write `planes.json` (docs/artifacts.md)."""
+        planes = [
+            {
+                "encloses": plane.encloses,
+                "evidence": plane.evidence,
+                "normal": plane.normal.tolist(),
+                "offset": plane.offset,
+            }
+            for plane in self.planes
+        ]
+        record = {"axes": None if self.axes is None else self.axes.tolist(), "planes": planes}
+        path.write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def find_planes(views: Sequence[PosedImage], maps: Sequence[DepthMap], seed: int) -> ScenePlanes:

@@ -193,7 +193,9 @@ def _shown(
         sides = np.stack([plane.normal, border.plane.normal, border.direction])
         here = border.direction @ views[0].T_world_camera[:3, 3]
         line = np.linalg.solve(sides, [plane.offset, border.plane.offset, here]) + along * border.direction
-        inside = np.all([line @ p.normal - p.offset > -1e-6 for p in border.others], axis=0)
+        inside = np.ones(len(line), bool)
+        for other in border.others:
+            inside &= line @ other.normal > other.offset
         for i, (view, depth_map) in enumerate(zip(views, maps, strict=True)):
             u, v, z = _project(view, np.where(inside[:, None], line, np.nan))
             within, iy, ix = pixel_index(u, v, view.camera.width, view.camera.height)
@@ -246,7 +248,9 @@ def _sharpest(
         for shift in shifts:
             u, v, _ = _project(view, part.points + shift * move)
             pixels = np.stack([u, v], 1).astype(np.float32)[None] - np.float32(0.5)
-            colours = cv2.remap(view.image, pixels, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            colours = cv2.remap(
+                view.image, pixels[..., 0], pixels[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+            )
             profile.append(part.length @ colours[0])
         bends += np.linalg.norm(np.diff(profile, 2, axis=0), axis=1)
     return replace(plane, offset=plane.offset + float(shifts[1 + int(bends.argmax())]))
