@@ -10,11 +10,11 @@ from jaxtyping import Bool, Float, Float32
 
 from recon.depth.confidence import COMPLETED_WEIGHTS, completed_features, probability
 from recon.depth.consistency import ray_directions
-from recon.depth.covisibility import COMPLETED, VERIFIED, DepthMap
+from recon.depth.covisibility import COMPLETED, PLANAR, VERIFIED, DepthMap
 from recon.depth.diffusion import diffuse, distance_to
 from recon.depth.evidence import borrowed, contradicted, pushed_behind
 from recon.depth.labelling import SuperpixelGraph, minimise, superpixels
-from recon.depth.planes import ScenePlane, find_planes
+from recon.depth.planes import ScenePlane
 from recon.scene import PosedImage
 
 REACH = 0.3
@@ -28,17 +28,20 @@ STEP_SCALE = 0.04
 """Relative depth step at which two neighbouring labels fully disagree."""
 COLOUR_SCALE = 0.25
 CONTRAST_SCALE = 0.08
-FAR_SCALE = 0.25
-W_FIT, W_FRONT, W_COLOUR, W_FAR, W_NEAR, W_FREE, W_SMOOTH = 4.0, 2.0, 1.0, 0.6, 1.0, 0.45, 1.2
+FAR_SCALE, WALL_FAR_SCALE = 0.2, 0.5
+"""Distance from what supports a label, as a share of the long side, at which it is fully out of reach; furniture
+ends, but what encloses the room goes on."""
+BEYOND_SCALE = 0.1
+"""Relative depth behind the enclosing planes at which a label is fully beyond them."""
+W_FIT, W_FRONT, W_COLOUR, W_FAR, W_NEAR, W_FREE, W_BEYOND, W_SMOOTH = 4.0, 2.0, 1.0, 0.6, 1.0, 0.45, 1.5, 1.2
 
 
-def complete(views: Sequence[PosedImage], maps: Sequence[DepthMap], seed: int) -> list[DepthMap]:
+def complete(views: Sequence[PosedImage], maps: Sequence[DepthMap], planes: Sequence[ScenePlane]) -> list[DepthMap]:
     """Fill the unknown pixels of every view; verified ones stay as they are.
 
-    Filled pixels are marked `COMPLETED`. What lies far from anything verified and on no supported plane stays
-    unknown, such as sky.
+    Filled pixels are marked `PLANAR` where they lie on a plane of the scene, else `COMPLETED`. What lies far from
+    anything verified and on no supported plane stays unknown, such as sky.
     """
-    planes = find_planes(views, maps, seed)
     out = []
     for i, view in enumerate(views):
         others = [j for j in range(len(views)) if j != i]
@@ -53,6 +56,8 @@ class Filled:
     """Verified or completed inverse depth; meaningful where `target` is or the pixel was verified."""
     target: Bool[np.ndarray, "H W"]
     """Pixels that completion gives a depth."""
+    planar: Bool[np.ndarray, "H W"]
+    """Those of them that lie on a plane of the scene."""
     features: dict[str, Float32[np.ndarray, "H W"]]
     """For `confidence.probability` with `COMPLETED_WEIGHTS`."""
 
@@ -81,13 +86,16 @@ def fill(
     long_side = max(known.inverse.shape)
     farthest = FARTHEST / float(np.percentile(known.inverse[known.inverse > 0], 1))
     diffused = np.maximum(diffuse(view.image, known.inverse, known.weight), 1 / farthest)
-    surfaces = [diffused]
+    surfaces, encloses, shell = [diffused], [], np.zeros_like(diffused)
     for plane in planes:
         inverse = plane.inverse_depth(view)
         if (inverse > 1 / farthest).any():
             surfaces.append(inverse)
+            encloses.append(plane.encloses)
+        if plane.encloses:
+            shell = np.maximum(shell, inverse)
     graph = superpixels(view.image, SUPERPIXELS)
-    chosen, energy = _choose(view, graph, surfaces, known, farthest, others, other_maps)
+    chosen, energy = _choose(view, graph, surfaces, encloses, shell, known, farthest, others, other_maps)
     picked = chosen[graph.label]
     planar = picked > 0
     inverse = _take(surfaces, picked)
@@ -96,20 +104,24 @@ def fill(
     unknown = known.inverse <= 0
     soft = np.where(unknown & planar, 0.3, known.weight).astype(np.float32)
     again = diffuse(view.image, np.where(unknown, inverse, known.inverse), soft)
-    inverse = np.where(planar, inverse, np.maximum(again, 1 / farthest))
+    inverse = np.where(planar, inverse, np.maximum(again, np.maximum(shell, 1 / farthest)))
     inverse = np.where(unknown, inverse, known.inverse).astype(np.float32)
 
     target = ~known.verified & view.mask & (inverse > 0)
     target &= planar | (known.distance < REACH * long_side)
     free = pushed_behind(view, inverse, target, farthest, others, other_maps)
+    enclosing = np.array([False, *encloses])[picked]
     features = completed_features(
         planar,
+        enclosing,
         ~known.verified & (known.inverse > 0),
         known.distance,
         energy.astype(np.float32)[graph.label],
         free != inverse,
     )
-    return Filled(free, target & (free > 0), features)
+    on_plane = planar & (free == inverse)
+    target &= free > 0
+    return Filled(free, target, target & on_plane, features)
 
 
 def _merged(view: PosedImage, depth_map: DepthMap, filled: Filled) -> DepthMap:
@@ -120,7 +132,7 @@ def _merged(view: PosedImage, depth_map: DepthMap, filled: Filled) -> DepthMap:
         np.where(target, depth, depth_map.depth).astype(np.float32),
         confidence.astype(np.float16),
         normal.astype(np.float16),
-        np.where(target, COMPLETED, depth_map.source).astype(np.uint8),
+        np.where(target, np.where(filled.planar, PLANAR, COMPLETED), depth_map.source).astype(np.uint8),
     )
 
 
@@ -142,6 +154,8 @@ def _choose(
     view: PosedImage,
     graph: SuperpixelGraph,
     surfaces: Sequence[Float32[np.ndarray, "H W"]],
+    encloses: Sequence[bool],
+    shell: Float32[np.ndarray, "H W"],
     known: _Known,
     farthest: float,
     others: Sequence[PosedImage],
@@ -177,7 +191,10 @@ def _choose(
         else:
             support = have & (misfit < 0.5)
             away = distance_to(support)
-        unary[:, k] += W_FAR * np.minimum(graph.mean(away) / (FAR_SCALE * long_side), 1)
+        scale = WALL_FAR_SCALE if k > 0 and encloses[k - 1] else FAR_SCALE
+        unary[:, k] += W_FAR * np.minimum(graph.mean(away) / (scale * long_side), 1)
+        beyond = np.clip(np.log(np.maximum(shell, 1e-9) / np.maximum(surface, 1e-9)) / BEYOND_SCALE, 0, 1)
+        unary[:, k] += W_BEYOND * graph.mean(beyond.astype(np.float32))
         closer = np.clip(np.log(np.maximum(surface, 1e-9) / nearest) / np.log(2), 0, 1)
         unary[:, k] += W_NEAR * graph.mean(closer.astype(np.float32))
     size = (graph.area / graph.area.mean())[:, None]

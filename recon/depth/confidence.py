@@ -48,6 +48,7 @@ def verified_features(view: PosedImage, planes: PlaneMap, agreed: Agreement) -> 
 
 def completed_features(
     planar: Bool[np.ndarray, "H W"],
+    encloses: Bool[np.ndarray, "H W"],
     borrowed: Bool[np.ndarray, "H W"],
     distance: Float32[np.ndarray, "H W"],
     energy: Float32[np.ndarray, "H W"],
@@ -57,16 +58,20 @@ def completed_features(
 
     Args:
         planar: on a plane of the scene (else diffused).
+        encloses: on one that encloses the scene.
         borrowed: where another view verified a surface.
         distance: pixels to the nearest verified or borrowed pixel.
         energy: cost of the chosen surface in its superpixel.
         pushed: moved behind what another view sees.
     """
+    root = np.sqrt(distance / max(distance.shape))
     return {
         "bias": np.ones_like(distance),
         "planar": planar.astype(np.float32),
+        "encloses": encloses.astype(np.float32),
         "borrowed": borrowed.astype(np.float32),
-        "root_distance": np.sqrt(distance / max(distance.shape)),
+        "root_distance": root,
+        "root_distance_on_plane": root * planar,
         "energy": np.minimum(energy, 3),
         "pushed": pushed.astype(np.float32),
     }

@@ -14,7 +14,7 @@ from recon.scene import PosedImage
 
 TOLERANCE = 0.015
 """Two depths within this share of each other are one surface."""
-UNKNOWN, VERIFIED, COMPLETED = 0, 1, 2
+UNKNOWN, VERIFIED, COMPLETED, PLANAR = 0, 1, 2, 3
 
 
 @dataclass(frozen=True)
@@ -142,4 +142,4 @@ def _explained(view: PosedImage, depth_map: DepthMap, xyz: np.ndarray, is_verifi
     there = depth_map.depth[iy, ix]
     source = depth_map.source[iy, ix]
     same = np.abs(there - z) < TOLERANCE * z  # False where either is unknown (NaN)
-    return inside & same & ((source == VERIFIED) | ((source == COMPLETED) & ~is_verified))
+    return inside & same & ((source == VERIFIED) | ((source != UNKNOWN) & ~is_verified))

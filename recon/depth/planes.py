@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Bool, Float, Float32
 
 from recon.depth.consistency import ray_directions
 from recon.depth.covisibility import VERIFIED, DepthMap, world_points
 from recon.scene import PosedImage
 
 SAMPLES_PER_VIEW = 6000
+LEAST_SAMPLES = 100
 CANDIDATES = 256
 MOST_PLANES = 16
 LEAST_SHARE = 0.008
@@ -23,6 +25,10 @@ NORMAL_COSINE = 0.8
 SQUARE_DEG = 12.0
 """Planes this close to a right angle vote for the room's directions."""
 MOST_AXIS_PLANES = 5
+SNAP_DEG = 4.0
+SNAP_KEEPS = 0.8
+OBLIQUE_WEIGHT = 0.25
+"""In the search for planes along a direction, of points whose normal is another."""
 SAME_OFFSET = 0.02
 """Two parallel planes nearer than this share of the median depth are one."""
 
@@ -34,6 +40,10 @@ class ScenePlane:
     normal: Float[np.ndarray, " 3"]
     """Unit."""
     offset: float
+    encloses: bool = False
+    """All cameras, and all that was verified but for strays, lie on the side that the normal points to."""
+    evidence: Literal["surface", "border"] = "surface"
+    """Verified points lie on it, or it meets another plane in an edge that photos show."""
 
     def inverse_depth(self, view: PosedImage) -> Float32[np.ndarray, "H W"]:
         """1 / z of the plane at every pixel; 0 or less where it lies behind the camera."""
@@ -45,32 +55,25 @@ class ScenePlane:
 
 
 @dataclass(frozen=True)
-class _Samples:
+class PlaneSamples:
+    """Verified points of all views, thinned."""
+
     xyz: Float[np.ndarray, "N 3"]
+    """World."""
     normal: Float[np.ndarray, "N 3"]
+    """World, unit."""
     reach: Float[np.ndarray, " N"]
-    """Inlier distance: scene units."""
+    """Distance of an inlier from its plane, scene units."""
+    confidence: Float[np.ndarray, " N"]
+
+    @property
+    def depth(self) -> Float[np.ndarray, " N"]:
+        """In the view that saw the point, scene units."""
+        return self.reach / TOLERANCE
 
 
-def find_planes(views: Sequence[PosedImage], maps: Sequence[DepthMap], seed: int) -> list[ScenePlane]:
-    """Planes that the verified points of all views support, the largest first.
-
-    Sequential RANSAC, then, where two of the planes meet at a right angle, planes along the three directions
-    that they span, at the peaks of the points' offsets (Furukawa et al. 2009, Manhattan-world stereo): a wall
-    of which only a picture or its upper edge could be matched still gets a plane of the right direction.
-    """
-    rng = np.random.default_rng(seed)
-    samples = _sample(views, maps)
-    if len(samples.xyz) < 100:
-        return []
-    planes, shares = _ransac(samples, rng)
-    axes = _square_axes(planes, shares)
-    if axes is not None:
-        planes = planes + _axis_planes(axes, samples, planes)
-    return planes
-
-
-def _sample(views: Sequence[PosedImage], maps: Sequence[DepthMap]) -> _Samples:
+def sample_verified(views: Sequence[PosedImage], maps: Sequence[DepthMap]) -> PlaneSamples:
+    """About `SAMPLES_PER_VIEW` verified points of each view, row by row."""
     parts = []
     for view, depth_map in zip(views, maps, strict=True):
         rows, columns = np.nonzero(depth_map.source == VERIFIED)
@@ -78,11 +81,14 @@ def _sample(views: Sequence[PosedImage], maps: Sequence[DepthMap]) -> _Samples:
         rows, columns = rows[::stride], columns[::stride]
         normal = depth_map.normal[rows, columns].astype(np.float64) @ view.T_world_camera[:3, :3].T
         reach = TOLERANCE * depth_map.depth[rows, columns].astype(np.float64)
-        parts.append((world_points(view, depth_map.depth, rows, columns), normal, reach))
-    return _Samples(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+        confidence = depth_map.confidence[rows, columns].astype(np.float64)
+        parts.append((world_points(view, depth_map.depth, rows, columns), normal, reach, confidence))
+    return PlaneSamples(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
-def _ransac(samples: _Samples, rng: np.random.Generator) -> tuple[list[ScenePlane], list[float]]:
+def largest_planes(samples: PlaneSamples, seed: int) -> tuple[list[ScenePlane], Float[np.ndarray, " P"]]:
+    """Planes that verified points lie on, by sequential RANSAC, and the share of all points on each."""
+    rng = np.random.default_rng(seed)
     left = np.arange(len(samples.xyz))
     planes: list[ScenePlane] = []
     shares: list[float] = []
@@ -100,10 +106,10 @@ def _ransac(samples: _Samples, rng: np.random.Generator) -> tuple[list[ScenePlan
         planes.append(plane)
         shares.append(float(share))
         left = left[~inside]
-    return planes, shares
+    return planes, np.array(shares)
 
 
-def _best_candidate(samples: _Samples, left: np.ndarray, rng: np.random.Generator) -> ScenePlane:
+def _best_candidate(samples: PlaneSamples, left: np.ndarray, rng: np.random.Generator) -> ScenePlane:
     # Neighbours in the list are neighbours in a row of one view; a triple reaches over up to some rows.
     first = rng.integers(0, len(left), CANDIDATES)
     a, b, c = (samples.xyz[left[(first + rng.integers(0, reach, CANDIDATES)) % len(left)]] for reach in (1, 40, 1500))
@@ -120,12 +126,12 @@ def _best_candidate(samples: _Samples, left: np.ndarray, rng: np.random.Generato
     return ScenePlane(normal[best], float(offset[best]))
 
 
-def _inliers(plane: ScenePlane, samples: _Samples, subset: np.ndarray) -> np.ndarray:
+def _inliers(plane: ScenePlane, samples: PlaneSamples, subset: np.ndarray) -> np.ndarray:
     near = np.abs(samples.xyz[subset] @ plane.normal - plane.offset) < samples.reach[subset]
     return near & (np.abs(samples.normal[subset] @ plane.normal) > NORMAL_COSINE)
 
 
-def _fit(samples: _Samples, subset: np.ndarray) -> ScenePlane:
+def _fit(samples: PlaneSamples, subset: np.ndarray) -> ScenePlane:
     xyz, weight = samples.xyz[subset], 1 / np.square(samples.reach[subset])
     mean = (xyz * weight[:, None]).sum(0) / weight.sum()
     centred = xyz - mean
@@ -133,7 +139,7 @@ def _fit(samples: _Samples, subset: np.ndarray) -> ScenePlane:
     return ScenePlane(normal, float(normal @ mean))
 
 
-def _square_axes(planes: Sequence[ScenePlane], shares: Sequence[float]) -> Float[np.ndarray, "3 3"] | None:
+def square_axes(planes: Sequence[ScenePlane], shares: Float[np.ndarray, " P"]) -> Float[np.ndarray, "3 3"] | None:
     """Rows: three orthogonal directions that most plane area follows; None if no two planes meet squarely."""
     normals = np.array([plane.normal for plane in planes])
     limit = np.sin(np.radians(SQUARE_DEG))
@@ -144,7 +150,7 @@ def _square_axes(planes: Sequence[ScenePlane], shares: Sequence[float]) -> Float
                 continue
             axes = _orthogonal(normals[i], normals[j], shares[i], shares[j])
             aligned = np.abs(normals @ axes.T).max(1) > np.cos(np.radians(5))
-            score = float(np.array(shares)[aligned].sum())
+            score = float(shares[aligned].sum())
             if score > best_score:
                 best, best_score = axes, score
     return best
@@ -160,17 +166,33 @@ def _orthogonal(a: np.ndarray, b: np.ndarray, weight_a: float, weight_b: float) 
     return np.stack([a, b, np.cross(a, b)])
 
 
-def _axis_planes(axes: Float[np.ndarray, "3 3"], samples: _Samples, known: Sequence[ScenePlane]) -> list[ScenePlane]:
-    """Per direction the strongest peaks of the points' offsets, and the outermost ones (walls enclose)."""
-    unit = SAME_OFFSET * float(np.median(samples.reach)) / TOLERANCE
+def snapped(plane: ScenePlane, axes: Float[np.ndarray, "3 3"], samples: PlaneSamples) -> ScenePlane:
+    """The plane turned to be square with the room, if about as many points lie on it then."""
+    along = axes @ plane.normal
+    k = int(np.abs(along).argmax())
+    if abs(along[k]) < np.cos(np.radians(SNAP_DEG)):
+        return plane
+    inside = on_plane(plane, samples)
+    square = ScenePlane(axes[k], float(np.median(samples.xyz[inside] @ axes[k])))
+    return square if on_plane(square, samples).sum() > SNAP_KEEPS * inside.sum() else plane
+
+
+def axis_planes(axes: Float[np.ndarray, "3 3"], samples: PlaneSamples, known: Sequence[ScenePlane]) -> list[ScenePlane]:
+    """Planes along the room's directions, at the peaks of the points' offsets (Furukawa et al. 2009).
+
+    Per direction the strongest ones, and the outermost (walls enclose): a wall of which only a picture or its upper
+    edge could be matched still gets a plane of the right direction.
+    """
+    unit = same_offset(samples)
     found: list[ScenePlane] = []
     for axis in axes:
         offsets = samples.xyz @ axis
         low, high = np.percentile(offsets, [0.2, 99.8])
         bins = int(np.clip(np.ceil((high - low) / (0.5 * unit)), 8, 2000))
-        histogram, edges = np.histogram(offsets, bins, (low, high))
+        weight = np.where(np.abs(samples.normal @ axis) > NORMAL_COSINE, 1, OBLIQUE_WEIGHT)
+        histogram, edges = np.histogram(offsets, bins, (low, high), weights=weight)
         smooth = np.convolve(histogram, [0.25, 0.5, 0.25], mode="same")
-        enough = smooth > 0.003 * len(offsets)
+        enough = smooth > 0.003 * weight.sum()
         padded = np.concatenate([[0], smooth, [0]])
         peak = enough & (smooth >= padded[:-2]) & (smooth > padded[2:])
         at = np.nonzero(peak)[0]
@@ -181,11 +203,22 @@ def _axis_planes(axes: Float[np.ndarray, "3 3"], samples: _Samples, known: Seque
             centre = 0.5 * (edges[i] + edges[i + 1])
             near = np.abs(offsets - centre) < unit
             offset = float(np.median(offsets[near]))
-            if not any(_same(axis, offset, plane, unit) for plane in [*known, *found]):
+            if not any(is_same(axis, offset, plane, unit) for plane in [*known, *found]):
                 found.append(ScenePlane(axis, offset))
     return found
 
 
-def _same(normal: np.ndarray, offset: float, plane: ScenePlane, unit: float) -> bool:
+def same_offset(samples: PlaneSamples) -> float:
+    """Parallel planes nearer to each other than this are one, scene units."""
+    return SAME_OFFSET * float(np.median(samples.depth))
+
+
+def on_plane(plane: ScenePlane, samples: PlaneSamples) -> Bool[np.ndarray, " N"]:
+    """Which points lie on the plane and face as it does."""
+    return _inliers(plane, samples, np.arange(len(samples.xyz)))
+
+
+def is_same(normal: Float[np.ndarray, " 3"], offset: float, plane: ScenePlane, unit: float) -> bool:
+    """Whether normal . X = offset is `plane`, `unit` apart at most."""
     cosine = float(normal @ plane.normal)
     return abs(cosine) > 0.9998 and abs(offset - np.sign(cosine) * plane.offset) < unit

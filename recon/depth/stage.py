@@ -14,8 +14,9 @@ import numpy as np
 from recon.depth.completion import complete
 from recon.depth.confidence import VERIFIED_WEIGHTS, probability, verified_features
 from recon.depth.consistency import agreement, verified
-from recon.depth.covisibility import COMPLETED, VERIFIED, DepthMap, gather_points, kept_pixels
+from recon.depth.covisibility import VERIFIED, DepthMap, gather_points, kept_pixels
 from recon.depth.patchmatch import PlaneMap
+from recon.depth.scene_planes import ScenePlanes, find_planes
 from recon.depth.sources import SparsePoints, choose_sources, depth_range, read_sparse
 from recon.depth.stereo import StereoJob, estimate
 from recon.errors import ReconstructionError
@@ -51,19 +52,20 @@ def run(inputs: Mapping[str, Path], config: DepthConfig, out: Path, progress: Pr
     views = load_posed(inputs["photos"], inputs["cameras"], config.long_side)
     keys = {photo.name: photo.key for photo in load_photos(inputs["photos"])}
     points = read_sparse(inputs["cameras"] / "sparse" / "0", [view.name for view in views])
-    maps = dense_depth(views, points, config, available_threads(), progress)
+    maps, planes = dense_depth(views, points, config, available_threads(), progress)
     for view, depth_map in zip(views, maps, strict=True):
         depth_map.save(out / f"{keys[view.name]}.npz")
     cloud = gather_points(views, maps, kept_pixels(views, maps))
     cloud.save(out)
+    planes.save(out / "planes.json")
     progress.fact("views", [_facts(view, depth_map) for view, depth_map in zip(views, maps, strict=True)])
     progress.fact("points", len(cloud.xyz))
 
 
 def dense_depth(
     views: Sequence[PosedImage], points: SparsePoints, config: DepthConfig, threads: int, progress: Progress
-) -> list[DepthMap]:
-    """Stereo, verification and completion for all views.
+) -> tuple[list[DepthMap], ScenePlanes]:
+    """Stereo, verification, the scene's planes and completion for all views.
 
     Raises:
         ReconstructionError: as `run`.
@@ -82,18 +84,19 @@ def dense_depth(
         threads=threads,
         progress=lambda done, total: progress.step(done, total, "matching round"),
     )
-    maps = [_verify(views, planes, i, job.sources) for i, job in enumerate(jobs)]
+    maps = [verify(views, planes, i, job.sources) for i, job in enumerate(jobs)]
     matched = time.perf_counter()
     if not any((m.source == VERIFIED).any() for m in maps):
         raise ReconstructionError(
             "No surface could be verified: no two photos agree on any depth.",
             "Take photos that overlap more, from places further apart.",
         )
+    planes_found = find_planes(views, maps, config.seed)
     if config.completion:
-        maps = complete(views, maps, config.seed)
+        maps = complete(views, maps, planes_found.planes)
     seconds = {"stereo": matched - start, "completion": time.perf_counter() - matched}
     progress.fact("seconds", {name: round(value, 2) for name, value in seconds.items()})
-    return maps
+    return maps, planes_found
 
 
 def available_threads() -> int:
@@ -101,7 +104,8 @@ def available_threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _verify(views: Sequence[PosedImage], planes: Sequence[PlaneMap | None], i: int, sources: Sequence[int]) -> DepthMap:
+def verify(views: Sequence[PosedImage], planes: Sequence[PlaneMap | None], i: int, sources: Sequence[int]) -> DepthMap:
+    """What stereo found for view `i` and its sources confirm, with the probability that it is right."""
     mine = planes[i]
     if mine is None:
         return DepthMap.unknown(*views[i].mask.shape)
@@ -126,6 +130,6 @@ def _facts(view: PosedImage, depth_map: DepthMap) -> dict[str, Any]:
     return {
         "name": view.name,
         "verified": round(float((depth_map.source == VERIFIED).mean()), 4),
-        "completed": round(float((depth_map.source == COMPLETED).mean()), 4),
+        "completed": round(float((depth_map.source > VERIFIED).mean()), 4),
         "confidence": round(float(confidence.mean()), 4) if known.any() else 0.0,
     }

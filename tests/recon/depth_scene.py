@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
+from recon.depth.completion import depth_normals
 from recon.depth.consistency import ray_directions
-from recon.depth.covisibility import world_points
+from recon.depth.covisibility import VERIFIED, DepthMap, world_points
 from recon.depth.sources import SparsePoints
 from recon.scene import Camera, PosedImage
 
@@ -93,6 +95,23 @@ def sparse_points(views: list[PosedImage], depths: list[np.ndarray], per_view: i
         there = depth[np.where(inside, v, 0).astype(int), np.where(inside, u, 0).astype(int)]
         seen.append(np.nonzero(inside & (np.abs(there / z - 1) < 0.03))[0])
     return SparsePoints(xyz, seen)
+
+
+def exact(view, depth, keep) -> DepthMap:
+    """The truth where `keep`, as stereo would verify it; normals by finite differences."""
+    keep = keep & np.isfinite(depth)
+    return DepthMap(
+        np.where(keep, depth, np.nan).astype(np.float32),
+        np.where(keep, 0.9, 0).astype(np.float16),
+        np.where(keep[..., None], depth_normals(view, np.nan_to_num(depth)), np.nan).astype(np.float16),
+        np.where(keep, VERIFIED, 0).astype(np.uint8),
+    )
+
+
+def textured(view) -> np.ndarray:
+    """Where a window has contrast."""
+    image = view.image.mean(-1)
+    return np.sqrt(np.maximum(cv2.blur(image**2, (5, 5)) - cv2.blur(image, (5, 5)) ** 2, 0)) > 0.02
 
 
 def _cast(rectangles: tuple[Rectangle, ...], view: PosedImage) -> tuple[np.ndarray, np.ndarray]:

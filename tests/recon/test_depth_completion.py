@@ -4,39 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import cv2
 import numpy as np
 import pytest
-from depth_scene import Rectangle, look, photograph, three_views
+from depth_scene import Rectangle, exact, look, photograph, textured, three_views
 
-from recon.depth.completion import complete, depth_normals
-from recon.depth.covisibility import COMPLETED, VERIFIED, DepthMap
+from recon.depth.completion import complete
+from recon.depth.covisibility import PLANAR, VERIFIED, DepthMap
 from recon.depth.diffusion import diffuse
 from recon.depth.evidence import borrowed, pushed_behind
-from recon.depth.planes import find_planes
+from recon.depth.scene_planes import find_planes
 
 ROOM = (
     Rectangle((-3, -1.5, 4), (6, 0, 0), (0, 3, 0), textured=False, colour=(0.8, 0.78, 0.7)),
     Rectangle((-3, 1.5, -1), (6, 0, 0), (0, 0, 5)),
     Rectangle((-0.5, -0.9, 3.99), (1.2, 0, 0), (0, 0.8, 0)),
 )
-
-
-def exact(view, depth, keep) -> DepthMap:
-    """The truth where `keep`, as stereo would verify it; normals by finite differences."""
-    keep = keep & np.isfinite(depth)
-    return DepthMap(
-        np.where(keep, depth, np.nan).astype(np.float32),
-        np.where(keep, 0.9, 0).astype(np.float16),
-        np.where(keep[..., None], depth_normals(view, np.nan_to_num(depth)), np.nan).astype(np.float16),
-        np.where(keep, VERIFIED, 0).astype(np.uint8),
-    )
-
-
-def textured(view) -> np.ndarray:
-    """Where a window has contrast."""
-    image = view.image.mean(-1)
-    return np.sqrt(np.maximum(cv2.blur(image**2, (5, 5)) - cv2.blur(image, (5, 5)) ** 2, 0)) > 0.02
 
 
 @pytest.fixture(scope="module")
@@ -47,13 +29,13 @@ def room():
 
 def test_a_blank_wall_comes_out_as_a_wall(room):
     views, depths, maps = room
-    filled = complete(views, maps, 0)
+    filled = complete(views, maps, find_planes(views, maps, 0).planes)
     for before, after, depth in zip(maps, filled, depths, strict=True):
         blank = (before.source == 0) & np.isfinite(depth)
         assert blank.mean() > 0.3  # the wall but for its picture
         error = np.abs(after.depth[blank] / depth[blank] - 1)
         assert (error < 0.03).mean() > 0.9
-        assert (after.source[blank] == COMPLETED).mean() > 0.95
+        assert (after.source[blank] == PLANAR).mean() > 0.95
         verified = before.source == VERIFIED
         assert np.array_equal(after.depth[verified], before.depth[verified])
         assert np.array_equal(after.source[verified], before.source[verified])
@@ -62,7 +44,7 @@ def test_a_blank_wall_comes_out_as_a_wall(room):
 
 def test_planes_are_found_where_they_are(room):
     views, _, maps = room
-    planes = find_planes(views, maps, 0)
+    planes = find_planes(views, maps, 0).planes
     for normal, offset in (((0, 0, 1), 4.0), ((0, 1, 0), 1.5)):
         assert any(
             abs(p.normal @ normal) > np.cos(np.radians(0.5)) and abs(abs(p.offset) - offset) < 0.02 for p in planes
@@ -89,7 +71,7 @@ def test_sky_stays_unknown():
         views.append(view)
         depths.append(depth)
     maps = [exact(v, d, np.isfinite(d)) for v, d in zip(views, depths, strict=True)]
-    for after, depth in zip(complete(views, maps, 0), depths, strict=True):
+    for after, depth in zip(complete(views, maps, find_planes(views, maps, 0).planes), depths, strict=True):
         assert np.isnan(after.depth[:20]).all()
         assert (after.source[:20] == 0).all()
         assert np.isnan(depth[:20]).all()
@@ -123,5 +105,5 @@ def test_what_others_verified_is_borrowed_where_colours_agree(room):
 
 def test_nothing_verified_means_nothing_completed(room):
     views, _, _ = room
-    maps = complete(views, [DepthMap.unknown(*view.mask.shape) for view in views], 0)
+    maps = complete(views, [DepthMap.unknown(*view.mask.shape) for view in views], [])
     assert not any(depth_map.source.any() for depth_map in maps)

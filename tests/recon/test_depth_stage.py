@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 from dataclasses import replace
 
@@ -81,7 +82,7 @@ def test_the_contract_holds_and_repeats(scene, inputs, tmp_path):
         (tmp_path / name).mkdir()
         run(inputs, DepthConfig(), tmp_path / name, progress)
     assert digests(tmp_path / "first") == digests(tmp_path / "second")
-    expected = {f"key_{v.name}.npz" for v in views} | {"points.npz", "points.ply"}
+    expected = {f"key_{v.name}.npz" for v in views} | {"planes.json", "points.npz", "points.ply"}
     assert set(digests(tmp_path / "first")) == expected
     for view, depth in zip(views, depths, strict=True):
         with np.load(tmp_path / "first" / f"key_{view.name}.npz") as stored:
@@ -99,6 +100,13 @@ def test_the_contract_holds_and_repeats(scene, inputs, tmp_path):
             assert (np.abs(z / depth - 1) < 0.03).mean() > 0.85
             normal = stored["normal"][source > 0].astype(np.float32)
             np.testing.assert_allclose(np.linalg.norm(normal, axis=-1), 1, atol=5e-3)
+    record = json.loads((tmp_path / "first" / "planes.json").read_text())
+    assert set(record) == {"axes", "planes"}
+    axes = np.array(record["axes"])
+    np.testing.assert_allclose(axes @ axes.T, np.eye(3), atol=1e-9)
+    wall = next(p for p in record["planes"] if p["encloses"] and -p["normal"][2] > 0.999)
+    assert abs(wall["offset"] + 5) < 0.05
+    assert wall["evidence"] == "surface"
     with np.load(tmp_path / "first" / "points.npz") as points:
         assert 1.0 < len(points["xyz"]) / depths[0].size < 2.5  # three views of much the same surface
         assert len(progress.facts["views"]) == 3

@@ -1,0 +1,295 @@
+"""The shell of a room: planes that enclose all that was verified, also those that only their borders betray."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float, Float32
+
+from recon.depth.consistency import pixel_index
+from recon.depth.covisibility import DepthMap
+from recon.depth.directions import interpretation_normals
+from recon.depth.planes import LEAST_SHARE, PlaneSamples, ScenePlane, is_same, on_plane, same_offset
+from recon.scene import PosedImage
+
+STRAY_SHARE = 0.015
+"""Of the verified points that may lie behind an enclosing plane: stereo errs, and windows show what is outside."""
+STRAY_REACH = 4.0
+"""What lies no farther behind a plane than this, in units of its inliers' reach, counts as on it."""
+ALONG_DEG = 1.5
+"""An edge this close to a vanishing direction runs along it."""
+PARALLEL_DEG = 8.0
+"""Planes nearer to parallel than this count as one wall."""
+FARTHEST = 3.0
+"""A border is no farther than this many times the median depth of what was verified."""
+LEAST_COVERED = 0.65
+"""Share of the borders of a plane, as far as photos should show them, that must be edges."""
+LEAST_BORDER = 0.15
+"""Length of the borders that each of two photos must show, as a share of its long side."""
+EDGE_WIDTH_PX = 5
+ACROSS_PX = 4.0
+SHIFTS = 8
+"""Per unit of offset, when a border is looked for more exactly."""
+BRIDGE = 0.02
+"""Edges are longer at both ends by this share of the long side: faint ones come in pieces."""
+HIDDEN = 0.05
+"""A surface this share of the depth before a border hides it."""
+
+
+def mark_enclosing(
+    planes: Sequence[ScenePlane], samples: PlaneSamples, centers: Float[np.ndarray, "V 3"]
+) -> list[ScenePlane]:
+    """The planes, those marked that have all cameras and all but stray points on one side; these face that side.
+
+    Points of the plane's own normal must lie on it: the upper edges of pictures and shelves line up, too. Of planes
+    that are almost parallel, the one with most points encloses.
+    """
+    out, points = [], []
+    for plane in planes:
+        side = centers @ plane.normal - plane.offset
+        if (side < 0).all():
+            plane = replace(plane, normal=-plane.normal, offset=-plane.offset)
+        one_side = (side < 0).all() or (side > 0).all()
+        points.append(int(on_plane(plane, samples).sum()))
+        supported = points[-1] > LEAST_SHARE * len(samples.xyz)
+        out.append(replace(plane, encloses=bool(one_side and supported and _encloses(plane, samples))))
+    for k in np.argsort(-np.array(points, int), kind="stable"):
+        better = (j for j in range(len(out)) if out[j].encloses and points[j] > points[k])
+        if any(out[j].normal @ out[k].normal > np.cos(np.radians(PARALLEL_DEG)) for j in better):
+            out[k] = replace(out[k], encloses=False)
+    return out
+
+
+def border_planes(
+    views: Sequence[PosedImage],
+    maps: Sequence[DepthMap],
+    segments: Sequence[Float32[np.ndarray, "N 4"]],
+    planes: Sequence[ScenePlane],
+    axes: Float[np.ndarray, "3 3"],
+    samples: PlaneSamples,
+) -> list[ScenePlane]:
+    """Enclosing planes that nothing verified lies on, from the straight edges in which they meet enclosing planes.
+
+    A blank ceiling cannot be matched, but the edge where it meets a wall can be seen: an image line that, lifted
+    onto the wall, runs along the wall's border with a plane of the room's directions proposes that plane. On each
+    side that no plane encloses yet, the proposal is taken whose borders with the known planes, as far as photos
+    should show them, are edges in most places: the upper edge of a window is too short.
+    """
+    unit = same_offset(samples)
+    farthest = FARTHEST * float(np.median(samples.depth))
+    centers = np.array([view.T_world_camera[:3, 3] for view in views])
+    found: list[ScenePlane] = []
+    for normal in np.concatenate([axes, -axes]):
+        known = [plane for plane in [*planes, *found] if plane.encloses]
+        if any(plane.normal @ normal > np.cos(np.radians(PARALLEL_DEG)) for plane in known):
+            continue
+        borders = [
+            _Border.of(normal, known, k, views, segments, farthest)
+            for k, plane in enumerate(known)
+            if abs(plane.normal @ normal) < np.sin(np.radians(PARALLEL_DEG))
+        ]
+        best, best_covered = None, LEAST_COVERED
+        for offset in _distinct(np.concatenate([[], *(border.offsets for border in borders)]), unit):
+            plane = ScenePlane(normal, offset, encloses=True, evidence="border")
+            if (centers @ normal < offset).any() or not _encloses(plane, samples):
+                continue
+            covered = _covered(plane, borders, views, maps, farthest)
+            if covered > best_covered:
+                best, best_covered = plane, covered
+        if best is not None:
+            found.append(_sharpest(best, borders, views, maps, unit, farthest))
+    return found
+
+
+def without_doubles(planes: Sequence[ScenePlane], borders: Sequence[ScenePlane], unit: float) -> list[ScenePlane]:
+    """All of them, less the planes that a border plane repeats."""
+    kept = [p for p in planes if not any(is_same(p.normal, p.offset, border, unit) for border in borders)]
+    return [*kept, *borders]
+
+
+def _encloses(plane: ScenePlane, samples: PlaneSamples) -> bool:
+    behind = samples.xyz @ plane.normal - plane.offset < -STRAY_REACH * samples.reach
+    return bool(samples.confidence @ behind < STRAY_SHARE * samples.confidence.sum())
+
+
+@dataclass(frozen=True)
+class _Border:
+    """Where planes of one normal would meet a known plane."""
+
+    plane: ScenePlane
+    others: list[ScenePlane]
+    """The rest of the known shell, inside which the border lies."""
+    direction: Float[np.ndarray, " 3"]
+    edges: list[Bool[np.ndarray, "H W"]]
+    """Per photo: where it shows an edge of this direction."""
+    offsets: Float[np.ndarray, " N"]
+    """Of the planes that such edges, lifted onto the known plane, propose."""
+
+    @classmethod
+    def of(
+        cls,
+        normal: Float[np.ndarray, " 3"],
+        known: Sequence[ScenePlane],
+        k: int,
+        views: Sequence[PosedImage],
+        segments: Sequence[Float32[np.ndarray, "N 4"]],
+        farthest: float,
+    ) -> _Border:
+        direction = np.cross(normal, known[k].normal)
+        direction /= np.linalg.norm(direction)
+        edges, offsets = [], []
+        for view, lines in zip(views, segments, strict=True):
+            sine = np.abs(interpretation_normals(view, lines) @ direction)
+            along = lines[sine < np.sin(np.radians(ALONG_DEG))]
+            image = np.zeros(view.mask.shape, np.uint8)
+            step = along[:, 2:] - along[:, :2]
+            step *= BRIDGE * max(image.shape) / np.linalg.norm(step, axis=1, keepdims=True)
+            longer = np.concatenate([along[:, :2] - step, along[:, 2:] + step], 1)
+            for x1, y1, x2, y2 in np.floor(longer).astype(int).tolist():
+                cv2.line(image, (x1, y1), (x2, y2), 1, EDGE_WIDTH_PX)
+            edges.append(image > 0)
+            middle = _lift(view, known[k], 0.5 * (along[:, :2] + along[:, 2:]), farthest) @ normal
+            offsets.append(middle[np.isfinite(middle)])
+        return cls(known[k], [*known[:k], *known[k + 1 :]], direction, edges, np.concatenate(offsets))
+
+
+def _distinct(offsets: Float[np.ndarray, " N"], unit: float) -> list[float]:
+    """Values such that every offset has one nearby, in ascending order."""
+    if not len(offsets):
+        return []
+    ordered = np.sort(offsets)
+    groups = np.split(ordered, np.nonzero(np.diff(ordered) > 0.25 * unit)[0] + 1)
+    return [float(np.median(x)) for g in groups for x in np.array_split(g, max(1, round(np.ptp(g) / (0.5 * unit))))]
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """The part of a border that one photo should show: M points along it."""
+
+    border: _Border
+    view: int
+    points: Float[np.ndarray, "M 3"]
+    """World."""
+    pixels: Float[np.ndarray, "M 2"]
+    across: Float[np.ndarray, "M 2"]
+    """Unit, at right angles to the border in the image."""
+    length: Float[np.ndarray, " M"]
+    """Of image that each point stands for, as a share of the long side."""
+
+
+def _shown(
+    plane: ScenePlane,
+    borders: Sequence[_Border],
+    views: Sequence[PosedImage],
+    maps: Sequence[DepthMap],
+    farthest: float,
+) -> Iterator[_Shown]:
+    """Where the plane meets the known ones, inside the shell, and no nearer surface hides it."""
+    along = np.linspace(-farthest, farthest, 600)[:, None]
+    for border in borders:
+        sides = np.stack([plane.normal, border.plane.normal, border.direction])
+        here = border.direction @ views[0].T_world_camera[:3, 3]
+        line = np.linalg.solve(sides, [plane.offset, border.plane.offset, here]) + along * border.direction
+        inside = np.ones(len(line), bool)
+        for other in border.others:
+            inside &= line @ other.normal > other.offset
+        for i, (view, depth_map) in enumerate(zip(views, maps, strict=True)):
+            u, v, z = _project(view, np.where(inside[:, None], line, np.nan))
+            within, iy, ix = pixel_index(u, v, view.camera.width, view.camera.height)
+            du, dv = np.gradient(u), np.gradient(v)
+            step = np.hypot(du, dv)
+            visible = within & ~(depth_map.depth[iy, ix] < (1 - HIDDEN) * z) & (step > 0)  # False where NaN
+            across = np.stack([-dv, du], 1)[visible] / step[visible, None]
+            length = step[visible] / max(view.mask.shape)
+            yield _Shown(border, i, line[visible], np.stack([u, v], 1)[visible], across, length)
+
+
+def _covered(
+    plane: ScenePlane,
+    borders: Sequence[_Border],
+    views: Sequence[PosedImage],
+    maps: Sequence[DepthMap],
+    farthest: float,
+) -> float:
+    """The share of the plane's borders with the known planes that photos show as edges; 0 if they show too little."""
+    shown, hits = np.zeros(len(views)), np.zeros(len(views))
+    for part in _shown(plane, borders, views, maps, farthest):
+        ix, iy = np.floor(part.pixels).astype(int).T
+        edges = part.border.edges[part.view][iy, ix]
+        shown[part.view] += part.length.sum()
+        hits[part.view] += part.length[_divides(views[part.view].image, part.pixels, part.across, edges)].sum()
+    return float(hits.sum() / shown.sum()) if (shown > LEAST_BORDER).sum() >= 2 else 0.0
+
+
+def _sharpest(
+    plane: ScenePlane,
+    borders: Sequence[_Border],
+    views: Sequence[PosedImage],
+    maps: Sequence[DepthMap],
+    unit: float,
+    farthest: float,
+) -> ScenePlane:
+    """The plane moved to where colour, averaged along its borders, bends most as one goes across them.
+
+    Corners of rooms are in soft shadow, in whose slope edge detectors find an edge that is pixels off.
+    """
+    shifts = np.linspace(-2, 2, 4 * SHIFTS + 1) * unit
+    bends = np.zeros(len(shifts) - 2)
+    for part in _shown(plane, borders, views, maps, farthest):
+        if not len(part.length):
+            continue
+        view, wall = views[part.view], part.border.plane.normal
+        # Along the known plane, at right angles to the border: shifts the offset by one.
+        move = (plane.normal - (plane.normal @ wall) * wall) / (1 - (plane.normal @ wall) ** 2)
+        profile = []
+        for shift in shifts:
+            u, v, _ = _project(view, part.points + shift * move)
+            pixels = np.stack([u, v], 1).astype(np.float32)[None] - np.float32(0.5)
+            colours = cv2.remap(
+                view.image, pixels[..., 0], pixels[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+            )
+            profile.append(part.length @ colours[0])
+        bends += np.linalg.norm(np.diff(profile, 2, axis=0), axis=1)
+    return replace(plane, offset=plane.offset + float(shifts[1 + int(bends.argmax())]))
+
+
+def _project(view: PosedImage, xyz: Float[np.ndarray, "N 3"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Image coordinates and z-depth of world points; NaN behind the camera."""
+    camera, T = view.camera, view.T_camera_world
+    X = xyz @ T[:3, :3].T + T[:3, 3]
+    z = np.where(X[:, 2] > 0, X[:, 2], np.nan)
+    return camera.fx * X[:, 0] / z + camera.cx, camera.fy * X[:, 1] / z + camera.cy, z
+
+
+def _divides(
+    image: Float32[np.ndarray, "H W 3"],
+    pixels: Float[np.ndarray, "N 2"],
+    across: Float[np.ndarray, "N 2"],
+    is_edge: Bool[np.ndarray, " N"],
+) -> Bool[np.ndarray, " N"]:
+    """Where along a line the colour changes across it as it mostly does at the edges on it.
+
+    Where a wall meets the ceiling it does everywhere, however faintly; beside a window, whose upper edge is as
+    straight, the wall goes on.
+    """
+    if not is_edge.any():
+        return is_edge
+    height, width = image.shape[:2]
+    ends = [np.floor(pixels + side * ACROSS_PX * across).astype(int) for side in (-1, 1)]
+    below, above = (image[np.clip(e[:, 1], 0, height - 1), np.clip(e[:, 0], 0, width - 1)] for e in ends)
+    change = above - below
+    typical = np.median(change[is_edge], axis=0)
+    return change @ typical > 0.4 * (typical @ typical)
+
+
+def _lift(view: PosedImage, plane: ScenePlane, pixels: np.ndarray, farthest: float) -> Float[np.ndarray, "N 3"]:
+    """World points on the plane at image points; NaN where it is behind the camera or beyond `farthest`."""
+    camera, T = view.camera, view.T_world_camera
+    x, y = (pixels[:, 0] - camera.cx) / camera.fx, (pixels[:, 1] - camera.cy) / camera.fy
+    rays = np.stack([x, y, np.ones_like(x)], 1) @ T[:3, :3].T
+    with np.errstate(divide="ignore", invalid="ignore"):
+        z = (plane.offset - plane.normal @ T[:3, 3]) / (rays @ plane.normal)
+    return T[:3, 3] + rays * np.where((z > 0) & (z < farthest), z, np.nan)[:, None]
