@@ -14,6 +14,7 @@ COMMANDS = {
     "run": "photos to cameras, splat, mesh and renders",
     "demo": "the same on a synthetic room whose truth is known",
     "benchmark": "measure a run against a photo set with known cameras",
+    "synth": "write synthetic rooms whose truth is known",
     "export": "copy results in the formats other tools read",
     "models": "list or fetch the weights",
     "doctor": "say what this machine lacks, and the fix",
