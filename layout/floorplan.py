@@ -18,14 +18,15 @@ FREE_PER_M2 = 6.0
 """Cost of calling outside what was looked through."""
 BEHIND_PER_M2 = 4.0
 """Cost of calling inside what lies behind surfaces."""
-UNKNOWN_PER_M2 = 0.35
+UNKNOWN_PER_M2 = 0.2
 """Cost of calling inside what nothing is known about."""
 OPEN_PER_M = 1.2
 """Cost of a boundary where no wall was seen."""
 WALL_PER_M = 0.08
 """The same where a wall is fully seen."""
-LINE_PER_M = 0.75
-"""The same on the line of a wall, where it was not seen itself."""
+LINE_PER_M = 0.5
+"""The same on the line of a large wall, where it was not seen itself."""
+LARGE_M2 = 5.0
 VIRTUAL_GAP_M = 0.25
 """Virtual lines keep this far from walls."""
 
@@ -123,14 +124,15 @@ def _boundary_costs(
     length = edge.end - edge.start
     out = []
     for side in (1, -1):
-        best = OPEN_PER_M if not isinstance(line, WallLine) else LINE_PER_M
+        best = OPEN_PER_M
         for wall in walls:
             turn = wall.angle - line.angle
             if abs(np.sin(turn)) > 1e-3 or np.sign(np.cos(turn)) != side:
                 continue
             if abs(wall.offset - side * line.offset) < 0.04:
                 covered = wall.cover(side * edge.start, side * edge.end)
-                best = min(best, LINE_PER_M + (WALL_PER_M - LINE_PER_M) * covered)
+                unseen = OPEN_PER_M + (LINE_PER_M - OPEN_PER_M) * min(1.0, wall.area / LARGE_M2)
+                best = min(best, unseen + (WALL_PER_M - unseen) * covered)
         out.append(best * length)
     return out[0], out[1]
 
