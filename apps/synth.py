@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,7 +36,7 @@ class Rooms:
 
 
 def parse(argv: Sequence[str]) -> Rooms:
-    kinds = {"rooms": Rooms}
+    kinds: dict[str, Callable[..., Rooms]] = {"rooms": Rooms}
     return tyro.extras.subcommand_cli_from_dict(kinds, prog="fewview synth", args=list(argv))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -57,7 +58,7 @@ def arrange(lines: Sequence[Line], low: Float[np.ndarray, " 2"], high: Float[np.
             continue
         t = np.sort(t[(np.abs(along) > 1e-9) & (t > first) & (t < last)])
         cuts = np.concatenate([[first], t, [last]])
-        for a, b in zip(cuts[:-1], cuts[1:], strict=True):
+        for a, b in itertools.pairwise(cuts):
             if b - a > _APART_M:
                 middle = line.offset * line.normal + (a + b) / 2 * line.tangent
                 pieces.append((index, a, b))

@@ -12,14 +12,15 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from layout import freespace
+from layout import doubt, freespace
+from layout.doubt import NoRoomError
 from layout.floorplan import label_cells, room_cells
 from layout.gravity import find_up, upright_frame, wall_directions
 from layout.levels import Level, find_levels
 from layout.model import RoomLayout, Slab, Wall
 from layout.polygon import Boundary, fit, on_edge, simplify, trace
 from layout.surfaces import DepthView, Surfaces, gather, mutual_scales
-from layout.walls import HIGH, Line, WallLine, find_walls
+from layout.walls import Line, WallLine, find_walls
 
 OBSERVED_SHARE = 0.2
 """Of a wall's length that surface must support for it to be observed."""
@@ -47,7 +48,7 @@ def estimate(surfaces: Surfaces, R_room_world: Float[np.ndarray, "3 3"]) -> Room
         R_room_world: the rotation that brought them there.
 
     Raises:
-        NoRoomError: there is no closed room around the cameras.
+        NoRoomError: there is no closed room around the cameras, or too little of one was seen.
     """
     yaw, oblique = wall_directions(surfaces)
     floor, ceiling = find_levels(surfaces)
@@ -55,11 +56,16 @@ def estimate(surfaces: Surfaces, R_room_world: Float[np.ndarray, "3 3"]) -> Room
     space = freespace.observe(surfaces, floor.height, ceiling.height)
     labelling = label_cells(walls, space, yaw)
     room = room_cells(labelling, surfaces.centers[:, :2])
+    if not room.any():
+        raise NoRoomError("no walls enclose the cameras")
     boundary = trace(labelling.arrangement, room)
     boundary = simplify(boundary, _support(boundary, walls))
     boundary, scales = fit(boundary, surfaces)
     boundary = simplify(boundary, _support(boundary, walls))
-    return _assemble(boundary, surfaces.rescaled(scales), floor, ceiling, R_room_world)
+    fitted = surfaces.rescaled(scales)
+    layout = _assemble(boundary, fitted, floor, ceiling, R_room_world)
+    doubt.check(doubt.evidence(layout, fitted))
+    return layout
 
 
 def _support(boundary: Boundary, walls: Sequence[WallLine]) -> list[float]:

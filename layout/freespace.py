@@ -48,8 +48,10 @@ def observe(surfaces: Surfaces, floor: float, ceiling: float, margin: float = 1.
     ray = plan[within] - start
     length = np.linalg.norm(ray, axis=1)
     ray /= np.maximum(length, 1e-9)[:, None]
-    free = length - MARGIN_M - MARGIN_SHARE * np.linalg.norm(
-        surfaces.xyz[within] - surfaces.centers[surfaces.view][within], axis=1
+    free = (
+        length
+        - MARGIN_M
+        - MARGIN_SHARE * np.linalg.norm(surfaces.xyz[within] - surfaces.centers[surfaces.view][within], axis=1)
     )
     # Several rays fall into each cell, so that not every ray need be sampled in every cell.
     steps = np.arange(0.0, max(float(free.max(initial=0)), CELL_M), 1.5 * CELL_M)

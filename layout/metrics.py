@@ -57,7 +57,7 @@ def match_planes(truth: Planes, estimate: Planes, distance_m: float, angle_deg: 
     cost = np.where((angle < angle_deg) & (apart < distance_m), apart / distance_m + angle / angle_deg, np.inf)
     right = 0
     while cost.size and np.isfinite(cost.min()):
-        row, column = np.unravel_index(np.argmin(cost), cost.shape)
+        row, column = divmod(int(np.argmin(cost)), cost.shape[1])
         cost[row], cost[:, column] = np.inf, np.inf
         right += 1
     return PlaneScore(right, len(estimate), len(truth))
@@ -81,15 +81,16 @@ def compare_labels(truth: Labels, estimate: Labels) -> LabelScore:
     true.sort(key=np.count_nonzero, reverse=True)
     count, left = max(len(true), len(found)), list(found)
     total, right = 0.0, 0
+    labelled = int(np.count_nonzero(valid))
     for mask in true:
         scores = [_iou(mask, other) for other in left]
         if scores and max(scores) > _MATCH_IOU:
             best = int(np.argmax(scores))
             total += scores[best]
-            right += np.count_nonzero(mask & left.pop(best))
+            right += int(np.count_nonzero(mask & left.pop(best)))
     return LabelScore(
         iou=total / count if count else 0.0,
-        pixel_error=1 - right / max(np.count_nonzero(valid), 1),
+        pixel_error=1 - right / max(labelled, 1),
         edge_error=edge_distance(truth, estimate),
     )
 

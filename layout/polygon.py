@@ -17,6 +17,9 @@ SCALE_PRIOR = 0.01
 """How far a view's depth scale may be off (one standard deviation)."""
 OFFSET_PRIOR_M = 1.0
 
+Piece = tuple[np.ndarray, np.ndarray, Line]
+"""Start, end and line of a piece of a boundary."""
+
 
 @dataclass(frozen=True)
 class Boundary:
@@ -38,7 +41,7 @@ def trace(arrangement: Arrangement, room: Bool[np.ndarray, " C"]) -> Boundary:
     Raises:
         ValueError: the cells have no boundary.
     """
-    starts: dict[tuple[int, int], list[tuple[np.ndarray, np.ndarray, Line]]] = {}
+    starts: dict[tuple[int, int], list[Piece]] = {}
     for edge in arrangement.edges:
         if room[edge.inner] == room[edge.outer]:
             continue
@@ -52,7 +55,7 @@ def trace(arrangement: Arrangement, room: Bool[np.ndarray, " C"]) -> Boundary:
     loops = []
     while starts:
         key = next(iter(starts))
-        loop = []
+        loop: list[Piece] = []
         while starts.get(key):
             choices = starts[key]
             # Where two loops touch in a corner, the sharpest left turn keeps them apart.
@@ -169,7 +172,7 @@ def _key(point: np.ndarray) -> tuple[int, int]:
     return int(np.round(point[0] * 1e4)), int(np.round(point[1] * 1e4))
 
 
-def _turn(loop: list[tuple[np.ndarray, np.ndarray, Line]], choice: tuple[np.ndarray, np.ndarray, Line]) -> float:
+def _turn(loop: list[Piece], choice: Piece) -> float:
     before, after = loop[-1][1] - loop[-1][0], choice[1] - choice[0]
     return float(np.arctan2(before[0] * after[1] - before[1] * after[0], before @ after))
 

@@ -63,9 +63,7 @@ class Surfaces:
         return replace(self, xyz=self.xyz @ R.T, normal=self.normal @ R.T, centers=self.centers @ R.T)
 
     def scaled(self, factor: float) -> Surfaces:
-        return replace(
-            self, xyz=self.xyz * factor, weight=self.weight * factor**2, centers=self.centers * factor
-        )
+        return replace(self, xyz=self.xyz * factor, weight=self.weight * factor**2, centers=self.centers * factor)
 
     def rescaled(self, scales: Float[np.ndarray, " V"]) -> Surfaces:
         """Every view's depth multiplied by its scale: points move along their rays."""

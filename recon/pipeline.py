@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from layout import LayoutConfig
 from recon.dag import Stage
 from recon.depth import DepthConfig
 from recon.fusion import MeshConfig
@@ -27,13 +28,15 @@ class PipelineConfig:
     splat: SplatConfig = field(default_factory=SplatConfig)
     mesh: MeshConfig = field(default_factory=MeshConfig)
     renders: RenderConfig = field(default_factory=RenderConfig)
+    layout: LayoutConfig = field(default_factory=LayoutConfig)
 
 
 def stages(config: PipelineConfig, photos: tuple[Path, ...]) -> tuple[Stage, ...]:
     """The graph. Artifacts are described in docs/artifacts.md.
 
         photos -> matches -> cameras -> depth -> splat -> mesh
-                                                    |---> renders
+                                          |         |---> renders
+                                          |---> layout
 
     Args:
         config: one configuration a stage.
@@ -55,6 +58,7 @@ def stages(config: PipelineConfig, photos: tuple[Path, ...]) -> tuple[Stage, ...
         # pycolmap and open3d can abort the interpreter, so these two run in child processes.
         Stage("cameras", "recon.sfm:run", ("photos", "matches"), config.cameras, isolated=True),
         Stage("depth", "recon.depth:run", ("photos", "cameras"), config.depth),
+        Stage("layout", "layout:run", ("photos", "cameras", "depth"), config.layout),
         Stage("splat", "splatting.optimize:run", ("photos", "cameras", "depth"), config.splat),
         Stage("mesh", "recon.fusion:run", ("photos", "splat"), config.mesh, isolated=True),
         Stage("renders", "splatting.render:run", ("photos", "splat"), config.renders),

@@ -160,7 +160,7 @@ def _turning_place(rng: np.random.Generator, polygon: Float[np.ndarray, "N 2"]) 
     w = polygon[:, 0].max()
     centre = np.array([w * rng.uniform(0.38, 0.54), rng.uniform(1.15, 1.45)])
     radius, turn = np.array([rng.uniform(0.5, 0.65), 0.0]), rng.uniform(-0.25, 0.25)
-    return Stand(centre - radius, centre + radius, centre + [np.sin(turn), np.cos(turn)], "around")
+    return Stand(centre - radius, centre + radius, centre + np.array([np.sin(turn), np.cos(turn)]), "around")
 
 
 def _doors_and_windows(rng: np.random.Generator, polygon: np.ndarray, stand: Stand) -> list[Placed]:

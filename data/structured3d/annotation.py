@@ -66,7 +66,7 @@ class Annotation:
         Raises:
             KeyError: there is no such group.
         """
-        group = next((group for group in self.semantics if group.ID == room), None)
+        group = next((group for group in self.semantics if room == group.ID), None)
         if group is None:
             raise KeyError(f"semantic {room}")
         return [self.planes[i] for i in group.planeID]
