@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
+from scipy.spatial.transform import Rotation
 
 from layout import doubt, freespace
 from layout.doubt import NoRoomError
@@ -40,21 +41,23 @@ def upright_surfaces(views: Sequence[DepthView]) -> tuple[Surfaces, Float[np.nda
     return surfaces.rotated(R), R
 
 
-def estimate(surfaces: Surfaces, R_room_world: Float[np.ndarray, "3 3"]) -> RoomLayout:
-    """The layout that surface points in an upright frame support.
+def estimate(surfaces: Surfaces, R_upright_world: Float[np.ndarray, "3 3"]) -> RoomLayout:
+    """The layout that surface points in an upright frame support. Its axes are those that most walls follow.
 
     Args:
         surfaces: metres, z up.
-        R_room_world: the rotation that brought them there.
+        R_upright_world: the rotation that brought them there.
 
     Raises:
         NoRoomError: there is no closed room around the cameras, or too little of one was seen.
     """
     yaw, oblique = wall_directions(surfaces)
+    turn = Rotation.from_euler("z", -yaw).as_matrix()
+    surfaces, oblique = surfaces.rotated(turn), [angle - yaw for angle in oblique]
     floor, ceiling = find_levels(surfaces)
-    walls = find_walls(surfaces, floor.height, ceiling.height, yaw, oblique)
+    walls = find_walls(surfaces, floor.height, ceiling.height, oblique)
     space = freespace.observe(surfaces, floor.height, ceiling.height)
-    labelling = label_cells(walls, space, yaw)
+    labelling = label_cells(walls, space)
     room = room_cells(labelling, surfaces.centers[:, :2])
     if not room.any():
         raise NoRoomError("no walls enclose the cameras")
@@ -63,7 +66,7 @@ def estimate(surfaces: Surfaces, R_room_world: Float[np.ndarray, "3 3"]) -> Room
     boundary, scales = fit(boundary, surfaces)
     boundary = simplify(boundary, _support(boundary, walls))
     fitted = surfaces.rescaled(scales)
-    layout = _assemble(boundary, fitted, floor, ceiling, R_room_world)
+    layout = _assemble(boundary, fitted, floor, ceiling, turn @ R_upright_world)
     doubt.check(doubt.evidence(layout, fitted))
     return layout
 

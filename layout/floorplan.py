@@ -42,13 +42,13 @@ class Labelling:
     """Cells at the border of the grid: outside."""
 
 
-def label_cells(walls: Sequence[WallLine], space: FreeSpace, yaw: float) -> Labelling:
+def label_cells(walls: Sequence[WallLine], space: FreeSpace) -> Labelling:
     """The minimal cut between what must be the room and what cannot be.
 
-    A line without a wall on it is virtual: it lies where observation ends, along the main axes. Without virtual lines a
+    A line without a wall on it is virtual: it lies where observation ends, along the axes. Without virtual lines a
     room whose walls are not all seen could not close.
     """
-    lines = merge_lines([*walls, *_virtual_lines(walls, space, yaw)])
+    lines = merge_lines([*walls, *_virtual_lines(walls, space)])
     low, high = space.origin, space.origin + CELL_M * np.array(space.seen.shape[::-1])
     arrangement = arrange(lines, low, high)
     inside_cost, outside_cost = _unary(arrangement, space)
@@ -149,12 +149,12 @@ def _unary(arrangement: Arrangement, space: FreeSpace) -> tuple[np.ndarray, np.n
     return BEHIND_PER_M2 * behind + UNKNOWN_PER_M2 * unknown, FREE_PER_M2 * seen
 
 
-def _virtual_lines(walls: Sequence[WallLine], space: FreeSpace, yaw: float) -> list[Line]:
-    """Lines along the main axes where free space ends, and where walls do."""
+def _virtual_lines(walls: Sequence[WallLine], space: FreeSpace) -> list[Line]:
+    """Lines along the axes where free space ends, and where walls do."""
     seen = space.centers()[space.seen.ravel() > 0]
     out: list[Line] = []
     for k in range(4):
-        line = Line(yaw + k * np.pi / 2, 0.0)
+        line = Line(k * np.pi / 2, 0.0)
         reach = seen @ line.normal
         candidates = [float(np.percentile(reach, 0.5)) - CELL_M]
         for wall in walls:

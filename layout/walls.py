@@ -64,14 +64,12 @@ class WallLine(Line):
         return float(overlap @ self.coverage / max(high - low, 1e-9))
 
 
-def find_walls(
-    surfaces: Surfaces, floor: float, ceiling: float, yaw: float, oblique: Sequence[float]
-) -> list[WallLine]:
+def find_walls(surfaces: Surfaces, floor: float, ceiling: float, oblique: Sequence[float]) -> list[WallLine]:
     """Peaks of the offsets' histogram for every directed normal.
 
     Args:
         floor, ceiling: heights.
-        yaw, oblique: see `layout.gravity.wall_directions`.
+        oblique: directions of normals other than those of the axes, radians.
     """
     found: list[WallLine] = []
     height = ceiling - floor
@@ -79,7 +77,7 @@ def find_walls(
     upright &= (surfaces.xyz[:, 2] > floor + 0.05) & (surfaces.xyz[:, 2] < ceiling - 0.02)
     points = surfaces.take(upright)
     share = (points.xyz[:, 2] - floor) / height
-    for angle in [yaw + k * np.pi / 2 for k in range(4)] + list(oblique):
+    for angle in [*(k * np.pi / 2 for k in range(4)), *oblique]:
         facing = points.normal[:, :2] @ Line(angle, 0).normal > np.cos(np.radians(FACING_DEG))
         if facing.any():
             found += _peaks(points.take(facing), share[facing], angle, height)
