@@ -12,8 +12,13 @@ from layout.surfaces import Surfaces
 from layout.walls import Line
 
 MIN_EXPLAINED = 0.3
-MIN_ENCLOSED_DEG = 120.0
+MIN_ENCLOSED_DEG = 100.0
+MIN_ENCLOSED_OPEN_DEG = 200.0
+"""Where no ceiling is seen: courtyards and niches have walls, too."""
+MIN_CEILING = 0.02
+"""Share of the plan below a ceiling; the underside of a ledge is less."""
 REACH_M = 0.1
+CELL_M = 0.1
 
 
 class NoRoomError(Exception):
@@ -30,8 +35,10 @@ class RoomEvidence:
     """Of the horizon around the middle of the cameras, that observed walls fill."""
     explained: float
     """Share of the observed surface that lies on floor, ceiling and walls."""
-    ceiling: bool
-    floor: bool
+    ceiling: float
+    """Share of the plan above which ceiling was seen."""
+    floor: float
+    """Share of the plan where floor was seen."""
 
 
 def evidence(layout: RoomLayout, surfaces: Surfaces) -> RoomEvidence:
@@ -48,27 +55,31 @@ def evidence(layout: RoomLayout, surfaces: Surfaces) -> RoomEvidence:
         horizon[np.degrees(np.arctan2(ray[:, 1], ray[:, 0])).astype(int) % 360] = True
         if wall.observed and all(wall.normal @ other < np.cos(np.radians(30)) for other in facing):
             facing.append(wall.normal)
+    shares = []
     for slab, sign in ((layout.floor, 1), (layout.ceiling, -1)):
         level = (np.abs(surfaces.xyz[:, 2] - slab.height) < REACH_M) & (sign * surfaces.normal[:, 2] > 0.9)
-        on_shell |= level & slab.observed
+        level &= slab.observed
+        on_shell |= level
+        cells = np.unique(np.floor(surfaces.xyz[level, :2] / CELL_M), axis=0)
+        shares.append(len(cells) * CELL_M**2 / layout.area)
     return RoomEvidence(
         len(facing),
         float(horizon.sum()),
         float(surfaces.weight[on_shell].sum() / surfaces.weight.sum()),
-        layout.ceiling.observed,
-        layout.floor.observed,
+        ceiling=shares[1],
+        floor=shares[0],
     )
 
 
 def check(found: RoomEvidence) -> None:
     """Raise NoRoomError where the evidence is too thin."""
-    if not (found.floor or found.ceiling):
+    covered = found.ceiling >= MIN_CEILING
+    if not (found.floor or covered):
         raise NoRoomError("neither a floor nor a ceiling is seen")
     if found.directions < 2:
         raise NoRoomError("walls are seen in one direction only")
     if found.explained < MIN_EXPLAINED:
         raise NoRoomError(f"only {100 * found.explained:.0f} % of what is seen lies on floor, ceiling or walls")
-    if found.directions < 3 and not found.ceiling:
-        raise NoRoomError("no ceiling is seen, and walls on two sides only")
-    if found.enclosed_deg < MIN_ENCLOSED_DEG:
-        raise NoRoomError(f"walls fill only {found.enclosed_deg:.0f} degrees of the horizon")
+    if found.enclosed_deg < (MIN_ENCLOSED_DEG if covered else MIN_ENCLOSED_OPEN_DEG):
+        above = "" if covered else ", and no ceiling is seen"
+        raise NoRoomError(f"walls fill only {found.enclosed_deg:.0f} degrees of the horizon{above}")

@@ -19,7 +19,7 @@ from layout.floorplan import label_cells, room_cells
 from layout.gravity import find_up, upright_frame, wall_directions
 from layout.levels import Level, find_levels
 from layout.model import RoomLayout, Slab, Wall
-from layout.polygon import Boundary, fit, on_edge, simplify, trace
+from layout.polygon import Boundary, fit, on_edge, simplify, straighten, trace, turn_oblique
 from layout.surfaces import DepthView, Surfaces, gather, mutual_scales
 from layout.walls import Line, WallLine, find_walls
 
@@ -63,6 +63,7 @@ def estimate(surfaces: Surfaces, R_upright_world: Float[np.ndarray, "3 3"]) -> R
         raise NoRoomError("no walls enclose the cameras")
     boundary = trace(labelling.arrangement, room)
     boundary = simplify(boundary, _support(boundary, walls))
+    boundary = turn_oblique(straighten(boundary), surfaces)
     boundary, scales = fit(boundary, surfaces)
     boundary = simplify(boundary, _support(boundary, walls))
     fitted = surfaces.rescaled(scales)

@@ -18,8 +18,8 @@ FREE_PER_M2 = 6.0
 """Cost of calling outside what was looked through."""
 BEHIND_PER_M2 = 4.0
 """Cost of calling inside what lies behind surfaces."""
-UNKNOWN_PER_M2 = 0.2
-"""Cost of calling inside what nothing is known about."""
+UNKNOWN_PER_M2 = 0.03
+"""Cost of calling outside what nothing is known about: of two boundaries of one length the simpler encloses more."""
 OPEN_PER_M = 1.2
 """Cost of a boundary where no wall was seen."""
 WALL_PER_M = 0.08
@@ -59,7 +59,7 @@ def label_cells(walls: Sequence[WallLine], space: FreeSpace) -> Labelling:
     for edge_points in _rim(low, high):
         cells = arrangement.locate(edge_points)
         rim[cells[cells >= 0]] = True
-    inside_cost = np.where(rim, 1e3, inside_cost)
+    inside_cost, outside_cost = np.where(rim, 1e3, inside_cost), np.where(rim, 0, outside_cost)
     tails, heads, costs = [np.full(count, source), np.arange(count)], [np.arange(count), np.full(count, sink)], []
     costs += [outside_cost, inside_cost]
     pairs = np.array([[edge.inner, edge.outer] for edge in arrangement.edges])
@@ -146,7 +146,7 @@ def _unary(arrangement: Arrangement, space: FreeSpace) -> tuple[np.ndarray, np.n
     seen = CELL_M**2 * np.bincount(cell[known], space.seen.ravel()[known], count)
     behind = CELL_M**2 * np.bincount(cell[known], space.behind.ravel()[known], count)
     unknown = areas - seen - behind
-    return BEHIND_PER_M2 * behind + UNKNOWN_PER_M2 * unknown, FREE_PER_M2 * seen
+    return BEHIND_PER_M2 * behind, FREE_PER_M2 * seen + UNKNOWN_PER_M2 * unknown
 
 
 def _virtual_lines(walls: Sequence[WallLine], space: FreeSpace) -> list[Line]:

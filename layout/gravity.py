@@ -11,7 +11,9 @@ from recon.errors import ReconstructionError
 ROUNDS_DEG = (20.0, 10.0, 6.0)
 """Angles within which a surface counts as horizontal or upright, round by round."""
 OFF_AXIS_DEG = 10.0
-MIN_OBLIQUE_SHARE = 0.04
+MIN_OFF_AXIS_SHARE = 0.15
+"""Of the upright surface, that must not follow the axes before further directions are looked for."""
+MIN_OBLIQUE_SHARE = 0.06
 """Of the upright surface, that one more direction needs."""
 
 
@@ -68,6 +70,8 @@ def wall_directions(surfaces: Surfaces) -> tuple[float, list[float]]:
     off = np.abs((angle - yaw + quarter / 2) % quarter - quarter / 2) > np.radians(OFF_AXIS_DEG)
     oblique: list[float] = []
     total = weight.sum()
+    if weight[off].sum() < MIN_OFF_AXIS_SHARE * total:
+        off[:] = False
     while off.any() and weight[off].sum() > MIN_OBLIQUE_SHARE * total:
         found = _mode(angle[off], weight[off], 2 * np.pi)
         found = _refined(angle[off], weight[off], found, 2 * np.pi)

@@ -13,9 +13,12 @@ from layout.surfaces import Surfaces
 from layout.walls import FACING_DEG, Line
 
 MIN_JOG_M = 0.1
+GENTLE_DEG, SLIGHT_DEG = 28.0, 12.0
+"""Oblique walls that meet at less are one wall, which depth maps have bent; any two that meet at the latter."""
 SCALE_PRIOR = 0.01
 """How far a view's depth scale may be off (one standard deviation)."""
 OFFSET_PRIOR_M = 1.0
+MIN_POINTS = 30
 
 Piece = tuple[np.ndarray, np.ndarray, Line]
 """Start, end and line of a piece of a boundary."""
@@ -94,6 +97,52 @@ def simplify(boundary: Boundary, support: Sequence[float]) -> Boundary:
         for place in drop:
             del lines[place], weights[place]
     return Boundary(_merged(lines))
+
+
+def straighten(boundary: Boundary) -> Boundary:
+    """Neighbouring oblique edges that hardly turn become one, through their outer ends; beside an edge along an axis,
+    the longer one stays."""
+    lines = list(boundary.lines)
+    place = 0
+    while place < len(lines) and len(lines) > 3:
+        a, b = lines[place], lines[(place + 1) % len(lines)]
+        turn = np.degrees(np.abs((b.angle - a.angle + np.pi) % (2 * np.pi) - np.pi))
+        after = (place + 1) % len(lines)
+        corners = Boundary(tuple(lines)).corners()
+        start, middle, end = (corners[(place + step) % len(lines)] for step in range(3))
+        if turn < SLIGHT_DEG and not (is_oblique(a) and is_oblique(b)):
+            del lines[place if np.linalg.norm(middle - start) < np.linalg.norm(end - middle) else after]
+            place = 0
+        elif turn < GENTLE_DEG and is_oblique(a) and is_oblique(b):
+            direction = (end - start) / np.linalg.norm(end - start)
+            normal = np.array([-direction[1], direction[0]])
+            lines[place] = Line(float(np.arctan2(normal[1], normal[0])), float(normal @ start))
+            del lines[after]
+            place = 0
+        else:
+            place += 1
+    return Boundary(tuple(lines))
+
+
+def is_oblique(line: Line) -> bool:
+    """Not along an axis of the frame."""
+    return abs(np.sin(2 * line.angle)) > np.sin(2 * np.radians(2.0))
+
+
+def turn_oblique(boundary: Boundary, surfaces: Surfaces) -> Boundary:
+    """Oblique lines through their own points (total least squares): the histogram of normals gave them roughly."""
+    corners, lines = boundary.corners(), list(boundary.lines)
+    for index, line in enumerate(boundary.lines):
+        if is_oblique(line):
+            near = on_edge(line, corners[index], corners[(index + 1) % len(lines)], surfaces, 0.12)
+            if near.sum() < MIN_POINTS:
+                continue
+            plan, weight = surfaces.xyz[near, :2], surfaces.weight[near]
+            middle = np.average(plan, axis=0, weights=weight)
+            axis = np.linalg.eigh(np.cov((plan - middle).T, aweights=weight))[1][:, 0]
+            normal = axis if axis @ line.normal > 0 else -axis
+            lines[index] = Line(float(np.arctan2(normal[1], normal[0])), float(normal @ middle))
+    return Boundary(tuple(lines))
 
 
 def fit(boundary: Boundary, surfaces: Surfaces, rounds: int = 3) -> tuple[Boundary, Float[np.ndarray, " V"]]:

@@ -15,8 +15,10 @@ WINDOW = 1 / 17
 """Side of the window that a normal is fitted in, as a share of the image's long side."""
 GRID = 160
 """Points along the long side of an image."""
-MAX_RESIDUAL = 0.025
-"""Root mean square of relative inverse depth above which a window is no plane: an edge of something."""
+MAX_RESIDUAL = 2.5
+"""Multiple of the typical residual of a view's windows above which one is no plane: an edge or a corner."""
+MIN_RESIDUAL = 0.006
+"""Relative inverse depth; no view is trusted to be more precise."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,8 @@ def _points(view: DepthView) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         slant = -(normal * ray).sum(1) / np.linalg.norm(ray, axis=1)
         area = step**2 / (w**2 * camera.fx * camera.fy * np.maximum(slant, 0.15))
     good = np.isfinite(w) & (w > 0) & np.isfinite(normal).all(1) & (slant > 0.05)
-    good &= residual[rows, columns] < MAX_RESIDUAL
+    typical = float(np.median(residual[np.isfinite(residual)])) if np.isfinite(residual).any() else 0.0
+    good &= residual[rows, columns] < max(MAX_RESIDUAL * typical, MIN_RESIDUAL)
     R, center = view.T_world_camera[:3, :3], view.center
     xyz = (ray[good] / w[good, None]) @ R.T + center
     return xyz, normal[good] @ R.T, area[good] * view.confidence[rows, columns][good]

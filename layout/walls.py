@@ -14,6 +14,9 @@ BIN_M = 0.01
 BLUR_M = 0.03
 SUPPRESSION_M = 0.12
 MIN_SUPPORT_M2 = 0.35
+MIN_LENGTH_M = 0.1
+MIN_OBLIQUE_LENGTH_M = 0.8
+"""Shorter oblique pieces are mostly corners that depth maps have rounded."""
 HIGH = 0.7
 """Share of the room's height above which furniture is rare: support counts double."""
 FACING_DEG = 20.0
@@ -56,6 +59,11 @@ class WallLine(Line):
         seen = np.flatnonzero(self.coverage > 0.15)
         return self.start + seen[0] * COLUMN_M, self.start + (seen[-1] + 1) * COLUMN_M
 
+    @property
+    def length(self) -> float:
+        """Of the columns that are seen."""
+        return float(COLUMN_M * (self.coverage > 0.15).sum())
+
     def cover(self, a: float, b: float) -> float:
         """Mean coverage between two places along the tangent."""
         low, high = min(a, b), max(a, b)
@@ -80,7 +88,8 @@ def find_walls(surfaces: Surfaces, floor: float, ceiling: float, oblique: Sequen
     for angle in [*(k * np.pi / 2 for k in range(4)), *oblique]:
         facing = points.normal[:, :2] @ Line(angle, 0).normal > np.cos(np.radians(FACING_DEG))
         if facing.any():
-            found += _peaks(points.take(facing), share[facing], angle, height)
+            lines = _peaks(points.take(facing), share[facing], angle, height)
+            found += [line for line in lines if angle not in oblique or line.length > MIN_OBLIQUE_LENGTH_M]
     return found
 
 
@@ -107,8 +116,9 @@ def _peaks(points: Surfaces, share: Float[np.ndarray, " N"], angle: float, heigh
         if area < MIN_SUPPORT_M2:
             break
         start, coverage = _coverage(points.xyz[near, :2] @ line.tangent, share[near], height)
-        if (coverage > 0.15).any():
-            out.append(WallLine(angle, offset, start, coverage, area))
+        found = WallLine(angle, offset, start, coverage, area)
+        if found.length > MIN_LENGTH_M:
+            out.append(found)
     return out
 
 
