@@ -12,7 +12,7 @@ from layout.surfaces import Surfaces
 from layout.walls import Line
 
 MIN_EXPLAINED = 0.3
-MIN_ENCLOSED_DEG = 100.0
+MIN_ENCLOSED_DEG = 60.0
 MIN_ENCLOSED_OPEN_DEG = 200.0
 """Where no ceiling is seen: courtyards and niches have walls, too."""
 MIN_CEILING = 0.02

@@ -57,7 +57,7 @@ def estimate(surfaces: Surfaces, R_upright_world: Float[np.ndarray, "3 3"]) -> R
     floor, ceiling = find_levels(surfaces)
     walls = find_walls(surfaces, floor.height, ceiling.height, oblique)
     space = freespace.observe(surfaces, floor.height, ceiling.height)
-    labelling = label_cells(walls, space)
+    labelling = label_cells(walls, space, surfaces.centers[:, :2])
     room = room_cells(labelling, surfaces.centers[:, :2])
     if not room.any():
         raise NoRoomError("no walls enclose the cameras")

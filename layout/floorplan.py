@@ -27,6 +27,8 @@ WALL_PER_M = 0.08
 LINE_PER_M = 0.5
 """The same on the line of a large wall, where it was not seen itself."""
 LARGE_M2 = 5.0
+BACK_M = 0.45
+"""Nobody photographs with the camera nearer than this to a wall behind them."""
 VIRTUAL_GAP_M = 0.25
 """Virtual lines keep this far from walls."""
 
@@ -42,13 +44,16 @@ class Labelling:
     """Cells at the border of the grid: outside."""
 
 
-def label_cells(walls: Sequence[WallLine], space: FreeSpace) -> Labelling:
+def label_cells(walls: Sequence[WallLine], space: FreeSpace, eyes: Float[np.ndarray, "V 2"]) -> Labelling:
     """The minimal cut between what must be the room and what cannot be.
 
     A line without a wall on it is virtual: it lies where observation ends, along the axes. Without virtual lines a
     room whose walls are not all seen could not close.
+
+    Args:
+        eyes: the cameras in the plan.
     """
-    lines = merge_lines([*walls, *_virtual_lines(walls, space)])
+    lines = merge_lines([*walls, *_virtual_lines(walls, space, eyes)])
     low, high = space.origin, space.origin + CELL_M * np.array(space.seen.shape[::-1])
     arrangement = arrange(lines, low, high)
     inside_cost, outside_cost = _unary(arrangement, space)
@@ -149,14 +154,15 @@ def _unary(arrangement: Arrangement, space: FreeSpace) -> tuple[np.ndarray, np.n
     return BEHIND_PER_M2 * behind, FREE_PER_M2 * seen + UNKNOWN_PER_M2 * unknown
 
 
-def _virtual_lines(walls: Sequence[WallLine], space: FreeSpace) -> list[Line]:
+def _virtual_lines(walls: Sequence[WallLine], space: FreeSpace, eyes: Float[np.ndarray, "V 2"]) -> list[Line]:
     """Lines along the axes where free space ends, and where walls do."""
     seen = space.centers()[space.seen.ravel() > 0]
     out: list[Line] = []
     for k in range(4):
         line = Line(k * np.pi / 2, 0.0)
         reach = seen @ line.normal
-        candidates = [float(np.percentile(reach, 0.5)) - CELL_M]
+        back = float((eyes @ line.normal).min()) - BACK_M
+        candidates = [min(float(np.percentile(reach, 0.5)) - CELL_M, back)]
         for wall in walls:
             if abs(np.cos(wall.angle - line.angle)) < 0.95:
                 ends = [wall.offset * wall.normal + t * wall.tangent for t in wall.extent]
