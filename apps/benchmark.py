@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import tyro
 from rich.console import Console
 
+from apps import rooms_benchmark
 from apps.options import StageOptions, stage_options
 from apps.run import reconstruct
 from data.photosets import PhotoSet, benchmark_split, load_photoset
@@ -21,7 +22,10 @@ from recon.evaluate import evaluate
 
 @dataclass(frozen=True)
 class Arguments:
-    """Reconstruct K photos of a set whose cameras are known, and measure cameras and held-out views."""
+    """Reconstruct K photos of a set whose cameras are known, and measure cameras and held-out views.
+
+    With --structured3d DIR: measure room layouts instead (--structured3d DIR --help says more).
+    """
 
     set: Annotated[Path, tyro.conf.Positional]
     """Folder with `images/` and `cameras.json` (see data/photosets.py)."""
@@ -38,12 +42,16 @@ class Arguments:
     """Also optimise the test poses against the frozen Gaussians, or score them only where they are."""
 
 
-def parse(argv: Sequence[str]) -> Arguments:
+def parse(argv: Sequence[str]) -> Arguments | rooms_benchmark.Arguments:
+    if any(word.partition("=")[0] == "--structured3d" for word in argv):
+        return rooms_benchmark.parse(argv)
     defaults = Arguments(set=tyro.MISSING, views=tyro.MISSING, stages=stage_options(argv))
     return tyro.cli(Arguments, prog="fewview benchmark", args=list(argv), default=defaults)
 
 
-def main(arguments: Arguments) -> int:
+def main(arguments: Arguments | rooms_benchmark.Arguments) -> int:
+    if isinstance(arguments, rooms_benchmark.Arguments):
+        return rooms_benchmark.main(arguments)
     console = Console(stderr=True)
     truth = select_frames(load_photoset(arguments.set), arguments.frames)
     if not 2 <= arguments.views <= len(truth.images):

@@ -17,6 +17,7 @@ COMMANDS = {
     "demo": "the same on a synthetic room whose truth is known",
     "benchmark": "measure a run against a photo set with known cameras",
     "bench": "measure the rasteriser, and what each ingredient of splatting is worth",
+    "synth": "write synthetic rooms whose truth is known",
     "export": "copy results in the formats other tools read",
     "render": "film a finished run along a camera path",
     "models": "list or fetch the weights",

@@ -11,7 +11,9 @@ import tyro
 from recon.pipeline import PRESETS, PipelineConfig
 
 PresetName = Literal["fast", "default", "best"]
-StageName = Literal["keypoints", "motion", "photos", "matches", "cameras", "depth", "splat", "mesh", "renders"]
+StageName = Literal[
+    "keypoints", "motion", "photos", "matches", "cameras", "depth", "layout", "splat", "mesh", "renders"
+]
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,8 @@ class StageOptions:
     """Redo this stage and everything after it, whatever is cached."""
     force: tuple[StageName, ...] = ()
     """Redo these stages."""
+    layout: bool = True
+    """Find the room's layout: plan, shell, overlays. It says so where the photos show no room."""
     dry_run: bool = False
     """Print what would run and what is cached; change nothing."""
     options: Annotated[PipelineConfig, tyro.conf.arg(name="")] = PRESETS["default"]

@@ -36,8 +36,9 @@ def parse(argv: Sequence[str]) -> Arguments:
 
 def reconstruct(photos: tuple[Path, ...], out: Path, options: StageOptions, console: Console) -> Manifest:
     """Runs the graph on `photos` into `out` as `options` ask."""
+    graph = stages(options.options, photos)
     return run_stages(
-        stages(options.options, photos),
+        graph if options.layout else tuple(stage for stage in graph if stage.name != "layout"),
         out,
         until=options.until,
         start=options.start,
@@ -53,6 +54,7 @@ RESULTS = {
     "splat": "splat/splat.ply",
     "mesh": "mesh/mesh.glb",
     "renders": "renders/path.mp4",
+    "layout": "layout/floorplan.svg",
 }
 
 

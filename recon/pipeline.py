@@ -9,6 +9,7 @@ from calibration.detect.detector import weights_of
 from calibration.keypoints import KeypointsConfig
 from calibration.moment import MomentConfig
 from calibration.stage import MotionConfig
+from layout import LayoutConfig
 from recon.dag import Stage
 from recon.depth import DepthConfig
 from recon.fusion import MeshConfig
@@ -34,13 +35,15 @@ class PipelineConfig:
     splat: SplatConfig = field(default_factory=SplatConfig)
     mesh: MeshConfig = field(default_factory=MeshConfig)
     renders: RenderConfig = field(default_factory=RenderConfig)
+    layout: LayoutConfig = field(default_factory=LayoutConfig)
 
 
 def stages(config: PipelineConfig, photos: tuple[Path, ...]) -> tuple[Stage, ...]:
     """The graph. Artifacts are described in docs/artifacts.md.
 
         photos -> matches -> cameras -> depth -> splat -> mesh
-                                                    |---> renders
+                                          |         |---> renders
+                                          |---> layout
 
     With `--cameras keypoints` the photos are pictures out of a rig's videos, see `rig_stages`:
 
@@ -83,6 +86,7 @@ def stages(config: PipelineConfig, photos: tuple[Path, ...]) -> tuple[Stage, ...
             isolated=True,
         ),
         Stage("depth", "recon.depth:run", ("photos", "cameras"), config.depth),
+        Stage("layout", "layout:run", ("photos", "cameras", "depth"), config.layout),
         Stage("splat", "splatting.optimize:run", ("photos", "cameras", "depth"), config.splat),
         Stage("mesh", "recon.fusion:run", ("photos", "splat"), config.mesh, isolated=True),
         Stage("renders", "splatting.render:run", ("photos", "splat"), config.renders),

@@ -144,9 +144,23 @@ def box_with_picture(rng: np.random.Generator) -> Piece:
     return Piece("crate", w, d, (Box((-w / 2, 0, 0), (w / 2, d, h), wood(rng), sides),))
 
 
+def wall_unit(rng: np.random.Generator) -> Piece:
+    """Fitted cupboards, up to 3 m wide and nearly as high as the room."""
+    w, d, h = rng.uniform(2.2, 3.0), rng.uniform(0.4, 0.55), rng.uniform(2.05, 2.3)
+    front = drawers(rng, int(rng.integers(4, 6)), int(rng.integers(3, 5)))
+    return Piece("wall unit", w, d, (Box((-w / 2, 0, 0), (w / 2, d, h), wood(rng), {"front": front}),))
+
+
+def dice(rng: np.random.Generator) -> Piece:
+    """Toys on the floor, 5 cm wide."""
+    boxes = [Box((x, y, 0), (x + 0.05, y + 0.05, 0.05), _speckled(rng)) for x, y in rng.uniform(-0.1, 0.3, (4, 2))]
+    return Piece("toy", 0.7, 0.35, tuple(boxes))
+
+
 BY_THE_WALL: tuple[Maker, ...] = (
     bookshelf, sofa, bed, desk, cabinet, wardrobe, bookshelf, cabinet,
 )  # fmt: skip
+LARGE_AND_SMALL: tuple[Maker, ...] = (wall_unit, dice)
 IN_THE_OPEN: tuple[Maker, ...] = (low_table, carpet, box_with_picture)
 
 

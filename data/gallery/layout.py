@@ -15,8 +15,11 @@ from data.gallery.furniture import Maker, Piece
 from data.gallery.solids import Box, Frame, cross2
 from data.gallery.textures import PICTURES, door, framed, picture, plain, window
 
-Shape = Literal["rectangle", "l", "slanted"]
+Shape = Literal["rectangle", "l", "slanted", "t"]
 SHAPES: tuple[Shape, ...] = get_args(Shape)
+"""The order seeds the rooms: new shapes go last."""
+Walk = Literal["across", "around"]
+"""How the photographer moves: along a line, looking across the room; or turning where they stand."""
 
 WALL_GAP_M = 0.04
 """Between a piece and the wall behind it: more than a hanging picture is thick."""
@@ -43,7 +46,9 @@ class Stand:
     start: Float[np.ndarray, " 2"]
     end: Float[np.ndarray, " 2"]
     target: Float[np.ndarray, " 2"]
-    """What the photos look towards."""
+    """What the photos look towards; for `around`, what the middle one does."""
+    walk: Walk = "across"
+    """For `around` the photographer turns on a circle whose diameter the line is."""
 
     def distance(self, points: Float[np.ndarray, "N 2"]) -> float:
         """Shortest distance from the line to any of the points."""
@@ -64,11 +69,12 @@ class Layout:
     stand: Stand
 
 
-def make_layout(rng: np.random.Generator, shape: Shape, views: int) -> Layout:
+def make_layout(rng: np.random.Generator, shape: Shape, views: int, walk: Walk = "across") -> Layout:
     """A furnished room of the asked shape, with room left for `views` photos to be taken."""
     polygon = _floor(rng, shape)
     height = rng.uniform(2.45, 2.75)
-    stand = _stand(rng, polygon, views)
+    around = walk == "around"
+    stand = _turning_place(rng, polygon) if around else _stand(rng, polygon, views)
     openings = _doors_and_windows(rng, polygon, stand)
     pieces: list[Placed] = []
 
@@ -82,7 +88,8 @@ def make_layout(rng: np.random.Generator, shape: Shape, views: int) -> Layout:
                 pieces.append(placed)
                 return
 
-    for kind in _shuffled(rng, furniture.BY_THE_WALL):
+    by_the_wall = furniture.BY_THE_WALL + (furniture.LARGE_AND_SMALL if around else ())
+    for kind in _shuffled(rng, by_the_wall):
         put(kind(rng), lambda piece: _by_a_wall(rng, polygon, piece), tries=60)
     for kind in _shuffled(rng, furniture.IN_THE_OPEN):
         put(kind(rng), lambda piece: _in_the_open(rng, polygon.mean(0), piece), tries=40)
@@ -122,6 +129,10 @@ def overlap(a: Float[np.ndarray, "A 2"], b: Float[np.ndarray, "B 2"]) -> bool:
 
 def _floor(rng: np.random.Generator, shape: Shape) -> Float[np.ndarray, "N 2"]:
     w, d = rng.uniform(4.0, 5.2), rng.uniform(3.6, 4.6)
+    if shape == "t":
+        w, (left, right), b = w + 0.8, rng.uniform(0.22, 0.3, 2), rng.uniform(0.32, 0.42) * d
+        left, right = left * w, (1 - right) * w
+        return np.array([[0, 0], [w, 0], [w, d - b], [right, d - b], [right, d], [left, d], [left, d - b], [0, d - b]])
     if shape == "rectangle":
         return np.array([[0, 0], [w, 0], [w, d], [0, d]])
     a, b = rng.uniform(0.32, 0.42) * w, rng.uniform(0.32, 0.42) * d
@@ -142,6 +153,14 @@ def _stand(rng: np.random.Generator, polygon: Float[np.ndarray, "N 2"], views: i
     along /= np.linalg.norm(along)
     half = 0.5 * min(longest, (views - 1) * rng.uniform(0.32, 0.42))
     return Stand(middle - half * along, middle + half * along, target)
+
+
+def _turning_place(rng: np.random.Generator, polygon: Float[np.ndarray, "N 2"]) -> Stand:
+    """Where all walls are seen from, not far from the middle of the wall y = 0."""
+    w = polygon[:, 0].max()
+    centre = np.array([w * rng.uniform(0.38, 0.54), rng.uniform(1.15, 1.45)])
+    radius, turn = np.array([rng.uniform(0.5, 0.65), 0.0]), rng.uniform(-0.25, 0.25)
+    return Stand(centre - radius, centre + radius, centre + np.array([np.sin(turn), np.cos(turn)]), "around")
 
 
 def _doors_and_windows(rng: np.random.Generator, polygon: np.ndarray, stand: Stand) -> list[Placed]:

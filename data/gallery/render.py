@@ -40,6 +40,8 @@ class Truth:
     normal: Float32[np.ndarray, "H W 3"]
     """Unit, camera frame, towards the camera."""
     instance: Int[np.ndarray, "H W"]
+    albedo: UInt8[np.ndarray, "H W 3"]
+    """sRGB."""
 
 
 class Renderer:
@@ -76,19 +78,20 @@ class Renderer:
         pixels = np.indices(size, np.int32)[::-1].reshape(2, -1).T
         rays = self._world_rays(view, pixels + 0.5)
         face = self._first_face(view, rays)
-        image = self._shade(view, rays, face)
+        image, albedo = self._shade(view, rays, face)
         edges = np.flatnonzero(_on_border(face.reshape(size)))
         total = np.zeros((len(edges), 3), np.float32)
         steps = (np.arange(EDGE_RAYS) + 0.5) / EDGE_RAYS
         for dx in steps:
             for dy in steps:
                 finer = self._world_rays(view, pixels[edges] + [dx, dy])
-                total += self._shade(view, finer, self._first_face(view, finer))
+                total += self._shade(view, finer, self._first_face(view, finer))[0]
         image[edges] = total / EDGE_RAYS**2
         # The rays were cast in float32, but the depth is that of the face's plane in float64.
         depth = self._depth(view, rays, face).reshape(size).astype(np.float32)
         normal = (self._normals @ view.T_world_camera[:3, :3])[face].reshape(*size, 3).astype(np.float32)
-        truth = Truth(depth, normal, self._instances[face].reshape(size))
+        srgb = np.round(srgb_from_linear(np.clip(albedo, 0, 1)) * 255).astype(np.uint8)
+        truth = Truth(depth, normal, self._instances[face].reshape(size), srgb.reshape(*size, 3))
         return image.reshape(*size, 3), truth
 
     def _world_rays(self, view: View, at: Float[np.ndarray, "N 2"]) -> Float[np.ndarray, "N 3"]:
@@ -126,8 +129,8 @@ class Renderer:
 
     def _shade(
         self, view: View, rays: Float[np.ndarray, "N 3"], face: Int[np.ndarray, " N"]
-    ) -> Float32[np.ndarray, "N 3"]:
-        """Light that the rays' first hits send to the camera."""
+    ) -> tuple[Float32[np.ndarray, "N 3"], Float32[np.ndarray, "N 3"]]:
+        """Light that the rays' first hits send to the camera, and their albedo."""
         depth = self._depth(view, rays, face)
         start = np.einsum("fij,fj->fi", self._axes, view.center - self._origins)
         st = (start[face] + depth[:, None] * np.einsum("nij,nj->ni", self._axes[face], rays)).astype(np.float32)
@@ -136,7 +139,8 @@ class Renderer:
         # much.
         footprint = depth / view.camera.fx * np.maximum(slant, 0.05) ** -0.6
         light = self._irradiance(face, st) + self._emission[face][:, None]
-        return self._albedo(face, st, footprint.astype(np.float32)) * light
+        albedo = self._albedo(face, st, footprint.astype(np.float32))
+        return albedo * light, albedo
 
     def _albedo(
         self,

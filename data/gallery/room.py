@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Int, UInt8
 
 from data.gallery import textures
-from data.gallery.layout import SHAPES, Layout, Shape, make_layout, walls
+from data.gallery.layout import SHAPES, Layout, Shape, Walk, make_layout, walls
 from data.gallery.render import Light, Renderer, photograph
 from data.gallery.solids import Box, Face, Frame, faces
 from data.gallery.viewpoints import make_views
@@ -40,6 +40,8 @@ class Shot:
     """Unit, camera frame, towards the camera."""
     instance: Int[np.ndarray, "H W"]
     """Key into `Room.instances`."""
+    albedo: UInt8[np.ndarray, "H W 3"]
+    """sRGB of the surfaces themselves, without light."""
 
 
 @dataclass(frozen=True)
@@ -70,14 +72,18 @@ def generate(
     views: int = 6,
     plain_walls: bool = False,
     size: tuple[int, int] = (1024, 768),
+    walk: Walk = "across",
 ) -> Room:
     """Build, furnish, light and photograph a room; equal arguments give equal bytes.
 
     Args:
-        shape: floor plan: `rectangle`, `l` (a corner is missing) or `slanted` (a corner is cut off).
+        shape: floor plan: `rectangle`, `l` (a corner is missing), `slanted` (a corner is cut off) or `t` (two
+            corners are missing).
         views: number of photos, at least 1, in walking order, each overlapping its neighbours.
         plain_walls: walls and ceiling of one colour each, as in most homes (pictures stay); else they are
-        textured. size: width and height of the photos in pixels.
+            textured.
+        size: width and height of the photos in pixels.
+        walk: `across` looks across the room from one side; `around` turns, so that more walls are seen.
 
     Raises:
         ValueError: an argument is out of range.
@@ -87,7 +93,7 @@ def generate(
     if views < 1 or min(size) < 16:
         raise ValueError(f"cannot take {views} photos of {size[0]}x{size[1]} pixels")
     rng = np.random.default_rng([seed, SHAPES.index(shape)])
-    layout = make_layout(rng, shape, views)
+    layout = make_layout(rng, shape, views, walk)
     lights = _lights(rng, layout)
     instances: dict[int, str] = {}
     parts, planes = _shell(rng, layout, plain_walls, instances)
@@ -111,7 +117,7 @@ def _take(rng: np.random.Generator, renderer: Renderer, views: list[View]) -> li
     shots = []
     for view, (radiance, truth) in zip(views, seen, strict=True):
         image = photograph(radiance, exposure, rng)
-        shots.append(Shot(view, image, truth.depth, truth.normal, truth.instance))
+        shots.append(Shot(view, image, truth.depth, truth.normal, truth.instance, truth.albedo))
     return shots
 
 

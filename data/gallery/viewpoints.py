@@ -12,11 +12,14 @@ from recon.scene import Camera, View
 def make_views(
     rng: np.random.Generator, stand: Stand, size: tuple[int, int], count: int, names: list[str]
 ) -> list[View]:
-    """`count` views from eye height along the stand, all looking across the room.
+    """`count` views from eye height along the stand, all looking across the room, or turning (`around`).
 
     Args:
-        size: width and height in pixels; the horizontal field of view is 65 to 75 degrees for all.
+        size: width and height in pixels; the horizontal field of view is 65 to 75 degrees for all (75 to 85
+            for `around`).
     """
+    if stand.walk == "around":
+        return _turning_views(rng, stand, size, names)
     width, height = size
     focal = width / 2 / np.tan(np.radians(rng.uniform(65, 75)) / 2)
     # A real principal point is off the middle by some thousandths of the width.
@@ -33,6 +36,29 @@ def make_views(
         pitch, roll = np.radians(rng.normal(-8, 2.5)), np.radians(rng.normal(0, 1.2))
         T = np.eye(4)
         T[:3, :3] = _rotation(yaw, pitch, roll)
+        T[:3, 3] = [*at, rng.normal(1.5, 0.06)]
+        views.append(View(name, camera, T))
+    return views
+
+
+def _turning_views(rng: np.random.Generator, stand: Stand, size: tuple[int, int], names: list[str]) -> list[View]:
+    """Each photo looks across the centre of a circle from its rim, and is turned by 40 degrees (less for more
+    than 9 photos) against its neighbours, so that these share half of the picture.
+
+    The principal point is the middle of the image: Structured3D's format knows no other.
+    """
+    width, height = size
+    focal = float(width / 2 / np.tan(np.radians(rng.uniform(75, 85)) / 2))
+    camera = Camera(width, height, focal, focal, width / 2, height / 2)
+    centre, radius = (stand.start + stand.end) / 2, np.linalg.norm(stand.end - stand.start) / 2
+    ahead = stand.target - centre
+    sweep = np.radians(min(40 * (len(names) - 1), 320))
+    views = []
+    for name, turn in zip(names, np.linspace(0.5, -0.5, len(names)), strict=True):
+        yaw = np.arctan2(ahead[1], ahead[0]) + sweep * turn
+        at = centre - radius * np.array([np.cos(yaw), np.sin(yaw)]) + rng.normal(0, 0.05, 2)
+        T = np.eye(4)
+        T[:3, :3] = _rotation(yaw + np.radians(rng.normal(0, 2)), *np.radians(rng.normal((-5, 0), (2.5, 1.2))))
         T[:3, 3] = [*at, rng.normal(1.5, 0.06)]
         views.append(View(name, camera, T))
     return views

@@ -1,0 +1,148 @@
+"""Scores an estimated room layout against Structured3D's truth, figure by figure (`layout.metrics`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from data.structured3d import RoomFolder, ViewLayout
+from layout import metrics
+from layout.model import RoomLayout
+from layout.raycast import cast
+from recon.alignment import align
+from recon.scene import Camera, View
+
+LONG_SIDE = 640
+"""Of the label maps that are compared; 640x360 for Structured3D's own photos."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A layout and cameras in one world, which need not be the truth's."""
+
+    layout: RoomLayout | None
+    views: Sequence[View | None]
+    """In the order of the room's views; None for a photo that could not be placed."""
+
+    @property
+    def registered(self) -> list[int]:
+        return [index for index, view in enumerate(self.views) if view is not None]
+
+
+def score(room: RoomFolder, estimate: Estimate) -> dict[str, Any]:
+    """All figures of one room, JSON-serialisable. What is missing scores as an empty picture: nothing is left out.
+
+    Lengths are the truth's metres: a world of other scale is aligned on the cameras.
+    """
+    truth = room.views()
+    poses = np.stack([view.T_world_camera for view in truth])
+    found = np.stack([np.eye(4) if view is None else view.T_world_camera for view in estimate.views])
+    placed = np.array([view is not None for view in estimate.views])
+    maps = [_maps(estimate.layout, view, true.camera) for view, true in zip(estimate.views, truth, strict=True)]
+    scale, rotation, shift = 1.0, np.eye(3), np.zeros(3)
+    if placed.sum() >= 2:
+        alignment = align(poses[placed], found[placed])
+        scale, rotation, shift = alignment.scale, alignment.rotation, alignment.shift
+    return {
+        "room": room.name,
+        "failed": estimate.layout is None,
+        **_planes(room, estimate.layout, maps, poses[0], (scale, rotation, shift)),
+        **_plan(room, estimate.layout, (scale, rotation, shift)),
+        **_pictures(room.layouts(), truth, maps, scale),
+        **metrics.camera_accuracy(poses, found, placed),
+    }
+
+
+def mean(scores: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Means over rooms; `failed` counts them."""
+    lengths = ("height_error_m", "depth_rmse_m", "seconds")
+    names = ("floor_iou", "iou", "pixel_error", "edge_error", "rra15", "rta15", "maa30", *lengths)
+    out: dict[str, Any] = {name: float(np.mean([score[name] for score in scores])) for name in names}
+    for name in ("precision", "recall"):
+        out[name] = {key: float(np.mean([score[name][key] for score in scores])) for key in scores[0][name]}
+    return out | {"rooms": len(scores), "failed": sum(score["failed"] for score in scores)}
+
+
+Similarity = tuple[float, np.ndarray, np.ndarray]
+Maps = tuple[Int[np.ndarray, "H W"], Float[np.ndarray, "H W"]]
+
+
+def _maps(layout: RoomLayout | None, view: View | None, camera: Camera) -> Maps:
+    """Labels and depth at comparison size; -1 and 0 where there is nothing."""
+    small = camera.fitted(LONG_SIDE)
+    if layout is None or view is None:
+        return np.full((small.height, small.width), -1), np.zeros((small.height, small.width))
+    labels, depth = cast(layout, view.camera.resized(small.width, small.height), view.T_world_camera)
+    return labels, np.nan_to_num(depth, nan=0.0)
+
+
+def _planes(
+    room: RoomFolder, layout: RoomLayout | None, maps: Sequence[Maps], T_world_camera: np.ndarray, world: Similarity
+) -> dict[str, Any]:
+    """Precision and recall of the planes that any view sees, in the frame of the first camera."""
+    scale, rotation, shift = world
+    true = np.array([[*plane.normal, plane.offset / 1000] for plane in room.seen_planes()])
+    estimate = np.zeros((0, 4))
+    if layout is not None:
+        seen = sorted({int(label) for labels, _ in maps for label in np.unique(labels) if label >= 0})
+        # X = scale rotation X_true + shift.
+        planes = layout.planes()[seen]
+        estimate = np.concatenate(
+            [planes[:, :3] @ rotation, (planes[:, 3:] + planes[:, :3] @ shift[:, None]) / scale], 1
+        )
+    in_camera = [
+        np.concatenate(
+            [planes[:, :3] @ T_world_camera[:3, :3], planes[:, 3:] + planes[:, :3] @ T_world_camera[:3, 3:]], 1
+        )
+        for planes in (true, estimate)
+    ]
+    precision, recall = {}, {}
+    for distance, angle in metrics.THRESHOLDS:
+        matched = metrics.match_planes(in_camera[0], in_camera[1], distance, angle)
+        key = f"{distance:g}m_{angle:g}deg"
+        precision[key], recall[key] = matched.precision, matched.recall
+    return {"precision": precision, "recall": recall}
+
+
+def _plan(room: RoomFolder, layout: RoomLayout | None, world: Similarity) -> dict[str, float]:
+    if layout is None:
+        return {"floor_iou": 0.0, "height_error_m": room.height()}
+    scale, rotation, shift = world
+    corners = np.concatenate([layout.polygon, np.full((len(layout.walls), 1), layout.floor.height)], 1)
+    corners = (corners @ layout.R_room_world - shift) @ rotation / scale
+    return {
+        "floor_iou": metrics.floor_iou(room.floor(), corners[:, :2]),
+        "height_error_m": abs(layout.height / scale - room.height()),
+    }
+
+
+def _pictures(
+    layouts: Sequence[ViewLayout], views: Sequence[View], maps: Sequence[Maps], scale: float
+) -> dict[str, float]:
+    """Means over the views."""
+    rows = []
+    for layout, view, (labels, depth) in zip(layouts, views, maps, strict=True):
+        camera = view.camera.resized(labels.shape[1], labels.shape[0])
+        true = layout.labels((view.camera.width, view.camera.height), (camera.width, camera.height))
+        compared = metrics.compare_labels(true, labels)
+        rmse = metrics.depth_rmse(true_depth(layout, true, camera), depth / scale)
+        rows.append([compared.iou, compared.pixel_error, compared.edge_error, rmse])
+    names = ("iou", "pixel_error", "edge_error", "depth_rmse_m")
+    return dict(zip(names, np.mean(rows, axis=0).tolist(), strict=True))
+
+
+def true_depth(layout: ViewLayout, labels: Int[np.ndarray, "H W"], camera: Camera) -> Float[np.ndarray, "H W"]:
+    """z-depth of the labelled planes, metres; NaN where there is no label."""
+    x = (np.arange(camera.width) + 0.5 - camera.cx) / camera.fx
+    y = (np.arange(camera.height) + 0.5 - camera.cy) / camera.fy
+    rays = np.stack([*np.meshgrid(x, y), np.ones(labels.shape)], -1)
+    depth = np.full(labels.shape, np.nan)
+    for index in range(len(layout.planes)):
+        normal, offset = layout.plane(index)
+        at = labels == index
+        depth[at] = -offset / (rays[at] @ normal)
+    return depth

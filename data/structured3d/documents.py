@@ -1,0 +1,32 @@
+"""JSON files of Structured3D: read with errors that name the file, written byte for byte the same each time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from recon.errors import InputError
+
+T = TypeVar("T")
+
+
+def read_document(path: Path, parse: Callable[[Any], T]) -> T:
+    """`parse` of the JSON in `path`.
+
+    Raises:
+        InputError: the file is missing, is not JSON, or `parse` does not find what it needs.
+    """
+    try:
+        return parse(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise InputError(f"There is no {path}.", "Name a folder in Structured3D's format.") from None
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise InputError(
+            f"{path} is not in Structured3D's format: {error!r}.", "Download or write it again."
+        ) from error
+
+
+def write_document(path: Path, document: Any) -> None:
+    path.write_text(json.dumps(document, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")

@@ -1,0 +1,154 @@
+"""`layout.json`, and the per-view masks and depth that it names (docs/artifacts.md)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from layout.model import Opening, RoomLayout, Slab, Wall
+from layout.raycast import CEILING, FIRST_WALL, FLOOR, cast
+from recon.errors import InputError
+from recon.scene import PosedImage
+
+NOTHING = 255
+"""In masks: no plane of the layout."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How lengths of the scene relate to metres."""
+
+    units: str
+    """`metre` or `unknown`: of the scene, and of every length in the artifact."""
+    source: str
+    """What fixed the scale, in words."""
+    metre: float
+    """Scene units per metre: 1 where units are metres, else what was assumed to find walls."""
+    assumption: str | None
+    """How `metre` was guessed, or None."""
+
+
+def write_layout(
+    out: Path,
+    layout: RoomLayout | None,
+    reason: str | None,
+    scale: Scale,
+    views: Sequence[PosedImage],
+    keys: Sequence[str],
+) -> None:
+    """Write `layout.json`, `masks/` and `depth/`.
+
+    Args:
+        layout: None where the photos show no room.
+        reason: why, then.
+        views: at the size of masks and depth.
+        keys: file stems of the views.
+    """
+    document: dict[str, Any] = {
+        "room": layout is not None,
+        "reason": reason,
+        "units": scale.units,
+        "scale_source": scale.source,
+        "metre": scale.metre,
+        "metre_assumption": scale.assumption,
+    }
+    if layout is not None:
+        document |= _described(layout)
+        document["views"] = [_write_view(out, layout, view, key) for view, key in zip(views, keys, strict=True)]
+    text = json.dumps(document, indent=1, sort_keys=True, allow_nan=False)
+    (out / "layout.json").write_text(text + "\n", encoding="utf-8")
+
+
+def read_layout(path: Path) -> RoomLayout | None:
+    """The layout in a `layout.json`; None where there is no room.
+
+    Raises:
+        InputError: the file is missing or is none.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if not document["room"]:
+            return None
+        floor, ceiling = (
+            Slab(document[name]["height"], document[name]["observed"], document[name]["confidence"])
+            for name in ("floor", "ceiling")
+        )
+        walls = tuple(_wall(entry) for entry in document["walls"])
+        return RoomLayout(np.array(document["R_room_world"]), walls, floor, ceiling)
+    except FileNotFoundError:
+        raise InputError(f"There is no {path}.", "Name a finished `layout` folder.") from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path} is not a layout.json of fewview: {error!r}.", "Write it again.") from error
+
+
+def _described(layout: RoomLayout) -> dict[str, Any]:
+    count = len(layout.walls)
+    around = [[FIRST_WALL + i, FIRST_WALL + (i + 1) % count] for i in range(count)]
+    kinds = ["floor", "ceiling", *["wall"] * count]
+    parts: list[Slab | Wall] = [layout.floor, layout.ceiling, *layout.walls]
+    corners = np.concatenate([layout.polygon, np.full((count, 1), layout.floor.height)], 1) @ layout.R_room_world
+    return {
+        "R_room_world": layout.R_room_world.tolist(),
+        "floor": asdict(layout.floor),
+        "ceiling": asdict(layout.ceiling),
+        "height": layout.height,
+        "area": layout.area,
+        "perimeter": layout.perimeter,
+        "polygon": layout.polygon.tolist(),
+        "corners_world": corners.tolist(),
+        "walls": [_wall_entry(wall, index, layout.height) for index, wall in enumerate(layout.walls)],
+        "planes": [
+            {
+                "id": index, "type": kind, "normal": plane[:3].tolist(), "offset": float(plane[3]),
+                "observed": part.observed, "confidence": part.confidence,
+            }
+            for index, (kind, plane, part) in enumerate(zip(kinds, layout.planes(), parts, strict=True))
+        ],
+        "adjacency": [
+            *[[slab, FIRST_WALL + index] for slab in (FLOOR, CEILING) for index in range(count)],
+            *around,
+        ],
+    }  # fmt: skip
+
+
+def _wall_entry(wall: Wall, index: int, height: float) -> dict[str, Any]:
+    return {
+        "id": index,
+        "plane": FIRST_WALL + index,
+        "ax": float(wall.start[0]),
+        "ay": float(wall.start[1]),
+        "bx": float(wall.end[0]),
+        "by": float(wall.end[1]),
+        "length": wall.length,
+        "height": height,
+        "thickness": 0.0,
+        "observed": wall.observed,
+        "confidence": wall.confidence,
+        "openings": [asdict(opening) for opening in wall.openings],
+    }
+
+
+def _wall(entry: dict[str, Any]) -> Wall:
+    return Wall(
+        np.array([entry["ax"], entry["ay"]]),
+        np.array([entry["bx"], entry["by"]]),
+        entry["observed"],
+        entry["confidence"],
+        tuple(Opening(**opening) for opening in entry["openings"]),
+    )
+
+
+def _write_view(out: Path, layout: RoomLayout, view: PosedImage, key: str) -> dict[str, Any]:
+    labels, depth = cast(layout, view.camera, view.T_world_camera)
+    for name in ("masks", "depth"):
+        (out / name).mkdir(exist_ok=True)
+    Image.fromarray(np.where(labels < 0, NOTHING, labels).astype(np.uint8)).save(out / "masks" / f"{key}.png")
+    np.savez_compressed(out / "depth" / f"{key}.npz", depth=depth.astype(np.float32))
+    seen = [int(label) for label in np.unique(labels) if label >= 0]
+    return {"name": view.name, "mask": f"masks/{key}.png", "depth": f"depth/{key}.npz", "planes": seen}

@@ -1,0 +1,191 @@
+"""Which part of the plan is the room: cells of wall lines, labelled by a minimal cut."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import breadth_first_order, connected_components, maximum_flow
+
+from layout.arrangement import Arrangement, arrange
+from layout.freespace import CELL_M, FreeSpace
+from layout.walls import Line, WallLine
+
+FREE_PER_M2 = 6.0
+"""Cost of calling outside what was looked through."""
+BEHIND_PER_M2 = 4.0
+"""Cost of calling inside what lies behind surfaces."""
+UNKNOWN_PER_M2 = 0.03
+"""Cost of calling outside what nothing is known about: of two boundaries of one length the simpler encloses more."""
+OPEN_PER_M = 1.2
+"""Cost of a boundary where no wall was seen."""
+WALL_PER_M = 0.08
+"""The same where a wall is fully seen."""
+LINE_PER_M = 0.5
+"""The same on the line of a large wall, where it was not seen itself."""
+LARGE_M2 = 5.0
+BACK_M = 0.45
+"""Nobody photographs with the camera nearer than this to a wall behind them."""
+VIRTUAL_GAP_M = 0.25
+"""Virtual lines keep this far from walls."""
+
+_UNIT = 10_000
+"""Costs become integers for the flow."""
+
+
+@dataclass(frozen=True)
+class Labelling:
+    arrangement: Arrangement
+    inside: Bool[np.ndarray, " C"]
+    rim: Bool[np.ndarray, " C"]
+    """Cells at the border of the grid: outside."""
+
+
+def label_cells(walls: Sequence[WallLine], space: FreeSpace, eyes: Float[np.ndarray, "V 2"]) -> Labelling:
+    """The minimal cut between what must be the room and what cannot be.
+
+    A line without a wall on it is virtual: it lies where observation ends, along the axes. Without virtual lines a
+    room whose walls are not all seen could not close.
+
+    Args:
+        eyes: the cameras in the plan.
+    """
+    lines = merge_lines([*walls, *_virtual_lines(walls, space, eyes)])
+    low, high = space.origin, space.origin + CELL_M * np.array(space.seen.shape[::-1])
+    arrangement = arrange(lines, low, high)
+    inside_cost, outside_cost = _unary(arrangement, space)
+    count = len(arrangement.signs)
+    source, sink = count, count + 1
+    # Cells at the rim of the grid are outside: nothing was observed there.
+    rim = np.zeros(count, bool)
+    for edge_points in _rim(low, high):
+        cells = arrangement.locate(edge_points)
+        rim[cells[cells >= 0]] = True
+    inside_cost, outside_cost = np.where(rim, 1e3, inside_cost), np.where(rim, 0, outside_cost)
+    tails, heads, costs = [np.full(count, source), np.arange(count)], [np.arange(count), np.full(count, sink)], []
+    costs += [outside_cost, inside_cost]
+    pairs = np.array([[edge.inner, edge.outer] for edge in arrangement.edges])
+    forward, backward = np.array([_boundary_costs(lines, walls, arrangement, k) for k in range(len(pairs))]).T
+    tails += [pairs[:, 0], pairs[:, 1]]
+    heads += [pairs[:, 1], pairs[:, 0]]
+    costs += [forward, backward]
+    capacity = np.round(np.concatenate(costs) * _UNIT).astype(np.int32)
+    where = (np.concatenate(tails), np.concatenate(heads))
+    graph = coo_matrix((capacity, where), (count + 2, count + 2)).tocsr()
+    residual = graph - maximum_flow(graph, source, sink).flow
+    residual.data = np.maximum(residual.data, 0)
+    residual.eliminate_zeros()
+    reached = breadth_first_order(residual, source, return_predecessors=False)
+    inside = np.zeros(count + 2, bool)
+    inside[reached] = True
+    return Labelling(arrangement, inside[:count], rim)
+
+
+def room_cells(labelling: Labelling, eyes: Float[np.ndarray, "V 2"]) -> Bool[np.ndarray, " C"]:
+    """The connected inside cells that hold most cameras, with its holes filled."""
+    arrangement, inside = labelling.arrangement, labelling.inside
+    pairs = np.array([[edge.inner, edge.outer] for edge in arrangement.edges])
+    count = len(inside)
+
+    def components(member: Bool[np.ndarray, " C"]) -> np.ndarray:
+        kept = pairs[member[pairs].all(1)]
+        graph = coo_matrix((np.ones(len(kept)), (kept[:, 0], kept[:, 1])), (count, count))
+        return connected_components(graph, directed=False)[1]
+
+    part = components(inside)
+    cells = arrangement.locate(eyes)
+    votes = [part[cell] for cell in cells if cell >= 0 and inside[cell]]
+    if not votes:
+        return np.zeros(count, bool)
+    room = inside & (part == np.bincount(votes).argmax())
+    around = components(~room)
+    holes = ~room & ~np.isin(around, np.unique(around[labelling.rim]))
+    return room | holes
+
+
+def merge_lines(lines: Sequence[Line], apart_m: float = 0.03) -> list[Line]:
+    """Lines without those that (nearly) repeat an earlier one, in whatever direction: they would make slivers."""
+    kept: list[Line] = []
+    for line in lines:
+        same = any(
+            abs(np.sin(line.angle - other.angle)) < 1e-3
+            and abs(line.offset - np.sign(np.cos(line.angle - other.angle)) * other.offset) < apart_m
+            for other in kept
+        )
+        if not same:
+            kept.append(line)
+    return kept
+
+
+def _boundary_costs(
+    lines: Sequence[Line], walls: Sequence[WallLine], arrangement: Arrangement, k: int
+) -> tuple[float, float]:
+    """Cost of a boundary at an edge with the room on the inner, and on the outer side."""
+    edge = arrangement.edges[k]
+    line = lines[edge.line]
+    length = edge.end - edge.start
+    out = []
+    for side in (1, -1):
+        best = OPEN_PER_M
+        for wall in walls:
+            turn = wall.angle - line.angle
+            if abs(np.sin(turn)) > 1e-3 or np.sign(np.cos(turn)) != side:
+                continue
+            if abs(wall.offset - side * line.offset) < 0.04:
+                covered = wall.cover(side * edge.start, side * edge.end)
+                unseen = OPEN_PER_M + (LINE_PER_M - OPEN_PER_M) * min(1.0, wall.area / LARGE_M2)
+                best = min(best, unseen + (WALL_PER_M - unseen) * covered)
+        out.append(best * length)
+    return out[0], out[1]
+
+
+def _unary(arrangement: Arrangement, space: FreeSpace) -> tuple[np.ndarray, np.ndarray]:
+    """Cost of calling each cell inside, and outside."""
+    cell = arrangement.locate(space.centers())
+    count = len(arrangement.signs)
+    known = cell >= 0
+    areas = CELL_M**2 * np.bincount(cell[known], minlength=count)
+    seen = CELL_M**2 * np.bincount(cell[known], space.seen.ravel()[known], count)
+    behind = CELL_M**2 * np.bincount(cell[known], space.behind.ravel()[known], count)
+    unknown = areas - seen - behind
+    return BEHIND_PER_M2 * behind, FREE_PER_M2 * seen + UNKNOWN_PER_M2 * unknown
+
+
+def _virtual_lines(walls: Sequence[WallLine], space: FreeSpace, eyes: Float[np.ndarray, "V 2"]) -> list[Line]:
+    """Lines along the axes where free space ends, and where walls do."""
+    seen = space.centers()[space.seen.ravel() > 0]
+    out: list[Line] = []
+    for k in range(4):
+        line = Line(k * np.pi / 2, 0.0)
+        reach = seen @ line.normal
+        back = float((eyes @ line.normal).min()) - BACK_M
+        candidates = [min(float(np.percentile(reach, 0.5)) - CELL_M, back)]
+        for wall in walls:
+            if abs(np.cos(wall.angle - line.angle)) < 0.95:
+                ends = [wall.offset * wall.normal + t * wall.tangent for t in wall.extent]
+                candidates += [float(end @ line.normal) for end in ends]
+        taken = [wall.offset * np.sign(np.cos(wall.angle - line.angle)) for wall in walls
+                 if abs(np.sin(wall.angle - line.angle)) < 0.1]  # fmt: skip
+        taken += [other.offset * np.sign(np.cos(other.angle - line.angle)) for other in out
+                  if abs(np.sin(other.angle - line.angle)) < 0.1]  # fmt: skip
+        for offset in candidates:
+            if all(abs(offset - other) > VIRTUAL_GAP_M for other in taken):
+                out.append(Line(line.angle, offset))
+                taken.append(offset)
+    return out
+
+
+def _rim(low: np.ndarray, high: np.ndarray) -> list[np.ndarray]:
+    """Points just inside the border of a rectangle."""
+    t = np.linspace(0.001, 0.999, 200)
+    x, y = low[0] + t * (high[0] - low[0]), low[1] + t * (high[1] - low[1])
+    inset = 1e-4
+    return [
+        np.stack([x, np.full_like(x, low[1] + inset)], 1),
+        np.stack([x, np.full_like(x, high[1] - inset)], 1),
+        np.stack([np.full_like(y, low[0] + inset), y], 1),
+        np.stack([np.full_like(y, high[0] - inset), y], 1),
+    ]

@@ -1,0 +1,78 @@
+"""What the photos say about the plan: where they look through, and where surfaces block the view."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from layout.surfaces import Surfaces
+
+CELL_M = 0.05
+MARGIN_M = 0.06
+MARGIN_SHARE = 0.03
+"""Of a ray's length, that it is stopped short of what it meets: depth errs."""
+BEHIND_M = 0.3
+MIN_RAYS = 3
+AROUND_CAMERA_M = 0.2
+
+
+@dataclass(frozen=True)
+class FreeSpace:
+    """A grid over the plan, cells of 5 cm; row-major, x along columns."""
+
+    origin: Float[np.ndarray, " 2"]
+    seen: Float[np.ndarray, "Y X"]
+    """1 where rays pass at any height, else 0."""
+    behind: Float[np.ndarray, "Y X"]
+    """1 within 30 cm behind upright surfaces where no ray passes, else 0."""
+
+    def centers(self) -> Float[np.ndarray, "Y*X 2"]:
+        y, x = np.indices(self.seen.shape)
+        return self.origin + CELL_M * (np.stack([x.ravel(), y.ravel()], 1) + 0.5)
+
+
+def observe(surfaces: Surfaces, floor: float, ceiling: float, margin: float = 1.0) -> FreeSpace:
+    """Project all rays into the plan.
+
+    Args:
+        margin: by which the grid is larger than what was observed, metres.
+    """
+    plan, eyes = surfaces.xyz[:, :2], surfaces.centers[:, :2]
+    within = (surfaces.xyz[:, 2] > floor - 0.1) & (surfaces.xyz[:, 2] < ceiling + 0.1)
+    low, high = np.percentile(plan[within], [0.2, 99.8], axis=0)
+    origin = np.minimum(low, eyes.min(0)) - margin
+    size = np.ceil((np.maximum(high, eyes.max(0)) + margin - origin) / CELL_M).astype(int)
+    start = eyes[surfaces.view][within]
+    ray = plan[within] - start
+    length = np.linalg.norm(ray, axis=1)
+    ray /= np.maximum(length, 1e-9)[:, None]
+    free = (
+        length
+        - MARGIN_M
+        - MARGIN_SHARE * np.linalg.norm(surfaces.xyz[within] - surfaces.centers[surfaces.view][within], axis=1)
+    )
+    # Several rays fall into each cell, so that not every ray need be sampled in every cell.
+    steps = np.arange(0.0, max(float(free.max(initial=0)), CELL_M), 1.5 * CELL_M)
+    counts = np.zeros(size[1] * size[0])
+    for part in range(0, len(start), 8192):
+        chunk = slice(part, part + 8192)
+        places = start[chunk, None] + steps[:, None] * ray[chunk, None]
+        counts += _count(places[steps < free[chunk, None]], origin, size)
+    seen = counts.reshape(size[1], size[0]) >= MIN_RAYS
+    grid = FreeSpace(origin, seen.astype(float), seen.astype(float))
+    near = np.linalg.norm(grid.centers()[:, None] - eyes, axis=2).min(1) < AROUND_CAMERA_M
+    seen |= near.reshape(seen.shape)
+    upright = np.abs(surfaces.normal[within, 2]) < 0.35
+    inwards = surfaces.normal[within, :2][upright]
+    depths = np.arange(0.05, BEHIND_M, 0.05)
+    places = plan[within][upright, None] - depths[:, None] * inwards[:, None]
+    blocked = _count(places.reshape(-1, 2), origin, size).reshape(seen.shape) >= MIN_RAYS
+    return FreeSpace(origin, seen.astype(float), (blocked & ~seen).astype(float))
+
+
+def _count(places: Float[np.ndarray, "N 2"], origin: np.ndarray, size: Int[np.ndarray, " 2"]) -> np.ndarray:
+    at = ((places - origin) / CELL_M).astype(int)
+    inside = (at >= 0).all(1) & (at < size).all(1)
+    return np.bincount(at[inside, 1] * size[0] + at[inside, 0], minlength=size[0] * size[1]).astype(float)

@@ -1,0 +1,40 @@
+"""What each view sees of a layout: which plane every pixel shows, and how deep."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from layout.model import RoomLayout
+from recon.scene import Camera
+
+FLOOR, CEILING, FIRST_WALL = 0, 1, 2
+"""Labels, in the order of `RoomLayout.planes`."""
+
+
+def cast(
+    layout: RoomLayout, camera: Camera, T_world_camera: Float[np.ndarray, "4 4"]
+) -> tuple[Int[np.ndarray, "H W"], Float[np.ndarray, "H W"]]:
+    """Labels and z-depth of the first surface of the prism that each pixel's ray meets.
+
+    From outside the prism the nearer walls are looked through: only surfaces that face the camera count. Where none
+    does, the label is -1 and the depth NaN.
+    """
+    x = (np.arange(camera.width) + 0.5 - camera.cx) / camera.fx
+    y = (np.arange(camera.height) + 0.5 - camera.cy) / camera.fy
+    grid = np.stack([*np.meshgrid(x, y), np.ones((camera.height, camera.width))], -1)
+    rays = grid @ (layout.R_room_world @ T_world_camera[:3, :3]).T
+    eye = layout.R_room_world @ T_world_camera[:3, 3]
+    depth, labels = np.full(rays.shape[:2], np.inf), np.full(rays.shape[:2], -1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        for index, wall in enumerate(layout.walls):
+            towards = rays[..., :2] @ wall.normal
+            z = ((wall.start - eye[:2]) @ wall.normal) / towards
+            along = (eye[:2] + z[..., None] * rays[..., :2] - wall.start) @ wall.direction
+            hit = (towards < 0) & (z > 0) & (along >= -1e-9) & (along <= wall.length + 1e-9) & (z < depth)
+            depth[hit], labels[hit] = z[hit], FIRST_WALL + index
+        for label, slab, sign in ((FLOOR, layout.floor, -1), (CEILING, layout.ceiling, 1)):
+            z = (slab.height - eye[2]) / rays[..., 2]
+            hit = (sign * rays[..., 2] > 0) & (z > 0) & (z < depth)
+            depth[hit], labels[hit] = z[hit], label
+    return labels, np.where(labels >= 0, depth, np.nan)

@@ -1,0 +1,99 @@
+"""The stage `layout`: photos, cameras and depth in, a room's plan and shell out (docs/artifacts.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from layout.document import Scale, write_layout
+from layout.doubt import NoRoomError
+from layout.dxf import write_dxf
+from layout.estimate import estimate, upright_surfaces
+from layout.glb import write_room
+from layout.levels import metre_length
+from layout.model import RoomLayout
+from layout.overlay import draw
+from layout.surfaces import DepthView
+from layout.svg import write_svg
+from recon.errors import ReconstructionError
+from recon.io.cameras import CameraSet, read_cameras
+from recon.photos import load_photos
+from recon.progress import Progress
+from recon.scene import PosedImage
+from recon.views import load_posed
+
+
+@dataclass(frozen=True)
+class LayoutConfig:
+    """How the room's layout is found and shown."""
+
+    long_side: int = 1024
+    """Of the overlays, and of the photos that colour the room, pixels."""
+
+
+def run(inputs: Mapping[str, Path], config: LayoutConfig, out: Path, progress: Progress) -> None:
+    """Find the room that the photos show, or say that they show none.
+
+    Args:
+        inputs: folders of `photos`, `cameras` and `depth`.
+
+    Raises:
+        InputError: an input folder is incomplete.
+    """
+    cameras = read_cameras(inputs["cameras"])
+    keys = {photo.name: photo.key for photo in load_photos(inputs["photos"])}
+    photos = load_posed(inputs["photos"], inputs["cameras"], config.long_side)
+    depths = [read_depth(inputs["depth"] / f"{keys[photo.name]}.npz", photo) for photo in photos]
+    layout, reason, scale = find_room(depths, cameras)
+    small = [_resized(photo, depth) for photo, depth in zip(photos, depths, strict=True)]
+    write_layout(out, layout, reason, scale, small, [keys[photo.name] for photo in photos])
+    progress.fact("room", layout is not None)
+    if layout is None:
+        progress.note(f"These photos show no room: {reason}. There is no plan.")
+        progress.fact("reason", reason)
+        return
+    metric = scale.units == "metre"
+    unit, note = ("m" if metric else "units"), f"Scale: {scale.source if metric else scale.assumption}"
+    write_svg(out / "floorplan.svg", layout, unit, scale.metre, note)
+    write_dxf(out / "floorplan.dxf", layout, unit, scale.metre, note)
+    write_room(out / "room.glb", layout, photos, depths)
+    (out / "overlays").mkdir()
+    for index, photo in enumerate(photos):
+        Image.fromarray(draw(layout, photo)).save(out / "overlays" / f"{keys[photo.name]}.jpg", quality=92)
+        progress.step(index + 1, len(photos), "overlay")
+    progress.fact("walls", len(layout.walls))
+    progress.fact("inferred_walls", sum(not wall.observed for wall in layout.walls))
+    progress.fact("area", round(layout.area, 4))
+    progress.fact("height", round(layout.height, 4))
+    progress.fact("units", scale.units)
+
+
+def find_room(depths: Sequence[DepthView], cameras: CameraSet) -> tuple[RoomLayout | None, str | None, Scale]:
+    """The layout in the units of the scene; or None and why; and what is known of the scale."""
+    metric = cameras.units == "metre"
+    metre, assumption = 1.0, None
+    try:
+        surfaces, R = upright_surfaces(depths)
+        if not metric:
+            metre, assumption = metre_length(surfaces)
+        layout, reason = estimate(surfaces.scaled(1 / metre), R).scaled(metre), None
+    except (NoRoomError, ReconstructionError) as error:
+        layout, reason = None, str(error)
+    return layout, reason, Scale(cameras.units, cameras.scale_source, metre, assumption)
+
+
+def read_depth(path: Path, photo: PosedImage) -> DepthView:
+    """The depth map of one photo (any size) from a `depth` artifact."""
+    with np.load(path) as arrays:
+        depth, confidence = arrays["depth"].astype(np.float64), arrays["confidence"].astype(np.float64)
+    height, width = depth.shape
+    return DepthView(photo.name, photo.camera.resized(width, height), photo.T_world_camera, depth, confidence)
+
+
+def _resized(photo: PosedImage, depth: DepthView) -> PosedImage:
+    """The photo with the camera of its depth map (masks and depth are written at that size)."""
+    return PosedImage(photo.name, depth.camera, photo.T_world_camera, photo.image, photo.mask)

@@ -1,0 +1,178 @@
+"""Oriented surface points of depth maps: what the layout is estimated from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from recon.scene import Camera, invert_rigid
+
+WINDOW = 1 / 17
+"""Side of the window that a normal is fitted in, as a share of the image's long side."""
+GRID = 160
+"""Points along the long side of an image."""
+MAX_RESIDUAL = 2.5
+"""Multiple of the typical residual of a view's windows above which one is no plane: an edge or a corner."""
+MIN_RESIDUAL = 0.006
+"""Relative inverse depth; no view is trusted to be more precise."""
+
+
+@dataclass(frozen=True)
+class DepthView:
+    """One posed depth map."""
+
+    name: str
+    camera: Camera
+    """Pinhole, at the size of `depth`."""
+    T_world_camera: Float[np.ndarray, "4 4"]
+    depth: Float[np.ndarray, "H W"]
+    """z-depth, NaN = unknown."""
+    confidence: Float[np.ndarray, "H W"]
+    """In [0, 1]."""
+
+    @property
+    def center(self) -> Float[np.ndarray, " 3"]:
+        return self.T_world_camera[:3, 3]
+
+    def transformed(self, R: Float[np.ndarray, "3 3"], scale: float = 1.0) -> DepthView:
+        """The view in another world frame X' = scale R X."""
+        T = np.eye(4)
+        T[:3, :3], T[:3, 3] = R @ self.T_world_camera[:3, :3], scale * R @ self.center
+        return replace(self, T_world_camera=T, depth=self.depth * scale)
+
+
+@dataclass(frozen=True)
+class Surfaces:
+    """Oriented points, world frame."""
+
+    xyz: Float[np.ndarray, "N 3"]
+    normal: Float[np.ndarray, "N 3"]
+    """Unit, towards the camera."""
+    weight: Float[np.ndarray, " N"]
+    """Area that the point stands for, square units, times confidence."""
+    view: Int[np.ndarray, " N"]
+    centers: Float[np.ndarray, "V 3"]
+    """Of the cameras."""
+
+    def take(self, which: Bool[np.ndarray, " N"]) -> Surfaces:
+        return Surfaces(self.xyz[which], self.normal[which], self.weight[which], self.view[which], self.centers)
+
+    def rotated(self, R: Float[np.ndarray, "3 3"]) -> Surfaces:
+        return replace(self, xyz=self.xyz @ R.T, normal=self.normal @ R.T, centers=self.centers @ R.T)
+
+    def scaled(self, factor: float) -> Surfaces:
+        return replace(self, xyz=self.xyz * factor, weight=self.weight * factor**2, centers=self.centers * factor)
+
+    def rescaled(self, scales: Float[np.ndarray, " V"]) -> Surfaces:
+        """Every view's depth multiplied by its scale: points move along their rays."""
+        origin = self.centers[self.view]
+        return replace(self, xyz=origin + scales[self.view][:, None] * (self.xyz - origin))
+
+
+def gather(views: Sequence[DepthView]) -> Surfaces:
+    """Points of all views on a coarse grid, with normals and depth from plane fits around them."""
+    parts = [_points(view) for view in views]
+    return Surfaces(
+        np.concatenate([part[0] for part in parts]),
+        np.concatenate([part[1] for part in parts]),
+        np.concatenate([part[2] for part in parts]),
+        np.repeat(np.arange(len(views)), [len(part[0]) for part in parts]),
+        np.stack([view.center for view in views]),
+    )
+
+
+def _points(view: DepthView) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    height, width = view.depth.shape
+    camera = view.camera
+    x = (np.arange(width) + 0.5 - camera.cx) / camera.fx
+    y = (np.arange(height) + 0.5 - camera.cy) / camera.fy
+    inverse, slope, residual = _plane_fits(view.depth, x, y, max(3, round(WINDOW * max(width, height)) | 1))
+    step = max(1, round(max(width, height) / GRID))
+    rows, columns = (grid.ravel() for grid in np.mgrid[step // 2 : height : step, step // 2 : width : step])
+    w, ray = inverse[rows, columns], np.stack([x[columns], y[rows], np.ones(len(rows))], 1)
+    # Along the ray the plane's inverse depth is w; (slopes, the rest) is its normal, away from the camera.
+    normal = np.stack([*slope[:, rows, columns], w - (slope[:, rows, columns] * ray[:, :2].T).sum(0)], 1)
+    length = np.linalg.norm(normal, axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        normal = -normal / length[:, None]
+        slant = -(normal * ray).sum(1) / np.linalg.norm(ray, axis=1)
+        area = step**2 / (w**2 * camera.fx * camera.fy * np.maximum(slant, 0.15))
+    good = np.isfinite(w) & (w > 0) & np.isfinite(normal).all(1) & (slant > 0.05)
+    typical = float(np.median(residual[np.isfinite(residual)])) if np.isfinite(residual).any() else 0.0
+    good &= residual[rows, columns] < max(MAX_RESIDUAL * typical, MIN_RESIDUAL)
+    R, center = view.T_world_camera[:3, :3], view.center
+    xyz = (ray[good] / w[good, None]) @ R.T + center
+    return xyz, normal[good] @ R.T, area[good] * view.confidence[rows, columns][good]
+
+
+def _plane_fits(
+    depth: Float[np.ndarray, "H W"], x: np.ndarray, y: np.ndarray, window: int
+) -> tuple[Float[np.ndarray, "H W"], Float[np.ndarray, "2 H W"], Float[np.ndarray, "H W"]]:
+    """Least squares 1 / z = a x + b y + c in a window around every pixel: a plane is exactly that.
+
+    Returns:
+        Inverse depth at the pixel, (a, b), and the residual's root mean square relative to the inverse depth. NaN
+        where more than half of the window is unknown.
+    """
+    known = np.isfinite(depth)
+    w = np.where(known, 1 / np.where(known, depth, 1), 0)
+    gx, gy = np.broadcast_to(x, depth.shape), np.broadcast_to(y[:, None], depth.shape)
+
+    def mean(values: np.ndarray) -> np.ndarray:
+        return cv2.boxFilter(np.where(known, values, 0.0), cv2.CV_64F, (window, window), borderType=cv2.BORDER_CONSTANT)
+
+    n = mean(np.ones(depth.shape))
+    # The window's outside counts as unknown, so that n is the known share of the full window.
+    enough = n > 0.5
+    n = np.where(enough, n, 1)
+    mx, my, mw = mean(gx) / n, mean(gy) / n, mean(w) / n
+    xx, yy, xy = mean(gx * gx) / n - mx * mx, mean(gy * gy) / n - my * my, mean(gx * gy) / n - mx * my
+    xw, yw, ww = mean(gx * w) / n - mx * mw, mean(gy * w) / n - my * mw, mean(w * w) / n - mw * mw
+    determinant = xx * yy - xy * xy
+    enough &= known & (determinant > 1e-3 * xx * yy)
+    determinant = np.where(enough, determinant, 1)
+    a, b = (xw * yy - yw * xy) / determinant, (yw * xx - xw * xy) / determinant
+    at = np.where(enough, mw + a * (gx - mx) + b * (gy - my), np.nan)
+    spread = np.sqrt(np.maximum(ww - a * xw - b * yw, 0))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return at, np.stack([a, b]), np.where(enough, spread / np.abs(at), np.inf)
+
+
+def mutual_scales(views: Sequence[DepthView], prior: float = 0.02) -> Float[np.ndarray, " V"]:
+    """Factors on the views' depths that make them agree with each other where they see the same surface.
+
+    Depth maps of one scene err together within a view (a wrong scale), which splits one wall into several parallel
+    ones. Minimised is, over log factors, the disagreement of every pair of views (median log ratio of depths, as
+    precise as half a percent) plus the belief that factors are near 1 (`prior`).
+    """
+    pairs = [(i, j, shift) for i in range(len(views)) for j in range(len(views)) if i != j
+             and (shift := _shift(views[i], views[j])) is not None]  # fmt: skip
+    A, b = np.eye(len(views)) / prior, np.zeros(len(views))
+    rows = np.zeros((len(pairs), len(views)))
+    for row, (i, j, _) in enumerate(pairs):
+        rows[row, [i, j]] = 1 / 0.005, -1 / 0.005
+    b = np.concatenate([b, [-shift / 0.005 for *_, shift in pairs]])
+    return np.exp(np.linalg.lstsq(np.concatenate([A, rows]), b, rcond=None)[0])
+
+
+def _shift(one: DepthView, other: DepthView) -> float | None:
+    """Median of log (depth of the first view's points in the second / depth seen there); None where few agree."""
+    step = max(1, max(one.depth.shape) // 80)
+    rows, columns = (grid.ravel() for grid in np.mgrid[: one.depth.shape[0] : step, : one.depth.shape[1] : step])
+    z = one.depth[rows, columns]
+    camera = one.camera
+    ray = np.stack([(columns + 0.5 - camera.cx) / camera.fx, (rows + 0.5 - camera.cy) / camera.fy, np.ones(len(z))], 1)
+    T = invert_rigid(other.T_world_camera) @ one.T_world_camera
+    X = (ray * z[:, None]) @ T[:3, :3].T + T[:3, 3]
+    camera = other.camera
+    with np.errstate(divide="ignore", invalid="ignore"):
+        u, v = camera.fx * X[:, 0] / X[:, 2] + camera.cx, camera.fy * X[:, 1] / X[:, 2] + camera.cy
+        inside = (X[:, 2] > 0) & (u >= 0) & (u < camera.width) & (v >= 0) & (v < camera.height)
+        there = other.depth[v[inside].astype(int), u[inside].astype(int)]
+        ratio = np.log(X[inside, 2] / there)
+    ratio = ratio[np.abs(ratio) < 0.12]
+    return float(np.median(ratio)) if len(ratio) > 100 else None

@@ -1,0 +1,110 @@
+"""`floorplan.svg`: a dimensioned plan that every browser shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+import numpy as np
+from shapely.geometry import Polygon
+
+from layout.model import RoomLayout, Wall
+
+PX_PER_LENGTH = 100.0
+"""Per metre (or per scene unit of a size like a metre's)."""
+Place = Callable[[np.ndarray], tuple[float, float]]
+"""From the plan to the drawing."""
+_MARGIN = 90.0
+_COLOURS = {"door": "#a0522d", "window": "#1e7fd0", "opening": "#7a7a7a"}
+
+
+def write_svg(path: Path, layout: RoomLayout, unit: str, metre: float, note: str) -> None:
+    """Write the plan: walls (dashed where inferred), openings, lengths, area, height and a scale bar.
+
+    Args:
+        unit: name of the lengths' unit, such as `m`.
+        metre: scene units per metre (an assumption where the scale is unknown): only the drawing's size depends on it.
+        note: a line below the plan, such as where the scale comes from.
+    """
+    path.write_text(draw(layout, unit, metre, note), encoding="utf-8")
+
+
+def draw(layout: RoomLayout, unit: str, metre: float, note: str) -> str:
+    scale = PX_PER_LENGTH / metre
+    low, high = layout.polygon.min(0), layout.polygon.max(0)
+    width, height = (high - low) * scale + 2 * _MARGIN
+    height += 50
+
+    def at(point: np.ndarray) -> tuple[float, float]:
+        # SVG has y down.
+        return float((point[0] - low[0]) * scale + _MARGIN), float((high[1] - point[1]) * scale + _MARGIN)
+
+    points = " ".join(f"{x:.2f},{y:.2f}" for x, y in map(at, layout.polygon))
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
+        f'viewBox="0 0 {width:.2f} {height:.2f}" font-family="sans-serif" font-size="13">',
+        '<rect width="100%" height="100%" fill="white"/>',
+        f'<polygon id="floor" points="{points}" fill="#f4f1ea"/>',
+    ]
+    for index, wall in enumerate(layout.walls):
+        (x1, y1), (x2, y2) = at(wall.start), at(wall.end)
+        dash = "" if wall.observed else ' stroke-dasharray="8 6"'
+        colour = "#222222" if wall.observed else "#b03030"
+        parts.append(
+            f'<line id="wall-{index}" class="{"observed" if wall.observed else "inferred"}" x1="{x1:.2f}" '
+            f'y1="{y1:.2f}" x2="{x2:.2f}" y2="{y2:.2f}" stroke="{colour}" stroke-width="5"{dash}/>'
+        )
+        parts += _openings(wall, at)
+        parts += _dimension(wall, at, unit)
+    middle = at(np.array(Polygon(layout.polygon).representative_point().coords[0]))
+    parts.append(_text(middle[0], middle[1], f"{layout.area:.2f} {unit}²", size=18))
+    parts.append(_text(middle[0], middle[1] + 20, f"height {layout.height:.2f} {unit}"))
+    parts += _scale_bar(scale, metre, unit, height)
+    parts.append(_text(_MARGIN, height - 14, note, anchor="start", size=11))
+    return "\n".join([*parts, "</svg>"]) + "\n"
+
+
+def _openings(wall: Wall, at: Place) -> list[str]:
+    out = []
+    for opening in wall.openings:
+        (x1, y1), (x2, y2) = (at(wall.start + t * wall.direction) for t in (opening.start, opening.end))
+        out.append(
+            f'<line class="{opening.kind}" x1="{x1:.2f}" y1="{y1:.2f}" x2="{x2:.2f}" y2="{y2:.2f}" '
+            f'stroke="{_COLOURS[opening.kind]}" stroke-width="8"><title>{opening.kind} '
+            f"{opening.confidence:.2f}</title></line>"
+        )
+    return out
+
+
+def _dimension(wall: Wall, at: Place, unit: str) -> list[str]:
+    """A dimension line outside the wall, with its length."""
+    (x1, y1), (x2, y2) = at(wall.start), at(wall.end)
+    # Outside is against the normal; the drawing's y is turned over.
+    nx, ny = -wall.normal[0] * 26, wall.normal[1] * 26
+    angle = np.degrees(np.arctan2(y2 - y1, x2 - x1))
+    angle = angle - 180 if angle > 90 else angle + 180 if angle <= -90 else angle
+    middle_x, middle_y = (x1 + x2) / 2 + nx * 1.45, (y1 + y2) / 2 + ny * 1.45
+    steps = [f"M{x + nx * a:.2f} {y + ny * a:.2f} L{z + nx * b:.2f} {w + ny * b:.2f}" for x, y, z, w, a, b in (
+        (x1, y1, x2, y2, 1, 1), (x1, y1, x1, y1, 0.75, 1.25), (x2, y2, x2, y2, 0.75, 1.25)
+    )]  # fmt: skip
+    line = f'<path d="{" ".join(steps)}" stroke="#555555" stroke-width="1" fill="none"/>'
+    label = (
+        f'<text x="{middle_x:.2f}" y="{middle_y:.2f}" text-anchor="middle" dominant-baseline="middle" '
+        f'transform="rotate({angle:.2f} {middle_x:.2f} {middle_y:.2f})">{wall.length:.2f} {unit}</text>'
+    )
+    return [line, label]
+
+
+def _scale_bar(scale: float, metre: float, unit: str, height: float) -> list[str]:
+    length = metre if unit == "m" else 10 ** np.floor(np.log10(metre))
+    x, y = _MARGIN, height - 40
+    return [
+        f'<path id="scale-bar" d="M{x:.2f} {y - 5:.2f} V{y:.2f} H{x + length * scale:.2f} V{y - 5:.2f}" '
+        'stroke="black" stroke-width="2" fill="none"/>',
+        _text(x + length * scale + 8, y, f"{length:g} {unit}", anchor="start"),
+    ]
+
+
+def _text(x: float, y: float, text: str, anchor: str = "middle", size: int = 13) -> str:
+    return f'<text x="{x:.2f}" y="{y:.2f}" text-anchor="{anchor}" font-size="{size}">{escape(text)}</text>'

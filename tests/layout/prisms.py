@@ -1,0 +1,68 @@
+"""Empty rooms of known shape, seen by cameras in them: exact depth without a renderer."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from layout.model import RoomLayout, Slab, Wall
+from layout.raycast import cast
+from layout.surfaces import DepthView
+from recon.scene import Camera
+
+RECTANGLE = np.array([[0, 0], [4.6, 0], [4.6, 3.8], [0, 3.8]])
+L_SHAPE = np.array([[0, 0], [4.6, 0], [4.6, 2.4], [2.8, 2.4], [2.8, 4.0], [0, 4.0]])
+SLANTED = np.array([[0, 0], [4.6, 0], [4.6, 2.4], [3.0, 4.0], [0, 4.0]])
+CAMERA = Camera(160, 120, 95.0, 95.0, 80.0, 60.0)
+
+
+def room(polygon: np.ndarray, height: float = 2.5, R_room_world: np.ndarray | None = None) -> RoomLayout:
+    corners = [np.array(corner, float) for corner in polygon]
+    walls = tuple(Wall(a, b, True, 1.0) for a, b in zip(corners, [*corners[1:], corners[0]], strict=True))
+    return RoomLayout(
+        np.eye(3) if R_room_world is None else R_room_world, walls, Slab(0.0, True, 1.0), Slab(height, True, 1.0)
+    )
+
+
+def pose(x: float, y: float, yaw_deg: float, pitch_deg: float = -6.0, z: float = 1.5) -> np.ndarray:
+    """Camera to room (z up)."""
+    yaw, pitch = np.radians([yaw_deg, pitch_deg])
+    forward = np.array([np.cos(yaw) * np.cos(pitch), np.sin(yaw) * np.cos(pitch), np.sin(pitch)])
+    right = np.array([np.sin(yaw), -np.cos(yaw), 0.0])
+    T = np.eye(4)
+    T[:3, :3] = np.stack([right, np.cross(forward, right), forward], 1)
+    T[:3, 3] = x, y, z
+    return T
+
+
+def turning(sweep_deg: float = 200.0, count: int = 6) -> list[np.ndarray]:
+    """From near the middle of the wall y = 0, turning about +y."""
+    yaws = 90 + np.linspace(sweep_deg / 2, -sweep_deg / 2, count)
+    return [pose(2.1 - 0.4 * np.cos(np.radians(a)), 1.2 - 0.4 * np.sin(np.radians(a)), a) for a in yaws]
+
+
+def look(
+    truth: RoomLayout,
+    poses: list[np.ndarray],
+    noise: float = 0.0,
+    seed: int = 0,
+    R_world_room: np.ndarray | None = None,
+) -> list[DepthView]:
+    """Depth maps of the empty room; `R_world_room` turns the whole scene."""
+    rng = np.random.default_rng(seed)
+    turn = np.eye(4)
+    turn[:3, :3] = np.eye(3) if R_world_room is None else R_world_room
+    views = []
+    for index, T in enumerate(poses):
+        depth = cast(truth, CAMERA, T)[1]
+        depth = depth * (1 + noise * rng.standard_normal(depth.shape))
+        views.append(DepthView(f"view{index}", CAMERA, turn @ T, depth, np.ones_like(depth)))
+    return views
+
+
+def y_down(seed: int = 0) -> np.ndarray:
+    """A world like that of cameras.json: y roughly down, turned arbitrarily about it, tilted a little."""
+    rng = np.random.default_rng(seed)
+    upright = Rotation.from_euler("x", 90, degrees=True)
+    tilt = Rotation.from_rotvec(np.radians(rng.uniform(-8, 8, 3)))
+    return (tilt * Rotation.from_euler("y", rng.uniform(0, 360), degrees=True) * upright).as_matrix()

@@ -1,0 +1,123 @@
+"""Layouts of rooms of known shape, from depth."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from data.gallery import generate
+from layout import metrics
+from layout.estimate import estimate, upright_surfaces
+from layout.floorplan import merge_lines
+from layout.gravity import find_up, wall_directions
+from layout.model import RoomLayout
+from layout.stage import find_room
+from layout.surfaces import DepthView, gather, mutual_scales
+from layout.walls import Line
+from recon.io.cameras import CameraSet
+from tests.layout.prisms import CAMERA, L_SHAPE, RECTANGLE, SLANTED, look, pose, room, turning, y_down
+
+
+def _plan_in_truth(layout: RoomLayout, R_world_room: np.ndarray) -> np.ndarray:
+    corners = np.concatenate([layout.polygon, np.zeros((len(layout.walls), 1))], 1)
+    return (corners @ layout.R_room_world @ R_world_room)[:, :2]
+
+
+@pytest.mark.parametrize("polygon", [RECTANGLE, L_SHAPE, SLANTED], ids=["rectangle", "l", "slanted"])
+def test_empty_rooms_in_any_frame(polygon: np.ndarray) -> None:
+    turn = y_down(len(polygon))
+    truth = room(polygon)
+    surfaces, R = upright_surfaces(look(truth, turning(), noise=0.01, R_world_room=turn))
+    layout = estimate(surfaces, R)
+    assert len(layout.walls) == len(polygon)
+    assert metrics.floor_iou(polygon, _plan_in_truth(layout, turn)) > 0.97
+    assert layout.height == pytest.approx(2.5, abs=0.03)
+    planes = truth.planes()
+    planes[:, :3] = planes[:, :3] @ turn.T
+    score = metrics.match_planes(planes, layout.planes(), 0.1, 3)
+    assert score.precision == score.recall == 1
+    assert layout.floor.observed
+    assert layout.ceiling.observed
+    assert layout.area == pytest.approx(truth.area, rel=0.03)
+
+
+def test_a_wall_that_nobody_saw_is_inferred() -> None:
+    """Two photos of one corner of a rectangle: two walls are never seen."""
+    poses = [pose(1.2, 1.0, 45), pose(1.6, 0.8, 50)]
+    surfaces, R = upright_surfaces(look(room(RECTANGLE), poses))
+    layout = estimate(surfaces, R)
+    seen = [wall for wall in layout.walls if wall.observed]
+    assert len(seen) == 2
+    assert all(wall.confidence > 0.5 for wall in seen)
+    assert all(wall.confidence < 0.2 for wall in layout.walls if not wall.observed)
+    assert abs(seen[0].normal @ seen[1].normal) < np.sin(np.radians(0.5)), "orthogonal"
+
+
+def test_furnished_room_with_biased_depth() -> None:
+    """A room of the gallery, 2 % bias and 1 % noise: what the benchmark measures on many."""
+    truth = generate(seed=11, shape="l", views=5, size=(200, 150), walk="around")
+    rng = np.random.default_rng(0)
+    views = []
+    for shot in truth.shots:
+        depth = shot.depth * (1 + rng.choice([-0.02, 0.02])) * (1 + 0.01 * rng.standard_normal(shot.depth.shape))
+        views.append(DepthView(shot.view.name, shot.view.camera, shot.view.T_world_camera, depth, np.ones_like(depth)))
+    layout, reason, _ = find_room(views, CameraSet(truth.views, units="metre"))
+    assert layout is not None, reason
+    assert metrics.floor_iou(truth.polygon, _plan_in_truth(layout, np.eye(3))) > 0.93
+    planes = np.array([[*plane.normal, plane.offset] for plane in truth.planes])
+    score = metrics.match_planes(planes, layout.planes(), 0.15, 10)
+    assert score.precision > 0.9
+    assert score.recall == 1
+
+
+def test_scale_is_assumed_where_unknown_and_said() -> None:
+    views = [view.transformed(np.eye(3), 0.3) for view in look(room(RECTANGLE), turning())]
+    layout, _, scale = find_room(views, CameraSet([], units="unknown"))
+    assert layout is not None
+    assert scale.metre == pytest.approx(0.3, rel=0.02)
+    assert scale.assumption == "assumed: the room is 2.5 m high"
+    assert layout.height == pytest.approx(0.75, rel=0.02), "lengths stay in scene units"
+
+
+def test_a_facade_is_no_room() -> None:
+    """One large wall with ground before it."""
+    facade = room(np.array([[-30, -30], [30, -30], [30, 6], [-30, 6.0]]), height=30.0)
+    poses = [pose(x, 0, 90, pitch_deg=0) for x in (-0.5, 0.0, 0.5)]
+    layout, reason, _ = find_room(look(facade, poses), CameraSet([], units="metre"))
+    assert layout is None
+    assert reason == "walls are seen in one direction only"
+
+
+def test_nothing_level_or_upright_is_no_room() -> None:
+    rng = np.random.default_rng(0)
+    depth = 2 + rng.uniform(0, 1, (CAMERA.height, CAMERA.width))
+    views = [DepthView(str(i), CAMERA, pose(0, i, 90), depth, np.ones_like(depth)) for i in range(2)]
+    layout, reason, _ = find_room(views, CameraSet([], units="metre"))
+    assert layout is None
+    assert reason
+
+
+def test_up_is_found_from_a_poor_start() -> None:
+    turn = y_down(1)
+    surfaces = gather(look(room(RECTANGLE), turning(), R_world_room=turn))
+    start = turn @ [0.15, -0.1, 1.0]
+    assert find_up(surfaces, start) @ turn[:, 2] > np.cos(np.radians(0.2))
+    yaw, oblique = wall_directions(gather(look(room(SLANTED), turning(), noise=0.005)))
+    assert abs(np.degrees(yaw)) < 0.5
+    assert np.degrees(oblique) % 360 == pytest.approx([225], abs=2)
+
+
+def test_views_of_wrong_scale_are_brought_together() -> None:
+    views = look(room(RECTANGLE), turning())
+    true = np.exp(np.array([0.02, -0.02, 0.02, -0.02, 0.0, 0.0]))
+    wrong = [
+        DepthView(v.name, v.camera, v.T_world_camera, v.depth * s, v.confidence)
+        for v, s in zip(views, true, strict=True)
+    ]
+    scales = mutual_scales(wrong) * true
+    assert np.ptp(scales) < 0.005, "equal up to a common factor"
+
+
+def test_lines_that_repeat_are_dropped() -> None:
+    lines = [Line(0.0, 1.0), Line(np.pi, -1.01), Line(0.0, 1.2), Line(np.pi / 2, 1.0)]
+    assert merge_lines(lines) == [lines[0], lines[2], lines[3]]

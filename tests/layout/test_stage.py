@@ -1,0 +1,157 @@
+"""The artifact `layout/`, read back by readers that are not ours."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import ezdxf
+import numpy as np
+import pytest
+import svgelements
+import trimesh
+
+from data.gallery import Room, generate
+from layout import LayoutConfig, run
+from layout.document import read_layout
+from layout.glb import prism
+from recon.io.cameras import CameraSet, write_cameras
+from recon.photos import Photo, save_photos
+from recon.progress import LogProgress
+from tests.layout.prisms import L_SHAPE, room
+
+SCALE = 0.4
+"""Scene units per metre."""
+
+
+def _artifacts(scene: Room, folder: Path, depths: list[np.ndarray]) -> dict[str, Path]:
+    inputs = {name: folder / name for name in ("photos", "cameras", "depth")}
+    for path in (*inputs.values(), folder / "photos" / "images"):
+        path.mkdir(parents=True, exist_ok=True)
+    photos, views = [], []
+    for shot, depth in zip(scene.shots, depths, strict=True):
+        key, camera = Path(shot.view.name).stem, shot.view.camera
+        cv2.imwrite(str(inputs["photos"] / "images" / f"{key}.png"), shot.image[..., ::-1])
+        photos.append(Photo(shot.view.name, key, shot.view.name, "", camera.width, camera.height, f"images/{key}.png"))
+        T = shot.view.T_world_camera.copy()
+        T[:3, 3] *= SCALE
+        views.append(replace(shot.view, T_world_camera=T))
+        np.savez(inputs["depth"] / f"{key}.npz", depth=np.float32(depth), confidence=np.ones(depth.shape, np.float16))
+    save_photos(inputs["photos"], photos)
+    write_cameras(inputs["cameras"], CameraSet(views))
+    return inputs
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Room, dict[str, Path], Path]:
+    scene = generate(seed=7, shape="l", views=4, size=(256, 192), walk="around")
+    folder = tmp_path_factory.mktemp("layout")
+    inputs = _artifacts(scene, folder, [SCALE * shot.depth for shot in scene.shots])
+    out = folder / "layout"
+    out.mkdir()
+    run(inputs, LayoutConfig(), out, LogProgress())
+    return scene, inputs, out
+
+
+def test_document_says_what_was_found(made: tuple[Room, dict[str, Path], Path]) -> None:
+    scene, _, out = made
+    document = json.loads((out / "layout.json").read_text())
+    assert document["room"] is True
+    assert document["units"] == "unknown"
+    assert document["metre_assumption"] == "assumed: the room is 2.5 m high"
+    layout = read_layout(out / "layout.json")
+    assert layout is not None
+    assert len(document["walls"]) == len(layout.walls) == 6
+    assert layout.height == pytest.approx(SCALE * scene.height, rel=0.02)
+    assert layout.planes() == pytest.approx(
+        np.array([[*plane["normal"], plane["offset"]] for plane in document["planes"]])
+    )
+    assert len(document["adjacency"]) == 3 * 6
+    true = np.array([[*plane.normal, SCALE * plane.offset] for plane in scene.planes])
+    gap = np.abs(layout.planes()[:, None] - true).max(2).min(1)
+    seen = [plane["observed"] for plane in document["planes"]]
+    assert sum(seen) >= 7
+    assert gap[seen].max() < 0.02
+
+
+def test_masks_and_depth_of_every_view(made: tuple[Room, dict[str, Path], Path]) -> None:
+    scene, _, out = made
+    views = json.loads((out / "layout.json").read_text())["views"]
+    for entry, shot in zip(views, scene.shots, strict=True):
+        mask = cv2.imread(str(out / entry["mask"]), cv2.IMREAD_GRAYSCALE)
+        with np.load(out / entry["depth"]) as arrays:
+            depth = arrays["depth"]
+        assert mask.shape == depth.shape == shot.depth.shape
+        floor = shot.instance == scene.planes[0].instance
+        assert (mask[floor] == 0).mean() > 0.97
+        assert sorted(np.unique(mask)) == entry["planes"]
+        shell = np.isin(shot.instance, [plane.instance for plane in scene.planes])
+        assert np.median(np.abs(depth / SCALE - shot.depth)[shell]) < 0.03
+        overlay = cv2.imread(str(out / "overlays" / f"{Path(shot.view.name).stem}.jpg"))
+        assert overlay.shape == shot.image.shape
+
+
+def test_plan_is_read_by_ezdxf_and_svgelements(made: tuple[Room, dict[str, Path], Path]) -> None:
+    _, _, out = made
+    layout = read_layout(out / "layout.json")
+    assert layout is not None
+    drawing = ezdxf.readfile(out / "floorplan.dxf")
+    assert not drawing.audit().errors
+    space = drawing.modelspace()
+    (outline,) = [line for line in space.query("LWPOLYLINE") if line.dxf.layer == "WALLS"]
+    assert np.array(outline.get_points("xy")) == pytest.approx(layout.polygon)
+    measured = sorted(dimension.get_measurement() for dimension in space.query("DIMENSION"))
+    assert measured == pytest.approx(sorted(wall.length for wall in layout.walls), abs=1e-6)
+    svg = svgelements.SVG.parse(str(out / "floorplan.svg"))
+    (floor,) = [shape for shape in svg.elements() if isinstance(shape, svgelements.Polygon)]
+    corners = np.array([[point.x, point.y] for point in floor.points])[:6]
+    scale = 100 / json.loads((out / "layout.json").read_text())["metre"]
+    sides = np.linalg.norm(np.roll(corners, -1, 0) - corners, axis=1)
+    assert sides == pytest.approx([scale * wall.length for wall in layout.walls], abs=0.2)
+    texts = [str(text.text) for text in svg.elements() if isinstance(text, svgelements.Text)]
+    assert f"{layout.area:.2f} units²" in texts
+    assert sum(text == f"{wall.length:.2f} units" for wall in layout.walls for text in texts) >= 6
+
+
+def test_room_is_watertight(made: tuple[Room, dict[str, Path], Path]) -> None:
+    _, _, out = made
+    layout = read_layout(out / "layout.json")
+    assert layout is not None
+    scene = trimesh.load(out / "room.glb")
+    (coloured,) = scene.geometry.values()
+    mesh = trimesh.load(out / "room.glb", force="mesh")
+    assert mesh.is_watertight
+    assert mesh.volume == pytest.approx(layout.area * layout.height, rel=1e-4)
+    assert mesh.extents[1] == pytest.approx(layout.height, rel=1e-4), "glTF has y up"
+    assert np.ptp(coloured.visual.vertex_attributes["color"][:, :3].astype(int)) > 20_000, "coloured from the photos"
+    assert prism(room(L_SHAPE), fine=False).is_watertight
+
+
+def test_equal_inputs_give_equal_bytes(made: tuple[Room, dict[str, Path], Path], tmp_path: Path) -> None:
+    _, inputs, out = made
+    run(inputs, LayoutConfig(), tmp_path, LogProgress())
+    files = sorted(path.relative_to(out) for path in out.rglob("*.*"))
+    assert len(files) == 4 + 3 * 4
+    assert all((out / path).read_bytes() == (tmp_path / path).read_bytes() for path in files if path.suffix != ".npz")
+
+
+def test_no_room_is_said_and_no_wall_invented(made: tuple[Room, dict[str, Path], Path], tmp_path: Path) -> None:
+    scene, _, _ = made
+    rng = np.random.default_rng(0)
+    depths = [1 + rng.uniform(0, 1, shot.depth.shape) for shot in scene.shots]
+    inputs = _artifacts(scene, tmp_path, depths)
+    out = tmp_path / "layout"
+    out.mkdir()
+    progress = LogProgress()
+    run(inputs, LayoutConfig(), out, progress)
+    assert [path.name for path in out.iterdir()] == ["layout.json"]
+    document = json.loads((out / "layout.json").read_text())
+    assert document["room"] is False
+    assert document["reason"]
+    assert "walls" not in document
+    assert progress.facts["room"] is False
+    assert read_layout(out / "layout.json") is None
+    shutil.rmtree(out)
