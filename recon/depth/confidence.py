@@ -1,7 +1,7 @@
 """The probability that a depth lies within 2 % of the truth, by logistic regression.
 
-Fitted by maximum likelihood on rooms of `data.gallery`; tests/recon/test_depth_confidence.py checks it on
-rooms that the fit has not seen.
+Fitted by maximum likelihood on rooms of `data.gallery` by tests/benchmarks/depth_confidence.py, which also plots it;
+tests/recon/test_depth_confidence.py checks it on a room that the fit has not seen.
 """
 
 from __future__ import annotations
@@ -15,21 +15,23 @@ from recon.depth.patchmatch import PlaneMap, grey
 from recon.scene import PosedImage
 
 VERIFIED_WEIGHTS = {
-    "bias": 2.41,
-    "cost": -5.75,
-    "agreeing": 0.66,
-    "error_px": -0.10,
-    "error_relative": -1.32,
-    "log_angle": 0.55,
-    "log_contrast": 0.08,
+    "bias": 1.72,
+    "cost": -4.26,
+    "agreeing": 0.73,
+    "error_px": -0.38,
+    "error_relative": -1.40,
+    "log_angle": 0.90,
+    "log_contrast": 0.16,
 }
 COMPLETED_WEIGHTS = {
-    "bias": 3.48,
-    "planar": 1.03,
-    "borrowed": -0.44,
-    "root_distance": -10.86,
-    "energy": -2.24,
-    "pushed": -2.50,
+    "bias": 1.94,
+    "planar": 1.26,
+    "encloses": 1.03,
+    "borrowed": -0.62,
+    "root_distance": -4.21,
+    "root_distance_on_plane": 0.67,
+    "energy": -1.63,
+    "pushed": -2.53,
 }
 
 

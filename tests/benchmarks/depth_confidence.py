@@ -142,7 +142,7 @@ def reliability(confidence: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, 
 
 
 def plot(path: Path, curves: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]], size: int = 400) -> None:
-    """Reliability diagrams side by side: bars are the share that is right, circles grow with the pixels in the bin."""
+    """Reliability diagrams side by side; a circle grows with the share of the pixels in its bin."""
     sheet = []
     for kind, (share, mean, right) in curves.items():
         image = np.full((size + 40, size + 20, 3), 255, np.uint8)

@@ -39,7 +39,8 @@ def test_a_blank_wall_comes_out_as_a_wall(room):
         verified = before.source == VERIFIED
         assert np.array_equal(after.depth[verified], before.depth[verified])
         assert np.array_equal(after.source[verified], before.source[verified])
-        assert after.confidence[blank].mean() < before.confidence[verified].mean()
+        # The verified pixels were given .9 by hand; that of the completed ones is a probability.
+        assert abs(after.confidence[blank].astype(float).mean() - (error < 0.02).mean()) < 0.12
 
 
 def test_planes_are_found_where_they_are(room):
