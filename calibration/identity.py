@@ -11,7 +11,7 @@ from scipy.optimize import linear_sum_assignment
 from calibration.bundle import State
 from calibration.lens import Lenses, normalise
 from calibration.pairs import Correspondences, RelativePose, relative_poses, support
-from calibration.sampling import Person
+from calibration.sampling import Person, shared_view
 from calibration.sync import correspond
 from calibration.tracks import Track
 
@@ -108,14 +108,8 @@ def gather_people(tracks: list[list[Track]], links: list[Link], most: int) -> li
             person.setdefault(track.camera, []).append(track)
         if len(person) >= 2:
             people.append(person)
-    people.sort(key=lambda person: -_shared(person))
+    people.sort(key=lambda person: -shared_view(person))
     return people[:most]
-
-
-def _shared(person: Person) -> float:
-    """What two or more cameras see of a person: all but the camera that sees most."""
-    seen = [sum(t.seen for t in tracks) for tracks in person.values()]
-    return sum(seen) - max(seen)
 
 
 def _overlap(a: Track, b: Track) -> bool:

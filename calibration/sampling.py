@@ -15,12 +15,13 @@ CONFIDENCE_POWER = 2
 """Weights are confidences to this power: detectors that say half as sure err about 1.4 times as far."""
 _CANDIDATES = 5
 """Instants looked at for each that is taken."""
+_FEWEST_POSES = 8
 _MIN_JOINTS = 5
 _MIN_CONFIDENCE = 0.2
 
 
 def sample(people: list[list[Person]], offsets_s: Float[np.ndarray, "C T"], count: int) -> Sample:
-    """About `count` poses, shared evenly among the people of all takes.
+    """About `count` poses, shared among the people of all takes by how much two or more cameras saw of them.
 
     A person's time is cut into as many bins as it gets poses; of each bin the instant is taken that most cameras are
     most certain of.
@@ -29,9 +30,19 @@ def sample(people: list[list[Person]], offsets_s: Float[np.ndarray, "C T"], coun
         people: per take.
     """
     everyone = [(take, number, person) for take, group in enumerate(people) for number, person in enumerate(group)]
-    share = max(8, count // max(len(everyone), 1))
-    parts = [_person(person, take, number, offsets_s, share) for take, number, person in everyone]
+    seen = np.array([shared_view(person) for *_, person in everyone])
+    shares = np.maximum(_FEWEST_POSES, np.round(count * seen / seen.sum()).astype(int))
+    parts = [
+        _person(person, take, number, offsets_s, int(share))
+        for (take, number, person), share in zip(everyone, shares, strict=True)
+    ]
     return concatenate(parts)
+
+
+def shared_view(person: Person) -> float:
+    """What two or more cameras see of a person: all but the camera that sees most."""
+    seen = [sum(t.seen for t in tracks) for tracks in person.values()]
+    return sum(seen) - max(seen)
 
 
 def _person(person: Person, take: int, number: int, offsets_s: np.ndarray, count: int) -> Sample:

@@ -1,7 +1,7 @@
 """Calibration of synthetic captures against exact truth, and its cost for a minute and for hours.
 
-    python tests/benchmarks/calibration.py --json calibration.json --seeds 20
-    python tests/benchmarks/calibration.py --hours 10
+    python -m tests.benchmarks.calibration --json calibration.json --seeds 20
+    python -m tests.benchmarks.calibration --hours 10
 
 The suite: 4 and 8 cameras on a ring of 6 m, k1 between 0 and -0.3, cameras started up to 3 s apart, 2 px of noise, 10 %
 of the joints missing, 1 to 3 people of one known height, 20 s at 30 frames a second. Nothing but that height is told.
