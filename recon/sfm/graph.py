@@ -38,7 +38,6 @@ class Pair:
     median_angle_deg: float | None
     trusted: bool
     """Whether the matches are those of one scene, and not of things that look alike."""
-
     sure: float
     """Confidence from which the matcher is sure."""
 

@@ -81,8 +81,7 @@ def test_a_photo_that_contradicts_the_others_is_thrown_out_and_named(tmp_path: P
 
 
 def test_a_mirrored_photo_of_something_symmetric_is_thrown_out_and_named(tmp_path: Path) -> None:
-    """Each point has a twin across the plane of symmetry, a little off. The mirrored photo shows the twins, from a
-    place of its own that explains them nearly."""
+    """A symmetric thing is its own mirror image, nearly: every point of the mirrored photo is some pixels off."""
     views, points = scene(6)
     made = MatchedScene(tmp_path, views, points, noise_px=0.2, camera_group="phone")
     xy = np.load(tmp_path / "matches" / "features" / "5.npz")["keypoints"]
