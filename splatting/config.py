@@ -62,8 +62,8 @@ class SplatConfig:
     """Of the logarithm."""
     rate_rotation: float = 0.01
     """Of the quaternion."""
-    rate_pose: float = 5e-4
-    """Radians, and shares of the median depth."""
+    rate_pose: float = 1e-4
+    """Radians, and shares of the median depth; mapping leaves little, and faster poses drift with the Gaussians."""
     rate_focal: float = 3e-3
     """Of the logarithm."""
     rate_exposure: float = 2e-3
