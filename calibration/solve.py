@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import tyro
+from threadpoolctl import threadpool_limits
 
 from calibration.motion import reconstruct
 from calibration.observations import Detections, Motion, Rig
@@ -44,6 +45,8 @@ class CalibrationConfig:
     seed: int = 0
 
 
+# The systems are small and many: BLAS's threads would spin longer than they compute.
+@threadpool_limits.wrap(limits=1, user_api="blas")
 def calibrate(
     detections: Sequence[Detections],
     config: CalibrationConfig,
@@ -64,6 +67,7 @@ def calibrate(
     return rig, motions[0]
 
 
+@threadpool_limits.wrap(limits=1, user_api="blas")
 def calibrate_takes(
     takes: Sequence[Sequence[Detections]],
     config: CalibrationConfig,
@@ -83,6 +87,7 @@ def calibrate_takes(
     return rig, motions
 
 
+@threadpool_limits.wrap(limits=1, user_api="blas")
 def calibrate_rig(
     takes: Sequence[Sequence[Detections]],
     config: CalibrationConfig,
