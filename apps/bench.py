@@ -77,7 +77,7 @@ class Ingredients:
                 )
         cases = [case for views in self.views for case in self._cases(views)]
         entries = measure(cases, self.rows, PRESETS[self.preset], self.out, self.json, Console(stderr=True))
-        page = as_markdown([entry for entry in entries if entry["row"] in self.rows])
+        page = as_markdown([entry for entry in entries if entry["row"] in self.rows], self.preset)
         if self.page is None:
             print(page, end="")
         else:

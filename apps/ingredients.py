@@ -104,7 +104,7 @@ def _measured(case: Case, config: PipelineConfig, out: Path, console: Console) -
     }
 
 
-def as_markdown(entries: Sequence[Mapping[str, Any]]) -> str:
+def as_markdown(entries: Sequence[Mapping[str, Any]], preset: str) -> str:
     """A table: one row an ingredient, one column a case and one for their mean; PSNR / SSIM / LPIPS, test poses
     optimised, and below it what they are with test poses fixed."""
     cases = list(dict.fromkeys(entry["case"] for entry in entries))
@@ -122,8 +122,11 @@ def as_markdown(entries: Sequence[Mapping[str, Any]]) -> str:
             yield f"| {row} | " + " | ".join(map(_cell, [*here, whole])) + " |"
 
     optimised, fixed = lines(lambda entry: entry), lines(lambda entry: entry["fixed"])
-    title = "PSNR / SSIM / LPIPS-VGG of photos not seen."
-    return "\n".join([title, "", "Test poses optimised:", "", *optimised, "", "Test poses fixed:", "", *fixed, ""])
+    title = "# What each ingredient of the splat stage is worth"
+    what = f"PSNR / SSIM / LPIPS-VGG of unseen photos, preset `{preset}`."
+    return "\n".join(
+        [title, "", what, "", "Test poses optimised:", "", *optimised, "", "Test poses fixed:", "", *fixed, ""]
+    )
 
 
 def _cell(scores: Mapping[str, float] | None) -> str:

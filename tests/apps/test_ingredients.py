@@ -39,11 +39,11 @@ def test_interrupted_measurements_continue_and_make_a_table(monkeypatch: pytest.
     assert len(json.loads(record.read_text())) == 2
     entries = measure(*ask)
     assert ran == [("door 3", True), ("door 3", False), ("fox 6", True), ("fox 6", True), ("fox 6", False)]
-    lines = as_markdown(entries).splitlines()
+    lines = as_markdown(entries, "fast").splitlines()
     assert "| all | 21.00 / 0.525 / 0.475 | 24.00 / 0.600 / 0.400 | 22.50 / 0.562 / 0.438 |" in lines
     assert "| no exposure | 12.00 / 0.300 / 0.700 | 15.00 / 0.375 / 0.625 | 13.50 / 0.338 / 0.662 |" in lines
     # A row that lacks a case has no mean.
-    assert "| no exposure | 22.00 / 0.550 / 0.450 | – | – |" in as_markdown(entries[:-1]).splitlines()
+    assert "| no exposure | 22.00 / 0.550 / 0.450 | – | – |" in as_markdown(entries[:-1], "fast").splitlines()
 
 
 def test_every_row_changes_the_configuration() -> None:
