@@ -56,5 +56,6 @@ def main(arguments: Arguments) -> int:
     console.print(table)
     console.print("Look at:")
     for name, path in {**RESULTS, "compare": "renders/compare"}.items():
-        console.print(f"  {name:<8} {run / path}", soft_wrap=True)
+        if (run / path).exists():
+            console.print(f"  {name:<8} {run / path}", soft_wrap=True)
     return 0
