@@ -75,15 +75,19 @@ class GaussianParameters:
         scene = self.gaussians().map(lambda tensor: tensor[parents])
         shift, log_scales, logit_opacities = split(scene)
         shift /= self._unit[parents]
-        renamed = torch.cumsum(alive, 0) - 1
-        first = renamed[parents]
+        offset = self.leaves["offset"][parents]
+        # What a split changes, for the first children and the second.
+        changed = {
+            "offset": (offset + shift, offset - shift),
+            "log_scales": (log_scales, log_scales),
+            "logit_opacities": (logit_opacities, logit_opacities),
+        }
+        first = (torch.cumsum(alive, 0) - 1)[parents]
         kept = int(alive.sum())
         for name, old in self.leaves.items():
             new = torch.cat([old[alive], old[parents]])
-            children = {"log_scales": (log_scales, log_scales), "logit_opacities": (logit_opacities, logit_opacities)}
-            children["offset"] = (old[parents] + shift, old[parents] - shift) if name == "offset" else (old, old)
-            if name in ("offset", "log_scales", "logit_opacities"):
-                new[first], new[kept:] = children[name]
+            if name in changed:
+                new[first], new[kept:] = changed[name]
             self.leaves[name] = new.requires_grad_()
             _replace(optimizer, old, new, alive, len(parents))
         self._origin = torch.cat([self._origin[alive], self._origin[parents]])
