@@ -42,7 +42,7 @@ def main(arguments: Arguments) -> int:
     room, run = arguments.out / "room", arguments.out / "run"
     if not (room / "cameras.json").is_file():
         console.print(f"Photographing a synthetic room (seed {arguments.seed}) into {room}")
-        write_scene(generate(seed=arguments.seed, views=VIEWS), room)
+        write_scene(generate(seed=arguments.seed, views=VIEWS, walk="around"), room)
     truth = load_photoset(room)
     reconstruct(tuple(truth.images), run, arguments.stages, console)
     if arguments.stages.dry_run or arguments.stages.until is not None:
