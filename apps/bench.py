@@ -14,6 +14,7 @@ from rich.console import Console
 
 from apps.ingredients import INGREDIENTS, Case, as_markdown, measure
 from apps.options import PresetName
+from apps.output import deliver
 from recon.errors import InputError
 from recon.pipeline import PRESETS
 
@@ -40,12 +41,7 @@ class Rasteriser:
         figures = benchmark_rasteriser(
             self.gaussians, self.steps, self.torch_up_to, progress=lambda what: console.print(f"Measuring: {what}")
         )
-        text = json.dumps(figures, indent=1)
-        if self.json is None:
-            print(text)
-        else:
-            self.json.parent.mkdir(parents=True, exist_ok=True)
-            self.json.write_text(text + "\n", encoding="utf-8")
+        deliver(json.dumps(figures, indent=1), self.json)
         return 0
 
 

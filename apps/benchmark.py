@@ -13,6 +13,7 @@ from rich.console import Console
 
 from apps import rooms_benchmark
 from apps.options import StageOptions, stage_options
+from apps.output import deliver
 from apps.run import reconstruct
 from data.photosets import PhotoSet, benchmark_split, load_photoset
 from recon.dag import Manifest
@@ -78,12 +79,7 @@ def main(arguments: Arguments | rooms_benchmark.Arguments) -> int:
         ),
         **costs(manifest),
     }
-    text = json.dumps(figures, indent=1)
-    if arguments.json is None:
-        print(text)
-    else:
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        arguments.json.write_text(text + "\n", encoding="utf-8")
+    deliver(json.dumps(figures, indent=1), arguments.json)
     return 0
 
 

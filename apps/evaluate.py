@@ -10,6 +10,7 @@ from typing import Annotated
 
 import tyro
 
+from apps.output import deliver
 from calibration.evaluate import evaluate_rig
 from calibration.formats.plain import without_nan
 
@@ -34,10 +35,5 @@ def parse(argv: Sequence[str]) -> Arguments:
 
 def main(arguments: Arguments) -> int:
     figures = evaluate_rig(arguments.out, arguments.truth, arguments.motion)
-    text = json.dumps(without_nan(figures), indent=1, allow_nan=False)
-    if arguments.json is None:
-        print(text)
-    else:
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        arguments.json.write_text(text + "\n", encoding="utf-8")
+    deliver(json.dumps(without_nan(figures), indent=1, allow_nan=False), arguments.json)
     return 0

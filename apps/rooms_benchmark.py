@@ -14,6 +14,7 @@ import tyro
 from rich.console import Console
 
 from apps.options import PresetName, StageOptions, stage_options
+from apps.output import deliver
 from apps.room_scores import Estimate, mean, score
 from apps.run import reconstruct
 from data.structured3d import RoomFolder, find_rooms
@@ -68,12 +69,7 @@ def main(arguments: Arguments) -> int:
     figures: dict[str, Any] = {"from": arguments.source, "overall": mean(scores), "rooms": scores}
     if arguments.source == "depth":
         figures |= {"depth_noise": arguments.depth_noise, "depth_bias": arguments.depth_bias}
-    text = json.dumps(figures, indent=1, sort_keys=True)
-    if arguments.json is None:
-        print(text)
-    else:
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        arguments.json.write_text(text + "\n", encoding="utf-8")
+    deliver(json.dumps(figures, indent=1, sort_keys=True), arguments.json)
     console.print("overall  " + _line(figures["overall"] | {"room": f"{len(scores)} rooms"}), highlight=False)
     return 0
 
