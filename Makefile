@@ -18,7 +18,9 @@ $(STAMP): pyproject.toml constraints.txt CMakeLists.txt $(shell find recon splat
 demo: setup
 	$(BIN)/fewview demo --out demo
 
+# The browser tests drive Debian's Chromium.
 test: setup
+	./scripts/system-libraries chromium
 	$(BIN)/python -m pytest
 
 lint: setup
