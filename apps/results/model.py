@@ -77,6 +77,8 @@ class PhotoResult:
     """Triangulated points that it sees."""
     overlap: float | None
     """Share of its textured area in which another photo sees the same points."""
+    bare_sides: tuple[str, ...]
+    """`left` or `right` where no other photo sees it."""
     reprojection_px: float | None
     """Mean, in pixels of the original photo."""
     depth_verified: float | None

@@ -28,6 +28,7 @@ def read_photos(out: Path, done: Mapping[str, StageResult], cameras: CameraSet |
         return ()
     verdicts = {verdict.name: verdict for verdict in cameras.verdicts} if cameras else {}
     depths = {view["name"]: view for view in done["depth"].facts["views"]} if "depth" in done else {}
+    bare = done["cameras"].facts.get("bare_sides", []) if "cameras" in done else []
     weights = done["splat"].config["view_weights"] if "splat" in done else {}
     found = []
     for photo in load_photos(out / "photos", excluded=True):
@@ -42,6 +43,7 @@ def read_photos(out: Path, done: Mapping[str, StageResult], cameras: CameraSet |
                 reason=verdict.reason if verdict else photo.excluded,
                 observations=verdict.observations if verdict else 0,
                 overlap=verdict.overlap if verdict else None,
+                bare_sides=tuple(side for name, side in bare if name == photo.name),
                 reprojection_px=verdict.reprojection_px if verdict else None,
                 depth_verified=depth.get("verified"),
                 depth_completed=depth.get("completed"),
