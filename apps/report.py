@@ -33,14 +33,17 @@ def main(arguments: Arguments) -> int:
 
 
 @contextmanager
-def reported(out: Path, console: Console) -> Iterator[None]:
-    """Writes the report when the run within has ended, well or not.
+def reported(out: Path, console: Console, dry_run: bool = False) -> Iterator[None]:
+    """Writes the report when the run within has ended, well or not; nothing in a dry run.
 
     The error of a failed run comes through in any case; that its report could not be written is said before it.
 
     Raises:
         EnvironmentFault: the run went well, and its report could not be written.
     """
+    if dry_run:
+        yield
+        return
     before = _manifest(out)
     try:
         yield

@@ -14,6 +14,8 @@ _CELL_PX = 34.0
 _MATRIX_PX = 520.0
 """The table of matches is not larger: cells of many photos are small and hold no figures."""
 _LEGIBLE_PX = 30.0
+_STRONG = 200
+"""Fewer matches than this are drawn pale, even where no pair has more."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ def learning_curve(training: Training, photos: int) -> Curve | None:
     high = max(high, low + 1)
 
     def x(step: float) -> float:
-        return float(left + (width - left - 12) * step / training.steps[-1])
+        return float(left + (width - left - 16) * step / training.steps[-1])
 
     def y(value: float) -> float:
         return float(10 + (height - bottom - 10) * (high - value) / (high - low))
@@ -96,7 +98,7 @@ class Matrix:
 def match_matrix(pairs: Sequence[PairResult], numbers: Mapping[str, int]) -> Matrix:
     """Who matches whom: both halves are drawn, since people look along rows."""
     cell = min(_CELL_PX, _MATRIX_PX / (len(numbers) + 1))
-    most = max((pair.verified for pair in pairs), default=1) or 1
+    most = max([_STRONG, *(pair.verified for pair in pairs)])
     cells = []
     for pair in pairs:
         if pair.verified:

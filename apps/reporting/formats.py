@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import re
+
+from markupsafe import Markup, escape
+
 NOTHING = "–"
 """Where there is no figure."""
 
 
 def figure(value: float | None, digits: int = 1) -> str:
     return NOTHING if value is None else f"{value:.{digits}f}"
+
+
+def with_unit(value: float | None, unit: str, digits: int) -> str:
+    return NOTHING if value is None else f"{value:.{digits}f} {unit}"
 
 
 def share(value: float | None) -> str:
@@ -32,3 +40,8 @@ def size(value: int) -> str:
         if value >= factor:
             return f"{value / factor:.1f} {unit}"
     return f"{value} bytes"
+
+
+def coded(text: str) -> Markup:
+    """A message with what stands in backticks as code; everything in it is escaped."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))

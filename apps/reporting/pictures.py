@@ -14,7 +14,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 
 from apps.results import PhotoResult
-from apps.results.photos import split_comparison
+from apps.results.photos import read_comparison
 from splatting.pictures import Range, depth_colours, depth_range
 
 SIDE_PX = 480
@@ -61,10 +61,11 @@ def thumbnail(path: Path) -> Picture:
 
 
 def comparison(path: Path) -> tuple[Picture, Picture, Picture]:
-    """Photo, render and error of a picture in `renders/compare/`."""
-    with Image.open(path) as image:
-        photo, render, error = split_comparison(np.asarray(image.convert("RGB")))
-    return from_array(photo), from_array(render), from_array(error)
+    """Photo, render and error of a picture in `renders/compare/`; the square root makes small errors visible."""
+    parts = read_comparison(path)
+    root = np.round(np.sqrt(parts.error / 255) * 255).astype(np.uint8)
+    error = np.where(parts.counts[..., None], _coloured(root, cv2.COLORMAP_INFERNO), np.uint8(_UNKNOWN))
+    return from_array(parts.photo), from_array(parts.render), from_array(error)
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,9 @@ def depth_pictures(folder: Path, photos: Sequence[PhotoResult]) -> tuple[Mapping
 def _confidence_colours(
     depth: Float[np.ndarray, "H W"], confidence: Float[np.ndarray, "H W"]
 ) -> UInt8[np.ndarray, "H W 3"]:
-    grey = np.round(np.clip(confidence, 0, 1) * 255).astype(np.uint8)
-    colours = cv2.applyColorMap(grey, cv2.COLORMAP_VIRIDIS)[..., ::-1]
-    return np.where(np.isfinite(depth)[..., None], colours, np.uint8(_UNKNOWN))
+    shade = np.round(np.clip(confidence, 0, 1) * 255).astype(np.uint8)
+    return np.where(np.isfinite(depth)[..., None], _coloured(shade, cv2.COLORMAP_VIRIDIS), np.uint8(_UNKNOWN))
+
+
+def _coloured(shade: UInt8[np.ndarray, "H W"], colour_map: int) -> UInt8[np.ndarray, "H W 3"]:
+    return cv2.applyColorMap(np.ascontiguousarray(shade), colour_map)[..., ::-1]

@@ -35,7 +35,7 @@ def judge(
     level: Level = "warnings" if warnings else "good"
     parts = [part for part in (_of_rig(rig), _of_photos(photos)) if part]
     made = f"the run stopped after `{until}`, as asked" if until else "every result was made"
-    return SceneVerdict(level, f"{', '.join([*parts, made])}.", warnings)
+    return SceneVerdict(level, f"{', '.join(parts)}{' and ' if parts else ''}{made}.", warnings)
 
 
 def next_photos(advice: Sequence[str], photos: Sequence[PhotoResult]) -> tuple[str, ...]:
