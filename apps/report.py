@@ -57,10 +57,10 @@ def reported(out: Path, console: Console, dry_run: bool = False) -> Iterator[Non
         raise
     try:
         write_report(out)
-    except FewviewError as fault:
+    except (FewviewError, OSError) as fault:
         raise EnvironmentFault(
-            f"The run went well, but {out / NAME} could not be written: {fault.what}",
-            f"{fault.remedy} Then give `fewview report {out}`.",
+            f"The run went well and its results are kept, but {out / NAME} could not be written: {fault}",
+            f"Put that right, then give `fewview report {out}`.",
         ) from fault
 
 

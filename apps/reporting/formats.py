@@ -34,12 +34,12 @@ def seconds(value: float | None) -> str:
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
 
 
-def size(value: int) -> str:
+def size(value: float) -> str:
     """Decimal units, as file browsers show them."""
     for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if value >= factor:
             return f"{value / factor:.1f} {unit}"
-    return f"{value} bytes"
+    return f"{value:.0f} bytes"
 
 
 def coded(text: str) -> Markup:
