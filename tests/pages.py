@@ -10,6 +10,9 @@ from playwright.sync_api import Browser
 
 _VOID = frozenset({"meta", "link", "img", "br", "input", "hr"})
 _LOADING = ("src", "href", "srcset", "poster", "action", "data")
+_PLAYS = """film => film.readyState >= 2 || new Promise(done => {
+    film.onloadeddata = () => done(true); film.onerror = () => done(false); film.load();
+})"""
 
 
 class _Page(HTMLParser):
@@ -78,6 +81,8 @@ def faults_in_browser(browser: Browser, path: Path, width: int, scheme: str = "l
         page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
         broken = page.evaluate("[...document.images].filter(i => !(i.complete && i.naturalWidth > 0)).map(i => i.alt)")
         found += [f"not shown: {name}" for name in broken]
+        films = f"Promise.all([...document.querySelectorAll('video')].map({_PLAYS}))"
+        found += ["a film that does not play"] * page.evaluate(films).count(False)
         for frame in page.frames:
             wide, seen = frame.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
             if wide > seen:

@@ -78,6 +78,7 @@ def _context(results: Results) -> dict[str, Any]:
         "depths": depths,
         "depth_span": depth_span,
         "renders": {p.name: pictures.comparison(out / p.comparison) for p in pictured if p.comparison},
+        "film": pictures.film(out / "renders" / "path.mp4") if results.finished("renders") else None,
         "overlays": {p.name: pictures.from_file(out / p.overlay) for p in pictured if p.overlay},
         "curve": learning_curve(results.training, len(results.photos)) if results.training else None,
         "floorplan": _floorplan(out) if results.room and results.room.found else None,

@@ -21,9 +21,11 @@ SIDE_PX = 480
 THUMB_PX = 160
 MOST_PICTURED = 24
 """So many photos are shown with renders, depth and overlay; all have a thumbnail."""
-MOST_BYTES = 56 * 1024
-"""Of one picture; a thumbnail has a quarter of it. With `MOST_PICTURED` photos of six pictures each and 100 thumbnails
-a page stays below 13 MB."""
+MOST_BYTES = 48 * 1024
+"""Of one picture; a thumbnail has a quarter of it. With `MOST_PICTURED` photos of six pictures each, 100 thumbnails and
+a film a page stays below 14 MB."""
+MOST_FILM_BYTES = 1_600_000
+"""A larger film is left out: it lies beside the page."""
 _QUALITIES = (85, 75, 60, 45, 30, 15)
 _UNKNOWN = 40
 """Grey of what has no depth, as in `splatting.pictures`."""
@@ -66,6 +68,13 @@ def comparison(path: Path) -> tuple[Picture, Picture, Picture]:
     root = np.round(np.sqrt(parts.error / 255) * 255).astype(np.uint8)
     error = np.where(parts.counts[..., None], _coloured(root, cv2.COLORMAP_INFERNO), np.uint8(_UNKNOWN))
     return from_array(parts.photo), from_array(parts.render), from_array(error)
+
+
+def film(path: Path) -> str | None:
+    """A data URI; None where there is no film, or a large one."""
+    if not path.is_file() or path.stat().st_size > MOST_FILM_BYTES:
+        return None
+    return f"data:video/mp4;base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,9 @@ WIDTH_PX = 640.0
 _MARGIN_PX = 48.0
 _MOST_POINTS = 2500
 _MOST_TIES = 12
-"""Of more photos, only the weak ties are drawn."""
+"""Between more photos than this only the weak ties are drawn."""
+_CROWD = 24
+"""More cameras than this are drawn small."""
 _PERCENTILES = (3, 97)
 """Of the points, that the plan reaches to."""
 _SIDES = {"left": -1.0, "right": 1.0}
@@ -29,6 +31,8 @@ _SIDES = {"left": -1.0, "right": 1.0}
 class PlanCamera:
     number: int
     name: str
+    labelled: bool
+    """Its number is written: of many, every tenth's and those with a bare side."""
     x: float
     y: float
     wedge: str
@@ -55,6 +59,7 @@ class PlanTie:
 class Plan:
     width: float
     height: float
+    crowded: bool
     cameras: tuple[PlanCamera, ...]
     ties: tuple[PlanTie, ...]
     points: str
@@ -105,14 +110,17 @@ def draw_plan(
         return np.array([x, height - y])
 
     places = [at(center) for center in centers]
-    reach = 0.13 * min(WIDTH_PX, height)
+    crowded = len(views) > _CROWD
+    reach = (0.06 if crowded else 0.13) * min(WIDTH_PX, height)
     cameras = []
     for view, place in zip(views, places, strict=True):
         edges = {side: place + reach * _edge(view, axes, sign) for side, sign in _SIDES.items()}
         corners = [place, edges["left"], edges["right"]]
         lines = [(side, *place, *edges[side]) for side in _SIDES if side in bare.get(view.name, ())]
         wedge = " ".join(f"{x:.1f},{y:.1f}" for x, y in corners)
-        cameras.append(PlanCamera(numbers[view.name], view.name, *_rounded(place), wedge, tuple(map(_line, lines))))
+        number = numbers[view.name]
+        labelled = not crowded or bool(lines) or number % 10 == 1
+        cameras.append(PlanCamera(number, view.name, labelled, *_rounded(place), wedge, tuple(map(_line, lines))))
     shown = flat[:: max(1, -(-len(flat) // _MOST_POINTS))]
     dots = [at(point) for point in shown]
     inside = [(x, y) for x, y in dots if 0 <= x <= WIDTH_PX and 0 <= y <= height]
@@ -120,6 +128,7 @@ def draw_plan(
     return Plan(
         WIDTH_PX,
         round(float(height), 1),
+        crowded,
         tuple(cameras),
         tuple(_ties(views, shared, places)),
         "".join(f"M{x:.1f} {y:.1f}h0" for x, y in inside),

@@ -99,6 +99,7 @@ def test_the_learning_curve_ends_where_training_did() -> None:
 
 def test_the_table_of_matches_is_symmetric() -> None:
     matrix = match_matrix([PairResult("0.png", "1.png", 50), PairResult("0.png", "2.png", 0)], NUMBERS)
-    cells = {(cell.x / matrix.cell, cell.y / matrix.cell): cell.verified for cell in matrix.cells}
-    assert cells == {(1, 2): 50, (2, 1): 50}
+    at = {label.text: label.at - matrix.cell / 2 for label in matrix.labels}
+    cells = {(cell.x, cell.y): cell.verified for cell in matrix.cells}
+    assert cells == {(at["1"], at["2"]): 50, (at["2"], at["1"]): 50}
     assert [label.text for label in matrix.labels] == ["1", "2", "3"]

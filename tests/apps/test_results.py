@@ -16,7 +16,8 @@ from apps.results import Failure, Results, read_results
 from apps.results.judging import judge, next_photos
 from apps.results.photos import read_comparison
 from recon.errors import InputError
-from splatting.pictures import compared, write_png
+from recon.io.images import write_png
+from splatting.pictures import compared
 
 
 @pytest.fixture(scope="module")
