@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -62,6 +62,8 @@ class Plan:
     crowded: bool
     cameras: tuple[PlanCamera, ...]
     ties: tuple[PlanTie, ...]
+    wanted: tuple[tuple[float, float], ...]
+    """Where a photo would help most: between two that are weakly tied."""
     points: str
     """A path of dots."""
     bar_px: float
@@ -97,8 +99,10 @@ def draw_plan(
     """Seen along the mean camera's up; the first camera looks up the page. `shared` counts points that two see."""
     axes = horizontal_axes(views)
     flat, centers = xyz @ axes.T, np.array([view.center for view in views]) @ axes.T
+    weak = weak_ties(shared)
+    wanted = [(centers[a] + centers[b]) / 2 for a, b, _ in weak]
     inner = np.percentile(flat, _PERCENTILES, axis=0) if len(flat) else np.zeros((0, 2))
-    everything = np.concatenate([centers, inner])
+    everything = np.concatenate([centers, inner, np.reshape(wanted, (-1, 2))])
     low, extent = everything.min(0), np.maximum(np.ptp(everything, axis=0), 1e-9)
     # The page is as wide as asked, and neither a strip nor a tower.
     scale = min((WIDTH_PX - 2 * _MARGIN_PX) / extent[0], (WIDTH_PX - 2 * _MARGIN_PX) / extent[1])
@@ -130,7 +134,8 @@ def draw_plan(
         round(float(height), 1),
         crowded,
         tuple(cameras),
-        tuple(_ties(views, shared, places)),
+        tuple(_ties(views, shared, {(a, b) for a, b, _ in weak}, places)),
+        tuple(_rounded(at(place)) for place in wanted),
         "".join(f"M{x:.1f} {y:.1f}h0" for x, y in inside),
         round(float(unit_length * scale), 1),
         f"{unit_length:g} {unit}",
@@ -159,8 +164,12 @@ def _edge(view: View, axes: Float[np.ndarray, "2 3"], sign: float) -> Float[np.n
     return direction / max(float(np.linalg.norm(direction)), 1e-9)
 
 
-def _ties(views: Sequence[View], shared: Int[np.ndarray, "V V"], places: Sequence[np.ndarray]) -> list[PlanTie]:
-    weak = {(a, b) for a, b, _ in weak_ties(shared)}
+def _ties(
+    views: Sequence[View],
+    shared: Int[np.ndarray, "V V"],
+    weak: Collection[tuple[int, int]],
+    places: Sequence[np.ndarray],
+) -> list[PlanTie]:
     few = len(views) <= _MOST_TIES
     pairs = [p for p in combinations(range(len(views)), 2) if p in weak or (few and shared[p] >= FIRM)]
     return [

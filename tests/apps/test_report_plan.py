@@ -58,6 +58,9 @@ def test_weak_ties_and_bare_sides_are_marked() -> None:
     ((side, x1, y1, x2, y2),) = third.bare
     assert (side, x1, y1) == ("right", third.x, third.y)
     assert third.wedge.endswith(f"{x2},{y2}")
+    (between,) = plan.wanted
+    second = plan.cameras[1]
+    assert between == pytest.approx(((second.x + third.x) / 2, (second.y + third.y) / 2), abs=0.11)
 
 
 @given(st.integers(0, 10**6))
