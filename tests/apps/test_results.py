@@ -90,6 +90,9 @@ def test_a_run_that_has_not_ended_is_no_good_one(results: Results) -> None:
     failure = Failure("ReconstructionError", "There is no overlap.", "Take more photos.")
     stages = tuple(replace(s, status="failed", failure=failure) if s.name == "photos" else s for s in stages)
     interrupted = judge("interrupted", None, stages, (), None)
+    between = judge("failed", None, results.stages, results.photos, None)
+    assert between.sentence == "The run failed between its stages; the same command continues it."
+    assert between.level == "failed"
     assert interrupted.sentence == "The run was interrupted at stage `photos`; the same command continues it."
 
 
