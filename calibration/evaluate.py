@@ -17,6 +17,7 @@ from calibration.formats.motion import read_motion
 from calibration.observations import Motion
 from recon.errors import InputError
 from recon.io.cameras import CameraSet, read_cameras
+from recon.io.documents import MALFORMED, read_npz
 from recon.scene import View
 
 WITHIN_DEG = 10.0
@@ -112,12 +113,20 @@ def read_truth_motion(path: Path, own: Motion) -> Float[np.ndarray, "T P J 3"]:
     Raises:
         InputError: neither.
     """
-    with np.load(path, allow_pickle=False) as arrays:
-        if "xyz" not in arrays and "keypoints3d_m" not in arrays:
-            raise InputError(f"{path} holds {', '.join(arrays)}.", "It needs `xyz` or `keypoints3d_m`.")
+    wanted = "It needs `xyz` or `keypoints3d_m`."
+    arrays = read_npz(path, wanted)
+    if "xyz" not in arrays and "keypoints3d_m" not in arrays:
+        raise InputError(f"{path} holds {', '.join(arrays) or 'nothing'}.", wanted)
+    try:
         xyz = arrays["xyz"] if "xyz" in arrays else arrays["keypoints3d_m"][:, None]
         fps = float(arrays["fps"]) if "fps" in arrays else own.fps
         start_s = float(arrays["start_s"]) if "start_s" in arrays else 0.0
+        if xyz.ndim != 4 or xyz.shape[-1] != 3 or xyz.dtype.kind not in "fiu":
+            raise ValueError(f"its joints have shape {xyz.shape}")
+        if not (0 < fps < math.inf and math.isfinite(start_s)):
+            raise ValueError("its frame rate or start is no number")
+    except MALFORMED as error:
+        raise InputError(f"{path} is not true motion: {error}.", wanted) from error
     times = own.start_s + np.arange(len(own.xyz)) / own.fps
     index = np.round((times - start_s) * fps).astype(int)
     inside = (index >= 0) & (index < len(xyz))

@@ -14,6 +14,7 @@ from PIL import Image
 from layout.model import Opening, RoomLayout, Slab, Wall
 from layout.raycast import CEILING, FIRST_WALL, FLOOR, cast
 from recon.errors import InputError
+from recon.io.documents import MALFORMED, read_text
 from recon.scene import PosedImage
 
 NOTHING = 255
@@ -72,7 +73,7 @@ def read_layout(path: Path) -> RoomLayout | None:
         InputError: the file is missing or is none.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(read_text(path, "Name a finished `layout` folder."))
         if not document["room"]:
             return None
         floor, ceiling = (
@@ -81,9 +82,7 @@ def read_layout(path: Path) -> RoomLayout | None:
         )
         walls = tuple(_wall(entry) for entry in document["walls"])
         return RoomLayout(np.array(document["R_room_world"]), walls, floor, ceiling)
-    except FileNotFoundError:
-        raise InputError(f"There is no {path}.", "Name a finished `layout` folder.") from None
-    except (KeyError, TypeError, ValueError) as error:
+    except MALFORMED as error:
         raise InputError(f"{path} is not a layout.json of fewview: {error!r}.", "Write it again.") from error
 
 

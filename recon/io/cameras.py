@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from recon.errors import InputError
+from recon.io.documents import MALFORMED, read_text
 from recon.scene import Camera, View
 
 UNITS = ("unknown", "metre")
@@ -80,7 +81,7 @@ def read_cameras(folder: Path) -> CameraSet:
     """
     path = folder / "cameras.json"
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(read_text(path, "Name a finished `cameras` or `splat` folder."))
         cameras = CameraSet(
             views=[_view(entry) for entry in document["views"]],
             units=document["units"],
@@ -92,11 +93,9 @@ def read_cameras(folder: Path) -> CameraSet:
         )
         if cameras.units not in UNITS:
             raise ValueError(f"units {cameras.units!r} is none of {', '.join(UNITS)}")
-    except FileNotFoundError:
-        raise InputError(f"There is no {path}.", "Name a finished `cameras` or `splat` folder.") from None
     except KeyError as error:
         raise InputError(f"{path} lacks {error}.", "Write it again with fewview.") from error
-    except (TypeError, ValueError) as error:
+    except MALFORMED as error:
         raise InputError(
             f"{path} is not a cameras.json of fewview: {error}.", "Write it again with fewview."
         ) from error
