@@ -156,7 +156,7 @@ def test_damaged_files_are_refused_or_read_but_never_crash(kind: str) -> None:
 def test_reasons() -> None:
     jpeg = _encode(Image.fromarray(_scene()), "JPEG")
     size = b"IHDR" + struct.pack(">IIBBBBB", 30000, 30000, 8, 2, 0, 0, 0)
-    header = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + size + struct.pack(">I", zlib.crc32(size))
+    header = b"\x89PNG\r\n\x1a\n\0\0\0\x0d" + size + struct.pack(">I", zlib.crc32(size)) + b"\0\0\0\x01IDAT"
     for data, reason in [
         (b"these are words", "not an image that can be decoded"),
         (b"", "not an image that can be decoded"),
