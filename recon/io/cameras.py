@@ -16,6 +16,8 @@ from recon.io.documents import MALFORMED, read_text
 from recon.scene import Camera, View
 
 UNITS = ("unknown", "metre")
+_FARTHEST = 1e12
+"""Beyond, squares overflow in float32."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,8 @@ def check_rigid(T: np.ndarray, tolerance: float = 1e-5) -> None:
     """Raise ValueError unless `T` is a finite 4x4 rigid motion."""
     if T.shape != (4, 4) or not np.isfinite(T).all():
         raise ValueError("a pose is not a finite 4x4 matrix")
+    if np.abs(T[:3, 3]).max() > _FARTHEST:
+        raise ValueError(f"a pose is more than {_FARTHEST:g} units from the origin")
     R = T[:3, :3]
     rigid = np.allclose(R @ R.T, np.eye(3), atol=tolerance) and np.linalg.det(R) > 0
     if not rigid or not np.array_equal(T[3], [0, 0, 0, 1]):

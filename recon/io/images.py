@@ -9,6 +9,7 @@ import warnings
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -28,7 +29,7 @@ MAX_MEGAPIXELS = 178
 _DECODING_ERRORS = (*MALFORMED, OSError, SyntaxError, EOFError, RuntimeError, struct.error, zlib.error)
 _FORMATS = ("BMP", "GIF", "HEIF", "JPEG", "PNG", "TIFF", "WEBP")
 """Pillow tells them by content; it would hand PostScript that is named .jpg to an interpreter."""
-_TURNS = {
+_TURNS: dict[Any, Image.Transpose] = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
