@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import lzma
 import struct
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -17,7 +18,18 @@ MALFORMED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError
 """What taking values out of a document raises where it holds others than it should: lists for numbers, numbers like
 1e999, nesting without end."""
 
-_DAMAGED = (OSError, EOFError, RuntimeError, struct.error, zipfile.BadZipFile, zlib.error, lzma.LZMAError, MemoryError)
+_DAMAGED = (
+    OSError,
+    SyntaxError,
+    tokenize.TokenError,
+    EOFError,
+    RuntimeError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    MemoryError,
+)
 _INFLATION = 1040
 """No deflated stream grows by more."""
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,6 +18,8 @@ from recon.dag.digests import FileHashes, digest_of
 from recon.io.cameras import CameraSet, Verdict
 from recon.io.colmap import SparsePoints, write_camera_exports
 from recon.io.glb import write_glb
+from recon.photos import load_photos
+from recon.progress import Progress
 from recon.scene import Camera, View
 from splatting.export import write_ply
 from splatting.gaussians import Gaussians
@@ -86,3 +90,12 @@ def _finish(out: Path, stage: str) -> None:
     files = FileHashes(out / ".work" / "hashes.json", out).folder(out / stage)
     ingredients = {"version": 1, "config": None, "inputs": {}, "sources": [], "weights": []}
     complete(out / stage, Record(stage, "key", ingredients, files, digest_of(files), 1.0, None, 1, {}, []))
+
+
+def no_matches(inputs: Mapping[str, Path], config: Any, out: Path, progress: Progress) -> None:
+    """Stage `matches` that finds nothing, at once."""
+    (out / "features").mkdir()
+    for photo in load_photos(inputs["photos"]):
+        none = np.zeros((0, 2), np.float32)
+        np.savez(out / "features" / f"{photo.key}.npz", keypoints=none, scores=none[:, 0])
+    (out / "pairs.json").write_text('{"matcher": "sift", "pairs": []}')

@@ -204,7 +204,13 @@ def colmap_that_announces_gigabytes_of_observations(place: Place) -> list[str]:
 
 @kind("cameras", 2, "The COLMAP model in")
 def colmap_of_nan(place: Place) -> list[str]:
-    return _model(place, {"images.bin": lambda data: data[:12] + struct.pack("<7d", *[math.nan] * 7) + data[68:]})
+    nan = struct.pack("<7d", *[math.nan] * 7)
+    # Poses stand in either file, by COLMAP's version.
+    edit = {
+        "images.bin": lambda data: data[:12] + nan + data[68:],
+        "frames.bin": lambda data: data[:16] + nan + data[72:],
+    }
+    return _model(place, edit)
 
 
 @kind("cameras", 2, "The COLMAP model in", "cannot be read")
