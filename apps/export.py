@@ -60,14 +60,15 @@ def main(arguments: Arguments) -> int:
         found = {name: find_result(run, name) for name in formats}
         for stage in dict.fromkeys(_stages(run, found)):
             verify(run, stage)
-        with writing(to, "--to"):
-            to.mkdir(parents=True, exist_ok=True)
-            for entry in to.iterdir():
-                shutil.rmtree(entry)  # of an export that was killed
-            with tempfile.TemporaryDirectory(prefix=_UNFINISHED, dir=to) as unfinished:
+    with writing(to, "--to"):
+        to.mkdir(parents=True, exist_ok=True)
+        for entry in to.iterdir():
+            shutil.rmtree(entry)  # of an export that was killed
+        with tempfile.TemporaryDirectory(prefix=_UNFINISHED, dir=to) as unfinished:
+            with reading(run):
                 written = _write(run, found, Path(unfinished))
-                for entry in Path(unfinished).iterdir():
-                    entry.rename(to / entry.name)  # each result appears whole
+            for entry in Path(unfinished).iterdir():
+                entry.rename(to / entry.name)  # each result appears whole
     for name, place in written.items():
         print(f"{name}: {to / place}")
     return 0

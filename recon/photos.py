@@ -75,8 +75,10 @@ def load_photos(folder: Path, excluded: bool = False) -> list[Photo]:
     try:
         entries = json.loads(read_text(path, "Name the folder of a run."))["views"]
         photos = [Photo(**entry) for entry in entries]
-        if not all(isinstance(text, str) for photo in photos for text in (photo.name, photo.key, photo.image)):
-            raise ValueError("a photo has no name")
+        for photo in photos:
+            texts = photo.name, photo.key, photo.source, photo.sha256, photo.image, photo.mask or ""
+            if not all(isinstance(text, str) for text in texts) or int(photo.width) < 0 or int(photo.height) < 0:
+                raise ValueError(f"its entry {photo.name} holds what is no text or size")
     except MALFORMED as error:
         raise InputError(f"{path} is not a views.json of fewview: {error}.", _AGAIN) from error
     return [photo for photo in photos if excluded or photo.excluded is None]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import lzma
+import math
 import struct
 import tokenize
 import zipfile
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -51,6 +53,19 @@ def read_text(path: Path, remedy: str = "Check the path.", errors: str = "strict
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.", "Check its permissions.") from error
     raise InputError(f"There is no {path}.", remedy)
+
+
+def finite(value: Any) -> float:
+    """A number out of a document.
+
+    Raises:
+        TypeError: it is none.
+        ValueError: it is NaN or infinite.
+    """
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{number} stands where a number should")
+    return number
 
 
 def read_npz(path: Path, remedy: str) -> dict[str, np.ndarray]:

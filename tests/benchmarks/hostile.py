@@ -2,9 +2,10 @@
 
     python -m tests.benchmarks.hostile [--json hostile.json] [--keep FOLDER] [KIND ...]
 
-The photos are of a synthetic room, so that what is good among the bad becomes cameras. `run` goes on to
-`cameras`; of the kinds in WHOLE to the end. A kind fails by a traceback, a crash, more than the limits of time and memory, an exit code
-or words that are not those expected, or exit code 0 without the outputs that were asked for. Exit code 1 if any fails.
+The photos are of a synthetic room, so that what is good among the bad becomes cameras. `run` goes on to `cameras`; of
+the kinds in WHOLE to the end. A kind fails by a traceback, a crash, more than the limits of time and memory, an exit
+code or words that are not those expected, or exit code 0 without the outputs that were asked for. Exit code 1 if any
+fails.
 """
 
 from __future__ import annotations

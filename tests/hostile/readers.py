@@ -267,7 +267,7 @@ def _read_camera_path(folder: Path) -> None:
 
 
 def _write_structured3d(folder: Path) -> None:
-    write_room(generate(seed=3, shape="l", views=1, size=SIZE, walk="around"), folder, scene=3)
+    write_room(generate(seed=3, shape="l", views=1, size=(24, 18), walk="around"), folder, scene=3)
 
 
 def _read_structured3d(folder: Path) -> None:
@@ -279,7 +279,7 @@ def _read_room(room: RoomFolder) -> None:
     found = room.views()
     _usable(found)
     for layout in room.layouts():
-        layout.labels(SIZE, SIZE)
+        layout.labels((24, 18), (24, 18))
     room.seen_planes()
     assert np.isfinite(room.floor()).all()
     assert math.isfinite(room.height())
