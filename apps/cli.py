@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from rich.console import Console
+from rich.markup import escape
 
 from recon.errors import FewviewError
 
@@ -55,17 +56,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(command.main(command.parse(argv[1:])))
     except FewviewError as error:
         errors.print(
-            f"[bold red]Error:[/] {_plain(error.what)}\n[bold]Remedy:[/] {_plain(error.remedy)}",
+            f"[bold red]Error:[/] {escape(error.what)}\n[bold]Remedy:[/] {escape(error.remedy)}",
             soft_wrap=True,
         )
         return error.exit_code
     except KeyboardInterrupt:
         errors.print("Interrupted. Finished stages are kept; the same command continues.")
         return INTERRUPTED
-
-
-def _plain(text: str) -> str:
-    return text.replace("[", "\\[")
 
 
 if __name__ == "__main__":

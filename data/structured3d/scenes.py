@@ -80,9 +80,16 @@ class RoomFolder:
             raise InputError(f"{self.name} has no floor polygon: {error}.", "Leave this room out.") from error
 
     def height(self) -> float:
-        """From floor to ceiling, metres."""
-        planes = {plane.type: plane for plane in self.annotation.room_planes(int(self.folder.name))}
-        return (planes["floor"].offset + planes["ceiling"].offset) / 1000
+        """From floor to ceiling, metres.
+
+        Raises:
+            InputError: the scene has no floor or ceiling for this room.
+        """
+        try:
+            planes = {plane.type: plane for plane in self.annotation.room_planes(int(self.folder.name))}
+            return (planes["floor"].offset + planes["ceiling"].offset) / 1000
+        except KeyError as error:
+            raise InputError(f"{self.name} has no height: it lacks {error}.", "Leave this room out.") from error
 
 
 def find_rooms(root: Path) -> list[RoomFolder]:
@@ -109,5 +116,10 @@ def find_rooms(root: Path) -> list[RoomFolder]:
 
 
 def _size(photo: Path) -> tuple[int, int]:
-    with Image.open(photo) as image:
-        return image.size
+    try:
+        with Image.open(photo) as image:
+            return image.size
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise InputError(
+            f"{photo} is not an image that can be read: {error}.", "Download or write it again."
+        ) from error
