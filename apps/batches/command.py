@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import functools
 import re
-import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
-from types import FrameType
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import tyro
 from rich.console import Console
@@ -23,6 +21,7 @@ from apps.batches.machine import available_mib, cpus
 from apps.batches.plan import estimated, plan
 from apps.batches.scenes import Scene, find
 from apps.batches.scheduler import Engine, Rules
+from apps.batches.signals import terminated_as_interrupted
 from apps.batches.summary import as_json, counts, rows
 from apps.batches.task import Task
 from apps.options import StageOptions, stage_options
@@ -138,23 +137,6 @@ def seconds(text: str) -> float:
             f"--time-limit {text!r} is no time.", "Give seconds, minutes or hours, such as 90s, 20m or 2h."
         )
     return value
-
-
-@contextmanager
-def terminated_as_interrupted() -> Iterator[None]:
-    """SIGTERM and SIGHUP (a closed terminal, Slurm's time limit) interrupt as Ctrl-C does. Under nohup, SIGHUP stays
-    ignored."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    names = [name for name in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(name) != signal.SIG_IGN]
-    before: list[tuple[signal.Signals, Any]] = [(name, signal.signal(name, interrupt)) for name in names]
-    try:
-        yield
-    finally:
-        for name, handler in before:
-            signal.signal(name, handler)
 
 
 def _parse(words: tuple[str, ...], options: StageOptions) -> Arguments:

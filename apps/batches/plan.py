@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 
 from apps.batches.estimate import disk_mib, measure, memory_mib
+from apps.batches.inputs import identity
 from apps.batches.scenes import Scene
 from apps.batches.task import Setting, Task
 from apps.options import StageOptions
@@ -63,37 +63,9 @@ def plan(scene: Scene, ladder: Sequence[StageOptions], out: Path) -> Task:
 def estimated(task: Task) -> Task:
     """The task with estimates of memory and disk; reads the heads of its photos."""
     load = measure([path for _, paths in task.sources for path in paths])
-    settings = tuple(
-        replace(setting, memory_mib=memory_mib(load, setting.arguments[2].options)) for setting in task.settings
-    )
+    settings = tuple(replace(setting, memory_mib=memory_mib(load, setting.arguments[2])) for setting in task.settings)
     asked: StageOptions = task.settings[0].arguments[2]
-    return replace(task, settings=settings, disk_mib=disk_mib(load, asked.options))
-
-
-def identity(sources: Iterable[tuple[str, Iterable[Path]]]) -> str:
-    """SHA-256 of the files' names, sizes, times and inodes: cheap, and new whenever one was changed.
-
-    Raises:
-        InputError: a file vanished.
-    """
-    stamps = []
-    for stage, paths in sources:
-        for path in (file for source in paths for file in _files(source)):
-            try:
-                stat = path.stat()
-            except OSError as error:
-                raise InputError(f"{path} cannot be read: {error.strerror}.", "Check the path.") from error
-            stamps.append([stage, path.name, stat.st_size, stat.st_mtime_ns, stat.st_ino])
-    return hashlib.sha256(json.dumps(stamps).encode()).hexdigest()
-
-
-def _files(source: Path) -> Iterator[Path]:
-    if not source.is_dir():
-        yield source
-        return
-    for parent, folders, names in os.walk(source):
-        folders.sort()
-        yield from (Path(parent, name) for name in sorted(names))
+    return replace(task, settings=settings, disk_mib=disk_mib(load, asked))
 
 
 def _wanted(scene: Scene, options: StageOptions) -> list[Stage]:
