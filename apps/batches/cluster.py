@@ -52,7 +52,7 @@ class RayEngine:
         Raises:
             EnvironmentFault: Ray is not installed, no cluster answers, or no node has what a scene needs.
         """
-        self._ray = _import_ray(address)
+        self._ray = import_ray(address)
         try:
             self._ray.init(address=address, include_dashboard=None if address else False, log_to_driver=False)
         except (ConnectionError, ValueError) as error:
@@ -144,7 +144,12 @@ def _scenes_on(node: Mapping[str, float], threads: int, gpus: float) -> int:
     return min(by_cpu, int(node.get("GPU", 0) // gpus)) if gpus else by_cpu
 
 
-def _import_ray(address: str | None) -> ModuleType:
+def import_ray(address: str | None) -> ModuleType:
+    """Ray, listening on loopback only unless `address` is another machine's.
+
+    Raises:
+        EnvironmentFault: it is not installed.
+    """
     if address is None or address.startswith("127."):
         os.environ.setdefault(_LOOPBACK_ONLY, "0")  # read while ray is imported
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")

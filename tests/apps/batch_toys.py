@@ -86,6 +86,7 @@ ERRORS: dict[str, Exception] = {
 WAYS = {
     "hang": _hang,
     "leak": _leak,
+    "slow": lambda: time.sleep(2),
     "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
     "segv": lambda: os.kill(os.getpid(), signal.SIGSEGV),
     "spam": lambda: sys.stderr.write("x" * 3_000_000),
