@@ -13,6 +13,7 @@ from recon.errors import FewviewError
 
 COMMANDS = {
     "run": "photos to cameras, splat, mesh and renders",
+    "batch": "many scenes, on one machine or a cluster; continues after any interruption",
     "calibrate": "videos or keypoints of people to cameras, time offsets and 3D motion",
     "evaluate": "measure calibrated cameras and motion against the truth",
     "demo": "the same on a synthetic room whose truth is known",
