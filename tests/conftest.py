@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 
 from data.photosets import data_root
 
@@ -21,3 +24,16 @@ def photosets() -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs FEWVIEW_DATA ({folder} is absent)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """The system's Chromium without a window; its own calls home are off, so all requests are a page's."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("needs chromium (`make test` installs it)")
+    quiet = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=chromium, args=list(quiet))
+        yield started
+        started.close()
