@@ -12,6 +12,8 @@ from recon.errors import FewviewError
 
 COMMANDS = {
     "run": "photos to cameras, splat, mesh and renders",
+    "app": "photos to 3D in a browser",
+    "view": "a finished run in the tabs of the app",
     "calibrate": "videos or keypoints of people to cameras, time offsets and 3D motion",
     "evaluate": "measure calibrated cameras and motion against the truth",
     "demo": "the same on a synthetic room whose truth is known",
