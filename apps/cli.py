@@ -21,6 +21,7 @@ COMMANDS = {
     "bench": "measure the rasteriser, and what each ingredient of splatting is worth",
     "synth": "write synthetic rooms whose truth is known",
     "export": "copy results in the formats other tools read",
+    "report": "write the page again that says what came of a run",
     "render": "film a finished run along a camera path",
     "models": "list or fetch the weights",
     "doctor": "say what this machine lacks, and the fix",

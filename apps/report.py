@@ -33,14 +33,17 @@ def main(arguments: Arguments) -> int:
 
 
 @contextmanager
-def reported(out: Path, console: Console) -> Iterator[None]:
-    """Writes the report when the run within has ended, well or not.
+def reported(out: Path, console: Console, dry_run: bool = False) -> Iterator[None]:
+    """Writes the report when the run within has ended, well or not; nothing in a dry run.
 
     The error of a failed run comes through in any case; that its report could not be written is said before it.
 
     Raises:
         EnvironmentFault: the run went well, and its report could not be written.
     """
+    if dry_run:
+        yield
+        return
     before = _manifest(out)
     try:
         yield
@@ -54,10 +57,10 @@ def reported(out: Path, console: Console) -> Iterator[None]:
         raise
     try:
         write_report(out)
-    except FewviewError as fault:
+    except (FewviewError, OSError) as fault:
         raise EnvironmentFault(
-            f"The run went well, but {out / NAME} could not be written: {fault.what}",
-            f"{fault.remedy} Then give `fewview report {out}`.",
+            f"The run went well and its results are kept, but {out / NAME} could not be written: {fault}",
+            f"Put that right, then give `fewview report {out}`.",
         ) from fault
 
 

@@ -12,6 +12,7 @@ import tyro
 from rich.console import Console
 
 from apps.options import StageOptions, stage_options
+from apps.report import reported
 from recon.dag import Manifest, run_stages
 from recon.pipeline import stages
 
@@ -55,12 +56,14 @@ RESULTS = {
     "mesh": "mesh/mesh.glb",
     "renders": "renders/path.mp4",
     "layout": "layout/floorplan.svg",
+    "report": "report.html",
 }
 
 
 def main(arguments: Arguments) -> int:
     console = Console(stderr=True)
-    reconstruct(arguments.photos, arguments.out, arguments.stages, console)
+    with reported(arguments.out, console, arguments.stages.dry_run):
+        reconstruct(arguments.photos, arguments.out, arguments.stages, console)
     if arguments.stages.dry_run:
         return 0
     if arguments.json:

@@ -9,7 +9,10 @@ from pathlib import Path
 import hypothesis
 import pytest
 from playwright.sync_api import Browser, sync_playwright
+from quick import QUICK
 
+from apps.cli import main
+from data.gallery import generate, write_scene
 from data.photosets import data_root
 
 # No deadline: machines differ, and a slow one has found no fault. The same examples every time.
@@ -24,6 +27,16 @@ def photosets() -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs FEWVIEW_DATA ({folder} is absent)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def room(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A synthetic room and the whole run on four photos of it. Tests that change a run copy it first."""
+    folder = tmp_path_factory.mktemp("room")
+    write_scene(generate(seed=1, views=4), folder / "set")
+    out = folder / "run"
+    assert main(["run", str(folder / "set" / "images"), "--out", str(out), *QUICK]) == 0
+    return folder / "set", out
 
 
 @pytest.fixture(scope="session")

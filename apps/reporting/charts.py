@@ -13,7 +13,11 @@ _MOST_CURVE_POINTS = 200
 _CELL_PX = 34.0
 _MATRIX_PX = 520.0
 """The table of matches is not larger: cells of many photos are small and hold no figures."""
+_MATRIX_MARGIN_PX = 28.0
 _LEGIBLE_PX = 30.0
+_LABEL_PX = 22.0
+_STRONG = 200
+"""Fewer matches than this are drawn pale, even where no pair has more."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ def learning_curve(training: Training, photos: int) -> Curve | None:
     high = max(high, low + 1)
 
     def x(step: float) -> float:
-        return float(left + (width - left - 12) * step / training.steps[-1])
+        return float(left + (width - left - 16) * step / training.steps[-1])
 
     def y(value: float) -> float:
         return float(10 + (height - bottom - 10) * (high - value) / (high - low))
@@ -86,6 +90,8 @@ class Cell:
 @dataclass(frozen=True)
 class Matrix:
     side: float
+    margin: float
+    """Above and left of the cells, for the labels."""
     cell: float
     legible: bool
     """Cells are large enough for figures."""
@@ -95,20 +101,22 @@ class Matrix:
 
 def match_matrix(pairs: Sequence[PairResult], numbers: Mapping[str, int]) -> Matrix:
     """Who matches whom: both halves are drawn, since people look along rows."""
-    cell = min(_CELL_PX, _MATRIX_PX / (len(numbers) + 1))
-    most = max((pair.verified for pair in pairs), default=1) or 1
+    cell = min(_CELL_PX, (_MATRIX_PX - _MATRIX_MARGIN_PX) / max(len(numbers), 1))
+    most = max([_STRONG, *(pair.verified for pair in pairs)])
+
+    def at(number: int) -> float:
+        return round(_MATRIX_MARGIN_PX + (number - 1) * cell, 2)
+
     cells = []
     for pair in pairs:
         if pair.verified:
-            i, k = numbers[pair.a], numbers[pair.b]
+            places = at(numbers[pair.a]), at(numbers[pair.b])
             strength = round((pair.verified / most) ** 0.5, 3)
-            for column, row in ((i, k), (k, i)):
-                cells.append(
-                    Cell(round(column * cell, 2), round(row * cell, 2), pair.a, pair.b, pair.verified, strength)
-                )
-    every = max(1, round(18 / cell))
-    labels = [Tick(round((n + 0.5) * cell, 2), str(n)) for n in numbers.values() if (n - 1) % every == 0]
-    return Matrix(round((len(numbers) + 1) * cell, 2), round(cell, 2), cell >= _LEGIBLE_PX, tuple(labels), tuple(cells))
+            cells += [Cell(x, y, pair.a, pair.b, pair.verified, strength) for x, y in (places, places[::-1])]
+    every = max(1, -(-_LABEL_PX // cell))
+    labels = [Tick(round(at(n) + cell / 2, 2), str(n)) for n in numbers.values() if (n - 1) % every == 0]
+    side = round(_MATRIX_MARGIN_PX + len(numbers) * cell, 2)
+    return Matrix(side, _MATRIX_MARGIN_PX, round(cell, 2), cell >= _LEGIBLE_PX, tuple(labels), tuple(cells))
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from apps.reporting import formats, pictures
 from apps.reporting.charts import learning_curve, match_matrix, stage_bars
+from apps.reporting.columns import columns
 from apps.reporting.plan import read_plan
 from apps.reporting.tiles import headline, tiles
 from apps.results import PhotoResult, Results, read_results
@@ -53,6 +54,7 @@ def render(results: Results) -> str:
         "seconds": formats.seconds,
         "size": formats.size,
         "figure": formats.figure,
+        "coded": formats.coded,
     }
     return environment.get_template("report.html").render(_context(results))
 
@@ -68,6 +70,7 @@ def _context(results: Results) -> dict[str, Any]:
         "headline": headline(results),
         "tiles": tiles(results),
         "numbers": numbers,
+        "columns": columns(results.photos),
         "thumbs": {p.name: pictures.thumbnail(out / p.image) for p in results.photos if p.image},
         "pictured": pictured,
         "plan": read_plan(out / "cameras", numbers, unit, bare) if results.finished("cameras") else None,
@@ -75,6 +78,7 @@ def _context(results: Results) -> dict[str, Any]:
         "depths": depths,
         "depth_span": depth_span,
         "renders": {p.name: pictures.comparison(out / p.comparison) for p in pictured if p.comparison},
+        "film": pictures.film(out / "renders" / "path.mp4") if results.finished("renders") else None,
         "overlays": {p.name: pictures.from_file(out / p.overlay) for p in pictured if p.overlay},
         "curve": learning_curve(results.training, len(results.photos)) if results.training else None,
         "floorplan": _floorplan(out) if results.room and results.room.found else None,

@@ -14,16 +14,18 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 
 from apps.results import PhotoResult
-from apps.results.photos import split_comparison
+from apps.results.photos import read_comparison
 from splatting.pictures import Range, depth_colours, depth_range
 
 SIDE_PX = 480
 THUMB_PX = 160
 MOST_PICTURED = 24
 """So many photos are shown with renders, depth and overlay; all have a thumbnail."""
-MOST_BYTES = 56 * 1024
-"""Of one picture; a thumbnail has a quarter of it. With `MOST_PICTURED` photos of six pictures each and 100 thumbnails
-a page stays below 13 MB."""
+MOST_BYTES = 48 * 1024
+"""Of one picture; a thumbnail has a quarter of it. With `MOST_PICTURED` photos of six pictures each, 100 thumbnails and
+a film a page stays below 14 MB."""
+MOST_FILM_BYTES = 1_600_000
+"""A larger film is left out: it lies beside the page."""
 _QUALITIES = (85, 75, 60, 45, 30, 15)
 _UNKNOWN = 40
 """Grey of what has no depth, as in `splatting.pictures`."""
@@ -61,10 +63,18 @@ def thumbnail(path: Path) -> Picture:
 
 
 def comparison(path: Path) -> tuple[Picture, Picture, Picture]:
-    """Photo, render and error of a picture in `renders/compare/`."""
-    with Image.open(path) as image:
-        photo, render, error = split_comparison(np.asarray(image.convert("RGB")))
-    return from_array(photo), from_array(render), from_array(error)
+    """Photo, render and error of a picture in `renders/compare/`; the square root makes small errors visible."""
+    parts = read_comparison(path)
+    root = np.round(np.sqrt(parts.error / 255) * 255).astype(np.uint8)
+    error = np.where(parts.counts[..., None], _coloured(root, cv2.COLORMAP_INFERNO), np.uint8(_UNKNOWN))
+    return from_array(parts.photo), from_array(parts.render), from_array(error)
+
+
+def film(path: Path) -> str | None:
+    """A data URI; None where there is no film, or a large one."""
+    if not path.is_file() or path.stat().st_size > MOST_FILM_BYTES:
+        return None
+    return f"data:video/mp4;base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"
 
 
 @dataclass(frozen=True)
@@ -99,6 +109,9 @@ def depth_pictures(folder: Path, photos: Sequence[PhotoResult]) -> tuple[Mapping
 def _confidence_colours(
     depth: Float[np.ndarray, "H W"], confidence: Float[np.ndarray, "H W"]
 ) -> UInt8[np.ndarray, "H W 3"]:
-    grey = np.round(np.clip(confidence, 0, 1) * 255).astype(np.uint8)
-    colours = cv2.applyColorMap(grey, cv2.COLORMAP_VIRIDIS)[..., ::-1]
-    return np.where(np.isfinite(depth)[..., None], colours, np.uint8(_UNKNOWN))
+    shade = np.round(np.clip(confidence, 0, 1) * 255).astype(np.uint8)
+    return np.where(np.isfinite(depth)[..., None], _coloured(shade, cv2.COLORMAP_VIRIDIS), np.uint8(_UNKNOWN))
+
+
+def _coloured(shade: UInt8[np.ndarray, "H W"], colour_map: int) -> UInt8[np.ndarray, "H W 3"]:
+    return cv2.applyColorMap(np.ascontiguousarray(shade), colour_map)[..., ::-1]

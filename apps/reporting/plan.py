@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -19,7 +19,9 @@ WIDTH_PX = 640.0
 _MARGIN_PX = 48.0
 _MOST_POINTS = 2500
 _MOST_TIES = 12
-"""Of more photos, only the weak ties are drawn."""
+"""Between more photos than this only the weak ties are drawn."""
+_CROWD = 24
+"""More cameras than this are drawn small."""
 _PERCENTILES = (3, 97)
 """Of the points, that the plan reaches to."""
 _SIDES = {"left": -1.0, "right": 1.0}
@@ -29,6 +31,8 @@ _SIDES = {"left": -1.0, "right": 1.0}
 class PlanCamera:
     number: int
     name: str
+    labelled: bool
+    """Its number is written: of many, every tenth's and those with a bare side."""
     x: float
     y: float
     wedge: str
@@ -55,8 +59,11 @@ class PlanTie:
 class Plan:
     width: float
     height: float
+    crowded: bool
     cameras: tuple[PlanCamera, ...]
     ties: tuple[PlanTie, ...]
+    wanted: tuple[tuple[float, float], ...]
+    """Where a photo would help most: between two that are weakly tied."""
     points: str
     """A path of dots."""
     bar_px: float
@@ -92,8 +99,10 @@ def draw_plan(
     """Seen along the mean camera's up; the first camera looks up the page. `shared` counts points that two see."""
     axes = horizontal_axes(views)
     flat, centers = xyz @ axes.T, np.array([view.center for view in views]) @ axes.T
+    weak = weak_ties(shared)
+    wanted = [(centers[a] + centers[b]) / 2 for a, b, _ in weak]
     inner = np.percentile(flat, _PERCENTILES, axis=0) if len(flat) else np.zeros((0, 2))
-    everything = np.concatenate([centers, inner])
+    everything = np.concatenate([centers, inner, np.reshape(wanted, (-1, 2))])
     low, extent = everything.min(0), np.maximum(np.ptp(everything, axis=0), 1e-9)
     # The page is as wide as asked, and neither a strip nor a tower.
     scale = min((WIDTH_PX - 2 * _MARGIN_PX) / extent[0], (WIDTH_PX - 2 * _MARGIN_PX) / extent[1])
@@ -105,14 +114,17 @@ def draw_plan(
         return np.array([x, height - y])
 
     places = [at(center) for center in centers]
-    reach = 0.13 * min(WIDTH_PX, height)
+    crowded = len(views) > _CROWD
+    reach = (0.06 if crowded else 0.13) * min(WIDTH_PX, height)
     cameras = []
     for view, place in zip(views, places, strict=True):
         edges = {side: place + reach * _edge(view, axes, sign) for side, sign in _SIDES.items()}
         corners = [place, edges["left"], edges["right"]]
         lines = [(side, *place, *edges[side]) for side in _SIDES if side in bare.get(view.name, ())]
         wedge = " ".join(f"{x:.1f},{y:.1f}" for x, y in corners)
-        cameras.append(PlanCamera(numbers[view.name], view.name, *_rounded(place), wedge, tuple(map(_line, lines))))
+        number = numbers[view.name]
+        labelled = not crowded or bool(lines) or number % 10 == 1
+        cameras.append(PlanCamera(number, view.name, labelled, *_rounded(place), wedge, tuple(map(_line, lines))))
     shown = flat[:: max(1, -(-len(flat) // _MOST_POINTS))]
     dots = [at(point) for point in shown]
     inside = [(x, y) for x, y in dots if 0 <= x <= WIDTH_PX and 0 <= y <= height]
@@ -120,8 +132,10 @@ def draw_plan(
     return Plan(
         WIDTH_PX,
         round(float(height), 1),
+        crowded,
         tuple(cameras),
-        tuple(_ties(views, shared, places)),
+        tuple(_ties(views, shared, {(a, b) for a, b, _ in weak}, places)),
+        tuple(_rounded(at(place)) for place in wanted),
         "".join(f"M{x:.1f} {y:.1f}h0" for x, y in inside),
         round(float(unit_length * scale), 1),
         f"{unit_length:g} {unit}",
@@ -150,8 +164,12 @@ def _edge(view: View, axes: Float[np.ndarray, "2 3"], sign: float) -> Float[np.n
     return direction / max(float(np.linalg.norm(direction)), 1e-9)
 
 
-def _ties(views: Sequence[View], shared: Int[np.ndarray, "V V"], places: Sequence[np.ndarray]) -> list[PlanTie]:
-    weak = {(a, b) for a, b, _ in weak_ties(shared)}
+def _ties(
+    views: Sequence[View],
+    shared: Int[np.ndarray, "V V"],
+    weak: Collection[tuple[int, int]],
+    places: Sequence[np.ndarray],
+) -> list[PlanTie]:
     few = len(views) <= _MOST_TIES
     pairs = [p for p in combinations(range(len(views)), 2) if p in weak or (few and shared[p] >= FIRM)]
     return [

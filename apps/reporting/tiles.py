@@ -72,5 +72,5 @@ def _of_scale(results: Results) -> list[Tile]:
 
 def _of_time(results: Results) -> Tile:
     peak = max((stage.peak_mib for stage in results.stages if stage.peak_mib is not None), default=None)
-    note = "" if peak is None else f"at most {peak / 1024:.1f} GiB of memory"
+    note = "" if peak is None else f"at most {formats.size(peak * 2**20)} of memory"
     return Tile("Time", formats.seconds(results.seconds), note)

@@ -35,21 +35,17 @@ def judge(
     level: Level = "warnings" if warnings else "good"
     parts = [part for part in (_of_rig(rig), _of_photos(photos)) if part]
     made = f"the run stopped after `{until}`, as asked" if until else "every result was made"
-    return SceneVerdict(level, f"{', '.join([*parts, made])}.", warnings)
+    return SceneVerdict(level, f"{', '.join(parts)}{' and ' if parts else ''}{made}.", warnings)
 
 
 def next_photos(advice: Sequence[str], photos: Sequence[PhotoResult]) -> tuple[str, ...]:
     """The advice of the cameras, then photos whose depth too little confirms."""
     thin = [photo for photo in photos if photo.depth_verified is not None and photo.depth_verified < _THIN_DEPTH]
+    if not thin:
+        return tuple(advice)
     thin.sort(key=lambda photo: photo.depth_verified or 0.0)
-    return (
-        *advice,
-        *(
-            f"Of {photo.name} other photos confirm {photo.depth_verified:.0%} of the depth only: "
-            "take one more of the same, a step to its side."
-            for photo in thin[:_NAMED]
-        ),
-    )
+    names = ", ".join(photo.name for photo in thin[:_NAMED]) + (" and others" if len(thin) > _NAMED else "")
+    return (*advice, f"Too little confirms the depth of {names}: take the same again, a step to the side of each.")
 
 
 def _of_rig(rig: Rig | None) -> str:

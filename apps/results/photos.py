@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Bool, UInt8
 from PIL import Image
 
 from apps.results.model import PhotoResult, StageResult
@@ -59,24 +60,34 @@ def read_photos(out: Path, done: Mapping[str, StageResult], cameras: CameraSet |
     return tuple(found)
 
 
-def split_comparison(picture: UInt8[np.ndarray, "H 3W 3"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Photo, render and error, each (H, W, 3)."""
-    photo, render, error = np.split(picture, 3, axis=1)
-    return photo, render, error
+@dataclass(frozen=True)
+class Comparison:
+    """A picture of `renders/compare/`, taken apart."""
+
+    photo: UInt8[np.ndarray, "H W 3"]
+    render: UInt8[np.ndarray, "H W 3"]
+    error: UInt8[np.ndarray, "H W"]
+    """Mean of the channels' absolute errors; 255 for half of the full range or more."""
+    counts: Bool[np.ndarray, "H W"]
+    """False where the pixel was ignored."""
+
+
+def read_comparison(path: Path) -> Comparison:
+    with Image.open(path) as picture:
+        photo, render, shown = np.split(np.asarray(picture.convert("RGB")), 3, axis=1)
+    # Ignored pixels are drawn in an even grey, which is not what their error is.
+    error = np.minimum(np.abs(photo.astype(np.float32) - render).mean(-1) * 2, 255)
+    return Comparison(photo, render, shown[..., 0], np.abs(error - shown[..., 0]) < _IGNORED_STEP)
 
 
 def _picture(out: Path, done: Mapping[str, StageResult], stage: str, name: str) -> str | None:
     return f"{stage}/{name}" if stage in done and (out / stage / name).is_file() else None
 
 
-def _psnr_db(comparison: Path) -> float | None:
+def _psnr_db(path: Path) -> float | None:
     """Of the render against its photo over the pixels that count, from 8-bit pictures."""
-    photo, render, shown = (
-        part.astype(np.float64) for part in split_comparison(np.asarray(Image.open(comparison).convert("RGB")))
-    )
-    error = np.minimum(np.abs(photo - render).mean(-1) * 2, 255)
-    counts = np.abs(error - shown[..., 0]) < _IGNORED_STEP
-    if not counts.any():
+    comparison = read_comparison(path)
+    if not comparison.counts.any():
         return None
-    squared = float(((photo - render)[counts] ** 2).mean())
-    return round(10 * np.log10(255**2 / max(squared, 1e-3)), 2)
+    difference = (comparison.photo.astype(np.float32) - comparison.render)[comparison.counts]
+    return round(10 * np.log10(255**2 / max(float((difference**2).mean()), 1e-3)), 2)

@@ -59,7 +59,7 @@ def _read(out: Path) -> Results:
     placed = "cameras" if "cameras" in done else "motion" if "motion" in done else None
     cameras = read_cameras(out / placed) if placed else None
     rig_facts = _json(out / "motion" / "rig.json") if "motion" in done else None
-    rig = _rig(rig_facts, cameras, "cameras" in done) if rig_facts else None
+    rig = _rig(rig_facts) if rig_facts else None
     scale = _scale(cameras, rig_facts) if cameras else None
     photos = read_photos(out, done, cameras if "cameras" in done else None)
     room = _room(done["layout"].facts) if "layout" in done else None
@@ -109,7 +109,7 @@ def _stage(name: str, entry: Mapping[str, Any]) -> StageResult:
     )
 
 
-def _rig(facts: Mapping[str, Any], cameras: CameraSet | None, has_photos: bool) -> Rig:
+def _rig(facts: Mapping[str, Any]) -> Rig:
     residuals = facts["facts"]["reprojection_px_by_camera"]
     names = sorted({*facts["offsets_s"], *facts["unplaced"], *residuals})
     said = {**facts["facts"]["degeneracies"], **facts["facts"]["untied_pairs"]}
