@@ -1,0 +1,87 @@
+"""Global alignment of pairwise pointmaps: one camera and one depth map per photo out of many overlapping pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from recon.priors.maps import estimate_focal
+from recon.priors.pairs import PointmapPair, consistent, own_maps, tie
+from recon.priors.refinement import Alignment, depth_of, refine_alignment
+from recon.priors.similarity import Similarity
+from recon.priors.spanning import spanning_tree
+
+
+@dataclass(frozen=True)
+class PlacedMap:
+    """A photo's pinhole camera, its axis through the centre, and the depth of a grid of its pixels."""
+
+    T_world_camera: Float[np.ndarray, "4 4"]
+    focal_px: float
+    """In pixels of the upright original."""
+    depth: Float[np.ndarray, "H W"]
+    """z-depth in units of the world."""
+    weights: Float[np.ndarray, "H W"]
+    """Logarithm of the confidence; 0 where nothing is known."""
+    x: Float[np.ndarray, " W"]
+    """Of the columns, in pixels of the upright original, from the centre of the photo."""
+    y: Float[np.ndarray, " H"]
+    """Of the rows."""
+
+
+def align_pairs(pairs: Sequence[PointmapPair], count: int) -> tuple[list[PlacedMap], list[tuple[int, int]]]:
+    """Cameras and depth of all photos in one frame, up to a similarity.
+
+    Minimised is, over a pose, a focal length and depths per photo and a similarity per pair,
+
+        sum over pairs and pixels of log(confidence) |P_world - s T P_pair|
+
+    with the mean log scale of the pairs pinned (DUSt3R, CVPR 2024, section 3.4), from a maximum spanning tree of the
+    pairs and focal lengths by `estimate_focal`. Pairs that contradict the others (`consistent`) take no part. Memory
+    grows with the pairs that are given, not with the square of the photos.
+
+    Args:
+        pairs: all maps of a photo have one grid, and no two pairs the same photos in the same order.
+        count: number of photos.
+
+    Returns:
+        The photos, and the pairs that were left out.
+
+    Raises:
+        ValueError: a photo is in no pair or never the first, the pairs do not hang together, or a map is empty.
+    """
+    own = own_maps(pairs, count)
+    ties = consistent([tie(pair, own) for pair in pairs], own)
+    worlds = spanning_tree(ties, count)
+    pairs_left = [one.pair for one in ties]
+    start = Alignment(
+        np.stack([_pose(world) for world in worlds]),
+        np.array([_focal(pairs_left, view) for view in range(count)]),
+        [worlds[one.pair.i] @ one.to_first for one in ties],
+    )
+    final = refine_alignment(start, pairs_left)
+    placed = []
+    for view, pointmap in enumerate(own):
+        depth, weights = depth_of(final, pairs_left, view)
+        T, focal = final.Ts_world_camera[view], float(final.focals[view])
+        placed.append(PlacedMap(T, focal, depth, weights, pointmap.x, pointmap.y))
+    used = {(pair.i, pair.j) for pair in pairs_left}
+    return placed, sorted({(pair.i, pair.j) for pair in pairs} - used)
+
+
+def _pose(world: Similarity) -> Float[np.ndarray, "4 4"]:
+    """Of the camera whose own map `world` takes to the world."""
+    T = np.eye(4)
+    T[:3, :3], T[:3, 3] = world.rotation, world.shift
+    return T
+
+
+def _focal(pairs: Sequence[PointmapPair], view: int) -> float:
+    """The median of what the pairs say in which the photo is the first."""
+    found = [estimate_focal(pair.map_i) for pair in pairs if pair.i == view]
+    if not found:
+        raise ValueError(f"photo {view} is the first of no pair that fits the others")
+    return float(np.median(found))
