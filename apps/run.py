@@ -13,6 +13,7 @@ from rich.console import Console
 
 from apps.options import StageOptions, stage_options
 from recon.dag import Manifest, run_stages
+from recon.ladder import parse_source
 from recon.pipeline import stages
 
 
@@ -37,6 +38,8 @@ def parse(argv: Sequence[str]) -> Arguments:
 def reconstruct(photos: tuple[Path, ...], out: Path, options: StageOptions, console: Console) -> Manifest:
     """Runs the graph on `photos` into `out` as `options` ask."""
     graph = stages(options.options, photos)
+    if notice := parse_source(options.options.cameras.source).notice():
+        console.print(notice, soft_wrap=True)
     return run_stages(
         graph if options.layout else tuple(stage for stage in graph if stage.name != "layout"),
         out,

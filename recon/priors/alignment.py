@@ -3,36 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 
-from recon.priors.maps import estimate_focal
+from recon.priors.maps import PlacedMap, estimate_focal
 from recon.priors.pairs import PointmapPair, consistent, own_maps, tie
 from recon.priors.refinement import Alignment, depth_of, refine_alignment
 from recon.priors.similarity import Similarity
 from recon.priors.spanning import spanning_tree
 
 
-@dataclass(frozen=True)
-class PlacedMap:
-    """A photo's pinhole camera, its axis through the centre, and the depth of a grid of its pixels."""
-
-    T_world_camera: Float[np.ndarray, "4 4"]
-    focal_px: float
-    """In pixels of the upright original."""
-    depth: Float[np.ndarray, "H W"]
-    """z-depth in units of the world."""
-    weights: Float[np.ndarray, "H W"]
-    """Logarithm of the confidence; 0 where nothing is known."""
-    x: Float[np.ndarray, " W"]
-    """Of the columns, in pixels of the upright original, from the centre of the photo."""
-    y: Float[np.ndarray, " H"]
-    """Of the rows."""
-
-
-def align_pairs(pairs: Sequence[PointmapPair], count: int) -> tuple[list[PlacedMap], list[tuple[int, int]]]:
+def align_pairs(pairs: Sequence[PointmapPair], names: Sequence[str]) -> tuple[list[PlacedMap], list[tuple[int, int]]]:
     """Cameras and depth of all photos in one frame, up to a similarity.
 
     Minimised is, over a pose, a focal length and depths per photo and a similarity per pair,
@@ -45,7 +27,7 @@ def align_pairs(pairs: Sequence[PointmapPair], count: int) -> tuple[list[PlacedM
 
     Args:
         pairs: all maps of a photo have one grid, and no two pairs the same photos in the same order.
-        count: number of photos.
+        names: of the photos, for messages.
 
     Returns:
         The photos, and the pairs that were left out.
@@ -53,13 +35,13 @@ def align_pairs(pairs: Sequence[PointmapPair], count: int) -> tuple[list[PlacedM
     Raises:
         ValueError: a photo is in no pair or never the first, the pairs do not hang together, or a map is empty.
     """
-    own = own_maps(pairs, count)
+    own = own_maps(pairs, names)
     ties = consistent([tie(pair, own) for pair in pairs], own)
-    worlds = spanning_tree(ties, count)
+    worlds = spanning_tree(ties, names)
     pairs_left = [one.pair for one in ties]
     start = Alignment(
         np.stack([_pose(world) for world in worlds]),
-        np.array([_focal(pairs_left, view) for view in range(count)]),
+        np.array([_focal(pairs_left, view, name) for view, name in enumerate(names)]),
         [worlds[one.pair.i] @ one.to_first for one in ties],
     )
     final = refine_alignment(start, pairs_left)
@@ -79,9 +61,9 @@ def _pose(world: Similarity) -> Float[np.ndarray, "4 4"]:
     return T
 
 
-def _focal(pairs: Sequence[PointmapPair], view: int) -> float:
+def _focal(pairs: Sequence[PointmapPair], view: int, name: str) -> float:
     """The median of what the pairs say in which the photo is the first."""
     found = [estimate_focal(pair.map_i) for pair in pairs if pair.i == view]
     if not found:
-        raise ValueError(f"photo {view} is the first of no pair that fits the others")
+        raise ValueError(f"{name} is the first of no pair that fits the others")
     return float(np.median(found))

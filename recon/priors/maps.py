@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
+
+from recon.scene import invert_rigid
 
 SAMPLES = 1200
 """Maps are thinned to a grid of about so many pixels: cameras have few parameters, and memory stays small."""
@@ -14,6 +16,8 @@ _ROUNDS = 20
 _STEEPEST = 4.0
 """In median slopes; corners of a photo have two to three."""
 _TINY = 1e-9
+_MISS = 0.1
+"""Of the focal length: points of a map that miss their pixels by more contradict its pose."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,23 @@ class Pointmap:
     def score(self) -> float:
         """Mean weight."""
         return float(self.weights.mean())
+
+
+@dataclass(frozen=True)
+class PlacedMap:
+    """A photo's pinhole camera, its axis through the centre, and the depth of a grid of its pixels."""
+
+    T_world_camera: Float[np.ndarray, "4 4"]
+    focal_px: float
+    """In pixels of the upright original."""
+    depth: Float[np.ndarray, "H W"]
+    """z-depth in units of the world."""
+    weights: Float[np.ndarray, "H W"]
+    """Logarithm of the confidence; 0 where nothing is known."""
+    x: Float[np.ndarray, " W"]
+    """Of the columns, in pixels of the upright original, from the centre of the photo."""
+    y: Float[np.ndarray, " H"]
+    """Of the rows."""
 
 
 def make_pointmap(
@@ -88,3 +109,22 @@ def estimate_focal(pointmap: Pointmap) -> float:
     if focal <= 0:
         raise ValueError("the points contradict the grid of their pixels: no focal length fits")
     return focal
+
+
+def place_map(pointmap: Pointmap, T_world_camera: Float[np.ndarray, "4 4"]) -> PlacedMap:
+    """A map whose points are in the world, with the pose of its camera.
+
+    Raises:
+        ValueError: the pose contradicts the points.
+    """
+    T = invert_rigid(T_world_camera)
+    own = replace(pointmap, points=pointmap.points @ T[:3, :3].T + T[:3, 3])
+    focal, depth = estimate_focal(own), own.points[..., 2]
+    weights = np.where(depth > 0, pointmap.weights, 0.0)
+    slopes = own.points[..., :2] / np.where(weights > 0, depth, 1.0)[..., None]
+    miss = np.linalg.norm(own.pixels - focal * slopes, axis=-1)[weights > 0]
+    if np.median(miss) > _MISS * focal:
+        raise ValueError(
+            f"its points miss their pixels by {np.median(miss):.0f} px, so its pose is not that of its map"
+        )
+    return PlacedMap(T_world_camera, focal, depth, weights, pointmap.x, pointmap.y)

@@ -46,7 +46,7 @@ class Tie:
     """From the frame of the second photo's own map to that of the first's."""
 
 
-def own_maps(pairs: Sequence[PointmapPair], count: int) -> list[Pointmap]:
+def own_maps(pairs: Sequence[PointmapPair], names: Sequence[str]) -> list[Pointmap]:
     """Of each photo the map in its own camera's frame that the most certain pair has.
 
     Raises:
@@ -56,10 +56,10 @@ def own_maps(pairs: Sequence[PointmapPair], count: int) -> list[Pointmap]:
     for pair in pairs:
         if pair.i not in best or pair.score > best[pair.i].score:
             best[pair.i] = pair
-    for view in range(count):
+    for view, name in enumerate(names):
         if view not in best:
-            raise ValueError(f"photo {view} is the first of no pair")
-    return [best[view].map_i for view in range(count)]
+            raise ValueError(f"{name} is the first of no pair")
+    return [best[view].map_i for view in range(len(names))]
 
 
 def tie(pair: PointmapPair, own: Sequence[Pointmap]) -> Tie:
@@ -101,7 +101,9 @@ def _journeys(by_photos: Mapping[tuple[int, int], int]) -> list[tuple[int, ...]]
         later = sorted(j for j in neighbours[i] if j > i)
         for j, k in combinations(later, 2):
             if k in neighbours[j]:
-                sides = [[by_photos[e] for e in ((a, b), (b, a)) if e in by_photos] for a, b in ((i, j), (j, k), (k, i))]
+                sides = [
+                    [by_photos[e] for e in ((a, b), (b, a)) if e in by_photos] for a, b in ((i, j), (j, k), (k, i))
+                ]
                 around += list(product(*sides))
     return around
 

@@ -83,7 +83,9 @@ class _View:
 
 
 def _cost(now: Alignment, depths: Sequence[np.ndarray], views: Sequence[_View]) -> float:
-    return sum(float((view.weights * view.distances(now, depth)).sum()) for view, depth in zip(views, depths, strict=True))
+    return sum(
+        float((view.weights * view.distances(now, depth)).sum()) for view, depth in zip(views, depths, strict=True)
+    )
 
 
 def _step(
@@ -128,13 +130,13 @@ def _step(
         H[np.ix_(where, range(7), where, range(7))] -= (eliminated.T @ coupling).reshape(len(where), 7, len(where), 7)
         g[where] -= (eliminated.T @ toward).reshape(-1, 7)
         kept.append((where, eliminated, toward / diagonal))
-    H, g = H.reshape(7 * blocks, -1), g.ravel()
-    diagonal = H.diagonal().copy()
-    H[np.diag_indices(len(H))] += damping * diagonal + 1e-9 * diagonal.mean()
+    system = H.reshape(7 * blocks, -1)
+    diagonal = system.diagonal().copy()
+    system[np.diag_indices(len(system))] += damping * diagonal + 1e-9 * diagonal.mean()
     # The mean log scale is pinned: all would shrink to nothing, without error, otherwise.
     scales = 7 * np.arange(cameras, blocks) + 6
-    H[np.ix_(scales, scales)] += diagonal.max()
-    step = np.linalg.solve(H, -g).reshape(-1, 7)
+    system[np.ix_(scales, scales)] += diagonal.max()
+    step = np.linalg.solve(system, -g.ravel()).reshape(-1, 7)
     return step, [-alone - eliminated @ step[where].ravel() for where, eliminated, alone in kept]
 
 

@@ -8,7 +8,11 @@ from itertools import permutations
 
 import numpy as np
 from depth_scene import WALL_AND_FLOOR, _cast, look
+from scipy.spatial.transform import Rotation
+from sfm_scene import project
 
+from recon.priors.maps import make_pointmap
+from recon.priors.pairs import PointmapPair
 from recon.scene import Camera, PosedImage, View
 
 SIZE = (640, 480)
@@ -27,7 +31,7 @@ class Disturbance:
 
 
 CALM = Disturbance()
-NETWORK = Disturbance(noise=0.02, bend=0.003, outliers=0.1)
+NETWORK = Disturbance(noise=0.01, bend=0.001, outliers=0.1)
 
 
 def make_views(count: int, seed: int, spread_px: float = 0.0) -> list[View]:
@@ -89,3 +93,48 @@ def pair_arrays(
                 where = where @ look((0, 0, 0), (0.8, 0.3, 1))[:3, :3].T + scale * np.array([1.5, 0, 0.5])
             maps += disturbed(where, how, random)
         yield i, j, *maps
+
+
+def make_pairs(
+    views: list[View], how: Disturbance, seed: int, wrong: tuple[tuple[int, int], ...] = ()
+) -> list[PointmapPair]:
+    """As `pair_arrays`, joined to the photos."""
+    return [
+        PointmapPair(i, j, make_pointmap(a, sure_a, SIZE), make_pointmap(b, sure_b, SIZE))
+        for i, j, a, sure_a, b, sure_b in pair_arrays(views, how, seed, wrong)
+    ]
+
+
+def view_arrays(views: list[View], how: Disturbance, seed: int) -> dict[str, np.ndarray]:
+    """What a file of pointmaps in one world holds; poses are off by what `how` says of the depth, too."""
+    random = np.random.default_rng([seed, 8])
+    points, confidence, poses = [], [], []
+    for view in views:
+        T = view.T_world_camera
+        local = (exact_points(view) - view.center) @ T[:3, :3]
+        off = T.copy()
+        off[:3, :3] = T[:3, :3] @ Rotation.from_rotvec(random.normal(0, how.noise / 2, 3)).as_matrix()
+        off[:3, 3] += random.normal(0, how.noise, 3)
+        moved, sure = disturbed(local, how, random)
+        points.append(moved @ off[:3, :3].T + off[:3, 3])
+        confidence.append(sure)
+        poses.append(off)
+    return {
+        "photos": np.array([view.name for view in views]),
+        "points": np.array(points, np.float32),
+        "confidence": np.array(confidence),
+        "poses": np.array(poses, np.float32),
+    }
+
+
+def shared_points(views: list[View], count: int, seed: int) -> np.ndarray:
+    """World points (count, 3) on the surface that all views see."""
+    maps = [exact_points(view) for view in views]
+    points = exact_points(views[len(views) // 2], (320, 240)).reshape(-1, 3)
+    seen = np.ones(len(points), bool)
+    for view, there in zip(views, maps, strict=True):
+        xy = project(view, points)
+        inside = ((xy > 0) & (xy < SIZE)).all(axis=1)
+        column, row = (np.clip(xy / (np.array(SIZE) / MAP), 0, np.array(MAP) - 1).astype(int)).T
+        seen &= inside & (np.linalg.norm(there[row, column] - points, axis=1) < 0.2)
+    return points[np.random.default_rng(seed).choice(np.flatnonzero(seen), count, replace=False)]
