@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from recon.scene import invert_rigid
 
-SAMPLES = 1200
+SAMPLES = 2000
 """Maps are thinned to a grid of about so many pixels: cameras have few parameters, and memory stays small."""
 _ROUNDS = 20
 _STEEPEST = 4.0

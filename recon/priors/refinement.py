@@ -14,9 +14,11 @@ from recon.priors.similarity import Similarity
 from recon.scene import invert_rigid
 
 _ROUNDS = 40
-_SETTLED = 1e-6
+_SETTLED = 1e-5
 """Relative decrease of the objective that ends the descent."""
-_FLAT = 0.05
+_STRAY = 5.0
+"""In median distances: what is further off is a stray."""
+_FLAT = 0.1
 """In median distances: below, a distance counts by its square, so that the objective has a derivative."""
 
 
@@ -32,10 +34,23 @@ class Alignment:
 
 
 def refine_alignment(start: Alignment, pairs: Sequence[PointmapPair]) -> Alignment:
-    """The minimum next to `start` of the objective of `recon.priors.alignment.align_pairs`."""
+    """The minimum next to `start` of the objective of `recon.priors.alignment.align_pairs`.
+
+    It is then sought again without strays: these pull with a bounded force, but all to one side, towards the camera.
+    """
     views = [_View(start, pairs, view) for view in range(len(start.focals))]
     depths = [view.depths for view in views]
-    now, damping, value = start, 1e-3, _cost(start, depths, views)
+    now, depths = _descend(start, depths, views)
+    for view, depth in zip(views, depths, strict=True):
+        distance = view.distances(now, depth)
+        view.weights = np.where(distance < _STRAY * np.median(distance), view.weights, 0.0)
+    return _descend(now, depths, views)[0]
+
+
+def _descend(
+    now: Alignment, depths: list[np.ndarray], views: Sequence[_View]
+) -> tuple[Alignment, list[Float[np.ndarray, " S"]]]:
+    damping, value = 1e-3, _cost(now, depths, views)
     for _ in range(_ROUNDS):
         step, by_depth = _step(now, depths, views, damping)
         candidate = _apply(now, step)
@@ -50,7 +65,7 @@ def refine_alignment(start: Alignment, pairs: Sequence[PointmapPair]) -> Alignme
             damping *= 10
             if damping > 1e6:
                 break
-    return now
+    return now, depths
 
 
 class _View:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -143,18 +144,16 @@ def _joined(
 def _aligned(
     pairs: dict[tuple[int, int], PointmapPair], photos: Sequence[Photo], progress: Progress
 ) -> dict[int, PlacedMap]:
-    """Photos that are the first of a pair, in one world."""
-    there = sorted({i for i, _ in pairs})
+    """Photos of the pairs, in one world."""
+    there = sorted({view for pair in pairs for view in pair})
     place = {i: k for k, i in enumerate(there)}
-    usable = [
-        PointmapPair(place[i], place[j], pairs[i, j].map_i, pairs[i, j].map_j) for i, j in sorted(pairs) if j in place
-    ]
+    usable = [replace(pairs[i, j], i=place[i], j=place[j]) for i, j in sorted(pairs)]
     try:
         placed, left_out = align_pairs(usable, [photos[i].name for i in there])
     except ValueError as error:
         raise ReconstructionError(
             f"The pairwise pointmaps do not fit together: {error}.",
-            "Give both maps of more pairs, each photo the first of one at least.",
+            "Give more pairs: they must tie all photos together, and each must be the first of one at least.",
         ) from error
     progress.fact("pairs", len(usable))
     progress.fact("pairs_left_out", [[photos[there[i]].name, photos[there[j]].name] for i, j in left_out])

@@ -1,19 +1,19 @@
-"""The `pointmaps/` artifact as mapping sees it: poses that are nearly right, and ties where matches are too few."""
+"""The `pointmaps/` artifact as mapping sees it: poses that are nearly right, and points where matches are too few."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from recon.io.cameras import read_cameras
-from recon.scene import Camera, View
+from recon.scene import Camera, View, invert_rigid
 from recon.sfm.bundle import Bundle
 from recon.sfm.evidence import agreements
-from recon.sfm.graph import MatchGraph, Pair
+from recon.sfm.graph import MatchGraph
 from recon.sfm.lens import to_ideal
 from recon.sfm.mapping import Candidate, Sensors
 from recon.sfm.near import Deviations, Near
@@ -22,10 +22,9 @@ DEVIATIONS = Deviations(rotation_deg=1.5, center=0.05)
 """Networks place photos to a degree or two."""
 TOLERANCES_PX = (50.0, 12.0)
 _ENOUGH = 30
-"""Certain matches from which a photo needs no ties by its pointmap."""
-_MOST_TIES = 60
-"""Between two photos: they stand in for matches where there are none, and must not outweigh them elsewhere."""
-_LEAST_TIES = 12
+"""Certain matches with which a photo needs no points of its pointmap."""
+_POINTS = 200
+"""That a photo without matches gets, at most."""
 _SAME_SURFACE = 0.05
 """Relative difference of the depths up to which two maps show one surface."""
 
@@ -41,29 +40,17 @@ class SeenMap:
     """Pixels of the upright original."""
     y: Float[np.ndarray, " H"]
 
-    def points(self) -> tuple[Float[np.ndarray, "N 3"], Float[np.ndarray, "N 2"]]:
-        """World points and pixels of what is known."""
-        camera, T = self.view.camera, self.view.T_world_camera
-        known = np.isfinite(self.depth)
-        xy = np.stack(np.meshgrid(self.x, self.y), axis=-1)[known]
-        local = np.column_stack([(xy - [camera.cx, camera.cy]) / [camera.fx, camera.fy], np.ones(len(xy))])
-        return (self.depth[known][:, None] * local) @ T[:3, :3].T + T[:3, 3], xy
-
-    def see(self, points: Float[np.ndarray, "N 3"]) -> Float[np.ndarray, "N 2"]:
-        """Pixels of world points that this photo shows too; NaN for others."""
-        camera, T = self.view.camera, self.view.T_camera_world
-        X = points @ T[:3, :3].T + T[:3, 3]
-        z = np.where(X[:, 2] > 0, X[:, 2], np.nan)
-        xy = X[:, :2] / z[:, None] * [camera.fx, camera.fy] + [camera.cx, camera.cy]
+    def shows(self, xy: Float[np.ndarray, "N 2"], z: Float[np.ndarray, " N"]) -> Bool[np.ndarray, " N"]:
+        """Whether the surface at these pixels of the original is that far away."""
+        there = (z > 0) & np.isfinite(xy).all(axis=1)
         cells = []
-        inside = np.isfinite(z)
-        for axis, at in ((xy[:, 0], self.x), (xy[:, 1], self.y)):
-            step = (at[-1] - at[0]) / max(len(at) - 1, 1)
-            cell = np.rint(np.nan_to_num((axis - at[0]) / max(step, 1e-9), nan=-1))
-            inside &= (cell >= 0) & (cell < len(at))
-            cells.append(np.clip(cell, 0, len(at) - 1).astype(int))
-        inside &= np.abs(self.depth[cells[1], cells[0]] / z - 1) < _SAME_SURFACE
-        return np.where(inside[:, None], xy, np.nan)
+        for at, centres in zip(xy.T, (self.x, self.y), strict=True):
+            step = (centres[-1] - centres[0]) / max(len(centres) - 1, 1)
+            cell = np.rint((np.where(there, at, -1e6) - centres[0]) / max(step, 1e-9))
+            there &= (cell >= 0) & (cell < len(centres))
+            cells.append(np.where(there, cell, 0).astype(int))
+        with np.errstate(divide="ignore"):
+            return there & (np.abs(self.depth[cells[1], cells[0]] / z - 1) < _SAME_SURFACE)
 
 
 @dataclass(frozen=True)
@@ -87,31 +74,40 @@ def load_pointmaps(folder: Path, graph: MatchGraph) -> Pointmaps:
     return Pointmaps(maps, cameras.units, cameras.scale_source)
 
 
-def tied(graph: MatchGraph, maps: Mapping[int, SeenMap], given: Mapping[int, Camera]) -> MatchGraph:
-    """The graph with what pointmaps share, for photos that matches tie to too little: sparse points come of it.
+def hardly_matched(graph: MatchGraph, maps: Mapping[int, SeenMap]) -> list[int]:
+    """Photos with pointmaps that share too little with others to be placed by it."""
+    return [
+        i
+        for i in maps
+        if sum(pair.confident for pair, other in graph.partners(i) if pair.trusted and other in maps) < _ENOUGH
+    ]
+
+
+def with_points(
+    model: Candidate,
+    maps: Mapping[int, SeenMap],
+    photos: Collection[int],
+    sensors: Sensors,
+    given: Mapping[int, Camera],
+) -> Candidate:
+    """The model with points from the pointmaps of `photos`, where another photo's pointmap shows the same surface.
 
     Args:
-        given: known intrinsics, by photo: keypoints of these photos are those of `recon.sfm.lens.ideal`.
+        given: known intrinsics, by photo: the model sees these photos as `recon.sfm.lens.ideal` does.
     """
-    certain = {
-        i: sum(len(pair.matches) for pair, other in graph.partners(i) if pair.trusted and other in maps) for i in maps
-    }
-    keypoints, pairs = list(graph.keypoints), {(pair.a, pair.b): pair for pair in graph.pairs}
-    for i in sorted(maps):
-        for j in sorted(maps):
-            if i >= j or min(certain[i], certain[j]) >= _ENOUGH:
-                continue
-            mine, other = _shared(maps[i], maps[j])
-            if len(mine) < _LEAST_TIES:
-                continue
-            mine, other = (to_ideal(xy, given[k]) if k in given else xy for xy, k in ((mine, i), (other, j)))
-            numbers = np.arange(len(mine))
-            matches = np.column_stack([len(keypoints[i]) + numbers, len(keypoints[j]) + numbers])
-            keypoints[i], keypoints[j] = np.concatenate([keypoints[i], mine]), np.concatenate([keypoints[j], other])
-            pairs[i, j] = Pair(
-                i, j, len(mine), matches, np.ones(len(mine)), "general", None, trusted=True, sure=0.0
-            )  # fmt: skip
-    return replace(graph, keypoints=keypoints, pairs=list(pairs.values()))
+    bundle = model.bundle
+    for i in sorted(set(photos) & set(model.photos)):
+        xy = np.stack(np.meshgrid(maps[i].x, maps[i].y), axis=-1).reshape(-1, 2)
+        known = np.flatnonzero(np.isfinite(maps[i].depth.ravel()))
+        chosen = known[np.linspace(0, len(known) - 1, min(len(known), _POINTS)).astype(int)]
+        depth, xy = maps[i].depth.ravel()[chosen], xy[chosen]
+        xy = (to_ideal(xy, given[i]) if i in given else xy) * sensors.scale[i]
+        k = model.photos.index(i)
+        points = (depth[:, None] * bundle.rays(k, xy) - bundle.t[k]) @ bundle.R[k]
+        seen = [_seen(bundle, m, maps.get(j), float(sensors.scale[j]), points) for m, j in enumerate(model.photos)]
+        seen[k] = np.ones(len(points), bool)
+        bundle = _added(bundle, points, np.stack(seen, axis=1))
+    return replace(model, bundle=bundle)
 
 
 def near_pointmaps(
@@ -132,10 +128,10 @@ def near_pointmaps(
     return Near("the pointmaps", poses, believed, start, TOLERANCES_PX, DEVIATIONS)
 
 
-def believed_pairs(graph: MatchGraph, sensors: Sensors, near: Near) -> MatchGraph:
-    """Only with pairs that are certain, or that are because they agree with the poses, which do not rest on them."""
+def posed(near: Near, sensors: Sensors) -> Candidate:
+    """A model of the poses alone, without points."""
     photos = sorted(near.poses)
-    T = np.linalg.inv(np.array([near.poses[i] for i in photos]))
+    T = np.array([invert_rigid(near.poses[i]) for i in photos])
     used, lens = np.unique(sensors.lens[photos], return_inverse=True)
     kinds, sensor = np.unique(sensors.sensor[photos], return_inverse=True)
     none = np.zeros(0, int)
@@ -143,18 +139,35 @@ def believed_pairs(graph: MatchGraph, sensors: Sensors, near: Near) -> MatchGrap
         T[:, :3, :3], T[:, :3, 3], np.log(near.guess[used]), np.zeros(len(used)), sensors.size[kinds] / 2,
         np.zeros((0, 3)), lens, sensor, none, none, np.zeros((0, 2)), np.zeros(len(photos), bool),
     )  # fmt: skip
-    posed = Candidate(near.start, photos, bundle)
-    fitting = {
-        (one.pair.a, one.pair.b) for one in agreements(posed, graph, sensors, near.tolerances_px[0]) if one.supports
-    }
+    return Candidate(near.start, photos, bundle)
+
+
+def believed_pairs(graph: MatchGraph, sensors: Sensors, near: Near) -> MatchGraph:
+    """Only with pairs that are certain, or that are because they agree with the poses, which do not rest on them."""
+    found = agreements(posed(near, sensors), graph, sensors, near.tolerances_px[0])
+    fitting = {(one.pair.a, one.pair.b) for one in found if one.supports}
     pairs = [pair for pair in graph.pairs if pair.trusted or (pair.a, pair.b) in fitting]
     return replace(graph, pairs=[replace(pair, trusted=True) for pair in pairs])
 
 
-def _shared(one: SeenMap, other: SeenMap) -> tuple[Float[np.ndarray, "N 2"], Float[np.ndarray, "N 2"]]:
-    """Pixels of both photos, spread evenly over what both show."""
-    points, xy = one.points()
-    there = other.see(points)
-    common = np.flatnonzero(np.isfinite(there).all(axis=1))
-    chosen = common[np.linspace(0, len(common) - 1, min(len(common), _MOST_TIES)).astype(int)]
-    return xy[chosen], there[chosen]
+def _seen(
+    bundle: Bundle, m: int, there: SeenMap | None, scale: float, points: Float[np.ndarray, "P 3"]
+) -> Bool[np.ndarray, " P"]:
+    """Which points image m shows, as its pointmap has it."""
+    if there is None:
+        return np.zeros(len(points), bool)
+    z = points @ bundle.R[m, 2] + bundle.t[m, 2]
+    return there.shows(bundle.project(np.full(len(points), m), points) / scale, z)
+
+
+def _added(bundle: Bundle, points: Float[np.ndarray, "P 3"], seen: Bool[np.ndarray, "P I"]) -> Bundle:
+    """With the points that two images see at least, where these would see them."""
+    kept = seen.sum(axis=1) >= 2
+    point, image = np.nonzero(seen[kept])
+    return replace(
+        bundle,
+        points=np.concatenate([bundle.points, points[kept]]),
+        image=np.concatenate([bundle.image, image]),
+        point=np.concatenate([bundle.point, len(bundle.points) + point]),
+        xy=np.concatenate([bundle.xy, bundle.project(image, points[kept][point])]),
+    )

@@ -25,7 +25,15 @@ from recon.sfm.known import MIN_POSES, Known, join_known
 from recon.sfm.lens import ideal, to_ideal
 from recon.sfm.mapping import Candidate, Sensors, find_sensors
 from recon.sfm.near import refine_near
-from recon.sfm.pointmaps import Pointmaps, believed_pairs, load_pointmaps, near_pointmaps, tied
+from recon.sfm.pointmaps import (
+    Pointmaps,
+    believed_pairs,
+    hardly_matched,
+    load_pointmaps,
+    near_pointmaps,
+    posed,
+    with_points,
+)
 from recon.sfm.reasons import CONTRADICTED, MISFIT, UNSUPPORTED, no_model, why_left_out
 from recon.sfm.refine import make_prior, prior_without, refine, without_photo
 from recon.sfm.scale import metres_per_unit, parse_length
@@ -146,12 +154,24 @@ def _map_seen(
     """
     near = near_pointmaps(seen, sensors, focals, _focals_at(sensors, _GUESS_DEG))
     while len(near.poses) >= MIN_POSES:
+        maps = {i: seen.maps[i] for i in near.poses}
         used = believed_pairs(graph, sensors, near)
-        used = tied(used, {i: seen.maps[i] for i in near.poses}, known.cameras)
+        alone = hardly_matched(used, maps)
         refined = refine_near(used, sensors, near, config.max_error_px, config.seed)
-        if refined is None:
-            break
-        best = _settle(*refined, used, sensors, config, fates)
+        best = posed(near, sensors)
+        if refined is not None:
+            model, prior = refined
+            # What hardly shares anything stays where it is: matches say nothing for or against it.
+            held = np.isin(model.photos, alone)
+            model = replace(model, bundle=replace(model.bundle, held=held))
+            best = _settle(model, prior, used, sensors, config, fates)
+            best = replace(best, bundle=replace(best.bundle, held=np.zeros(len(best.photos), bool)))
+        best = with_points(best, maps, alone, sensors, known.cameras)
+        for i in alone:
+            k = best.photos.index(i)
+            if (best.bundle.image == k).sum() < config.min_observations:
+                fates[i] = UNSUPPORTED
+                best = without_photo(best, i)
         stays = {i: T for i, T in near.poses.items() if i in best.photos}
         if len(stays) == len(near.poses):
             return best, used

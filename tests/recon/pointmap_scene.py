@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import permutations
 
 import numpy as np
@@ -15,9 +15,10 @@ from recon.priors.maps import make_pointmap
 from recon.priors.pairs import PointmapPair
 from recon.scene import Camera, PosedImage, View
 
+SURFACES = tuple(replace(rectangle, textured=False) for rectangle in WALL_AND_FLOOR)
 SIZE = (640, 480)
 """Of the photos."""
-MAP = (64, 48)
+MAP = (40, 30)
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Disturbance:
 
 
 CALM = Disturbance()
-NETWORK = Disturbance(noise=0.01, bend=0.001, outliers=0.1)
+NETWORK = Disturbance(noise=0.02, bend=0.001, outliers=0.1)
 
 
 def make_views(count: int, seed: int, spread_px: float = 0.0) -> list[View]:
@@ -50,7 +51,7 @@ def exact_points(view: View, size: tuple[int, int] = MAP) -> np.ndarray:
     """World points (H, W, 3) of the pixels of a map; the scene fills the photo."""
     camera = view.camera.resized(*size)
     blank = np.zeros((size[1], size[0], 3), np.float32)
-    depth = _cast(WALL_AND_FLOOR, PosedImage(view.name, camera, view.T_world_camera, blank, blank[..., 0] == 0))[0]
+    depth = _cast(SURFACES, PosedImage(view.name, camera, view.T_world_camera, blank, blank[..., 0] == 0))[0]
     u, v = np.meshgrid(np.arange(size[0]) + 0.5, np.arange(size[1]) + 0.5)
     rays = np.stack([(u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy, np.ones_like(u)], axis=-1)
     return (depth[..., None] * rays) @ view.T_world_camera[:3, :3].T + view.center

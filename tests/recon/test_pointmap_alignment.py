@@ -137,8 +137,7 @@ def test_similarities_in_spite_of_outliers(seed: int) -> None:
 
 def test_a_map_covers_the_largest_centred_window() -> None:
     """A square map of a photo of 640x480 leaves 80 px out on either side."""
-    points = np.ones((48, 48, 3))
-    pointmap = make_pointmap(points, np.full((48, 48), 2.0), (640, 480))
+    pointmap = make_pointmap(np.ones((48, 48, 3)), np.full((48, 48), 2.0), (640, 480))
     step = pointmap.x[1] - pointmap.x[0]
     assert pointmap.x[0] - step / 2 == pytest.approx(-240, abs=10)
     assert pointmap.x[0] == pytest.approx(-pointmap.x[-1], abs=10)

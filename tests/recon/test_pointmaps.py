@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pointmap_scene import NETWORK, Disturbance, make_views, pair_arrays, shared_points, view_arrays
+from scipy.spatial.transform import Rotation
 from sfm_scene import POINTS, MatchedScene, pair_errors
 
 from recon.errors import InputError, ReconstructionError
@@ -75,9 +76,8 @@ def test_photos_without_matches_get_points_of_their_maps(tmp_path: Path) -> None
     found, _, _ = _place(made, tmp_path / "maps.npz")
     assert [verdict.registered for verdict in found.verdicts] == [True] * 5
     assert all(verdict.observations >= 12 for verdict in found.verdicts)
-    rotation, direction = pair_errors(found.views, views)
-    assert rotation < 0.6
-    assert direction < 2
+    assert max(pair_errors(found.views[:3], views)) < 0.25
+    assert pair_errors(found.views, views)[0] < pair_errors(read_cameras(tmp_path / "pointmaps").views, views)[0]
     _, sparse = read_model(next(tmp_path.glob("cameras*")) / "sparse" / "0")
     assert {index for track in sparse.tracks for index, _ in track} == set(range(5))
 
@@ -114,8 +114,10 @@ def test_pointmaps_that_contradict_the_matches_are_not_used(tmp_path: Path) -> N
     made, views = _scene(tmp_path, 4)
     _match_all(made, list(range(4)))
     arrays = view_arrays(views, Disturbance(noise=0.01), seed=0)
-    order = [2, 0, 3, 1]
-    np.savez(tmp_path / "maps.npz", **(arrays | {"photos": arrays["photos"][order]}))
+    for k, turn in enumerate(Rotation.from_euler("y", [[0], [80], [160], [240]], degrees=True).as_matrix()):
+        arrays["points"][k] = arrays["points"][k] @ turn.T
+        arrays["poses"][k, :3] = turn @ arrays["poses"][k, :3]
+    np.savez(tmp_path / "maps.npz", **arrays)
     found, _, progress = _place(made, tmp_path / "maps.npz")
     assert (found.prior, progress.facts["prior"]) == ("matching", "matching")
     assert progress.facts["prior_reason"] == "what the photos share contradicts the poses of the pointmaps"
@@ -160,11 +162,11 @@ def test_the_artifact_holds_depth_and_confidence(tmp_path: Path) -> None:
     _place(made, tmp_path / "maps.npz")
     with np.load(tmp_path / "pointmaps" / "1.npz") as file:
         depth, confidence, x, y = (file[name] for name in ("depth", "confidence", "x", "y"))
-    assert np.isnan(depth[y < 90]).all()
-    assert (confidence[y < 90] == 1).all()
+    assert np.isnan(depth[y < 160]).all()
+    assert (confidence[y < 160] == 1).all()
     row, column = -1, 0
-    pixel = np.array([int(y[row] / 10), int(x[column] / 10)])
-    point = (arrays["points"][1][tuple(pixel)] - views[1].center) @ views[1].T_world_camera[:3, :3]
+    pixel = int(y[row] / 16), int(x[column] / 16)
+    point = (arrays["points"][1][pixel] - views[1].center) @ views[1].T_world_camera[:3, :3]
     assert depth[row, column] == pytest.approx(point[2], rel=1e-4)
 
 
@@ -190,7 +192,7 @@ def test_the_artifact_holds_depth_and_confidence(tmp_path: Path) -> None:
             "Make pointmaps of the upright photos.",
         ),
         (
-            {"points": -np.ones((3, 48, 64, 3)), "poses": np.tile(np.eye(4), (3, 1, 1))},
+            {"points": -np.ones((3, 30, 40, 3)), "poses": np.tile(np.eye(4), (3, 1, 1))},
             InputError,
             "{path}, photo photo0.jpg: no confident point lies in front of the camera. "
             "Give points in the world and camera-to-world poses, OpenCV axes.",
@@ -215,11 +217,9 @@ def test_pairs_that_tie_nothing_are_said(tmp_path: Path) -> None:
     pair = {"points_first": a, "confidence_first": sure_a, "points_second": b, "confidence_second": sure_b}
     arrays = {name: array[None] for name, array in pair.items()}
     np.savez(tmp_path / "maps.npz", photos=["photo0.jpg", "photo1.jpg"], pairs=[[0, 1]], **arrays)
-    with pytest.raises(InputError, match="are of 1 of the photos; 2 fix a frame"):
-        _place(made, tmp_path / "maps.npz")
-    both = {name: np.stack([array, array]) for name, array in pair.items()}
-    names = ["photo0.jpg", "photo1.jpg", "photo2.jpg"]
-    np.savez(tmp_path / "maps.npz", photos=names, pairs=[[0, 1], [2, 1]], **both)
     with pytest.raises(ReconstructionError) as error:
         _place(made, tmp_path / "maps.npz")
-    assert str(error.value) == ""
+    assert str(error.value) == (
+        "The pairwise pointmaps do not fit together: photo1.jpg is the first of no pair. "
+        "Give more pairs: they must tie all photos together, and each must be the first of one at least."
+    )
