@@ -107,10 +107,11 @@ def from_photos(room: RoomFolder, arguments: Arguments, console: Console) -> tup
 
 
 def _line(figures: dict[str, Any]) -> str:
-    first = next(iter(figures["precision"]))
+    first, openings = next(iter(figures["precision"])), figures["openings"]
     return (
         f"{figures['room']}  P {figures['precision'][first]:.3f}  R {figures['recall'][first]:.3f}  "
         f"floor {figures['floor_iou']:.3f}  IoU {figures['iou']:.3f}  PE {figures['pixel_error']:.3f}  "
         f"EE {figures['edge_error']:.2f}  RMSE {figures['depth_rmse_m']:.3f}  RRA {figures['rra15']:.2f}  "
-        f"RTA {figures['rta15']:.2f}  {figures['seconds']:.1f} s"
+        f"RTA {figures['rta15']:.2f}  openings {openings['right']} of {openings['true']}, {openings['found']} found  "
+        f"{figures['seconds']:.1f} s"
     )

@@ -16,6 +16,7 @@ from layout.estimate import estimate, upright_surfaces
 from layout.glb import write_room
 from layout.levels import metre_length
 from layout.model import RoomLayout
+from layout.openings import find_openings
 from layout.overlay import draw
 from layout.surfaces import DepthView
 from layout.svg import write_svg
@@ -80,7 +81,9 @@ def find_room(depths: Sequence[DepthView], cameras: CameraSet) -> tuple[RoomLayo
         surfaces, R = upright_surfaces(depths)
         if not metric:
             metre, assumption = metre_length(surfaces)
-        layout, reason = estimate(surfaces.scaled(1 / metre), R).scaled(metre), None
+        layout, reason = estimate(surfaces.scaled(1 / metre), R), None
+        metric_views = [depth.transformed(np.eye(3), 1 / metre) for depth in depths]
+        layout = find_openings(layout, metric_views).scaled(metre)
     except (NoRoomError, ReconstructionError) as error:
         layout, reason = None, str(error)
     return layout, reason, Scale(cameras.units, cameras.scale_source, metre, assumption)
