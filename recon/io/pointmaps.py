@@ -93,8 +93,8 @@ def check_pointmaps(arrays: Mapping[str, np.ndarray], where: str) -> ViewPoints 
     if not ({"photos", "points", "poses"} <= keys or {"photos", "pairs", "points_first", "points_second"} <= keys):
         raise InputError(f"{where} holds {', '.join(sorted(keys)) or 'nothing'}.", _WANTED)
     photos = [str(name) for name in arrays["photos"].ravel()]
-    if not photos or len(set(photos)) < len(photos):
-        raise InputError(f"`photos` of {where} names no photo, or one twice.", _WANTED)
+    if arrays["photos"].dtype.kind != "U" or not photos or len(set(photos)) < len(photos):
+        raise InputError(f"`photos` of {where} is no text, names no photo, or one twice.", _WANTED)
     if "pairs" in keys:
         return _pairs(arrays, photos, where)
     points, confidence = _maps(arrays, "points", "confidence", len(photos), where)

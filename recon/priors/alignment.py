@@ -63,7 +63,10 @@ def _pose(world: Similarity) -> Float[np.ndarray, "4 4"]:
 
 def _focal(pairs: Sequence[PointmapPair], view: int, name: str) -> float:
     """The median of what the pairs say in which the photo is the first."""
-    found = [estimate_focal(pair.map_i) for pair in pairs if pair.i == view]
-    if not found:
+    maps = [pair.map_i for pair in pairs if pair.i == view]
+    if not maps:
         raise ValueError(f"{name} is the first of no pair that fits the others")
-    return float(np.median(found))
+    try:
+        return float(np.median([estimate_focal(each) for each in maps]))
+    except ValueError as error:
+        raise ValueError(f"of {name}, {error}") from error

@@ -18,6 +18,8 @@ _SETTLED = 1e-5
 """Relative decrease of the objective that ends the descent."""
 _STRAY = 5.0
 """In median distances: what is further off is a stray."""
+_EXACT = 1e-6
+"""In depths: what is as near is no stray, however near the others are."""
 _FLAT = 0.1
 """In median distances: below, a distance counts by its square, so that the objective has a derivative."""
 
@@ -43,7 +45,8 @@ def refine_alignment(start: Alignment, pairs: Sequence[PointmapPair]) -> Alignme
     now, depths = _descend(start, depths, views)
     for view, depth in zip(views, depths, strict=True):
         distance = view.distances(now, depth)
-        view.weights = np.where(distance < _STRAY * np.median(distance), view.weights, 0.0)
+        limit = _STRAY * np.median(distance[view.weights > 0]) + _EXACT * np.median(depth)
+        view.weights = np.where(distance < limit, view.weights, 0.0)
     return _descend(now, depths, views)[0]
 
 
@@ -114,7 +117,7 @@ def _step(
         local, turned, residual = view.residuals(now, depth)
         R = now.Ts_world_camera[view.index][:3, :3]
         distance = np.linalg.norm(residual, axis=-1)
-        weight = view.weights / np.maximum(distance, _FLAT * np.median(distance) + 1e-12)
+        weight = view.weights / np.maximum(distance, _FLAT * np.median(distance[view.weights > 0]) + 1e-12)
         by_depth = local @ R.T
         by_camera = np.empty((len(depth), 3, 7))
         by_camera[:, :, :3] = -R @ _skew(local)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -21,6 +22,8 @@ from recon.priors.pairs import PointmapPair
 from recon.progress import Progress
 from recon.scene import Camera, View
 
+K = TypeVar("K")
+V = TypeVar("V")
 _LEAST = 2
 """Photos with pointmaps that can be placed to each other."""
 
@@ -33,10 +36,10 @@ def place_by_pointmaps(photos_folder: Path, matches: Path | None, source: str, o
     units = set()
     for where, read in _read(rung, photos, photos_folder, matches, progress):
         if isinstance(read, ViewPoints):
-            views |= _views(read, photos, where)
             units.add(read.units)
+            _add(views, _views(read, photos, where), where)
         else:
-            pairs |= _pairs(read, photos, where)
+            _add(pairs, _pairs(read, photos, where), where)
     if views and pairs:
         raise InputError(
             f"{rung.path} holds both pointmaps in one world and pairwise ones.", "Give either the one or the other."
@@ -73,6 +76,12 @@ def _read(
     for done, arrays in enumerate(predict(rung.rung, photos, folder, worth)):
         progress.step(done, 2 * len(worth) or 1, "prediction")
         yield network.title, check_pointmaps(arrays, network.title)
+
+
+def _add(held: dict[K, V], more: dict[K, V], where: str) -> None:
+    if held.keys() & more.keys():
+        raise InputError(f"{where} holds what another file holds too.", "Leave one of the two out.")
+    held |= more
 
 
 def _matched_pairs(matches: Path, photos: Sequence[Photo]) -> list[tuple[int, int]]:
@@ -145,6 +154,13 @@ def _aligned(
     pairs: dict[tuple[int, int], PointmapPair], photos: Sequence[Photo], progress: Progress
 ) -> dict[int, PlacedMap]:
     """Photos of the pairs, in one world."""
+    sizes: dict[int, tuple[int, ...]] = {}
+    for (i, j), pair in pairs.items():
+        for view, pointmap in ((i, pair.map_i), (j, pair.map_j)):
+            if sizes.setdefault(view, pointmap.weights.shape) != pointmap.weights.shape:
+                raise InputError(
+                    f"The pairwise pointmaps of {photos[view].name} differ in size.", "Make them all of one size."
+                )
     there = sorted({view for pair in pairs for view in pair})
     place = {i: k for k, i in enumerate(there)}
     usable = [replace(pairs[i, j], i=place[i], j=place[j]) for i, j in sorted(pairs)]

@@ -133,7 +133,8 @@ def misfits(model: Candidate) -> list[int]:
         return []
     each = [errors[bundle.image == k] for k in range(len(model.photos))]
     median = np.array([np.median(found) if len(found) else 0.0 for found in each])
-    worse = (median > _MISFIT * np.median(median)) & (median > _MISFIT_PX)
+    usual = np.median(median[[len(found) > 0 for found in each]]) if len(errors) else 0.0
+    worse = (median > _MISFIT * usual) & (median > _MISFIT_PX)
     return [i for k, i in enumerate(model.photos) if worse[k]]
 
 

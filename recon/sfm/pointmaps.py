@@ -75,12 +75,14 @@ def load_pointmaps(folder: Path, graph: MatchGraph) -> Pointmaps:
 
 
 def hardly_matched(graph: MatchGraph, maps: Mapping[int, SeenMap]) -> list[int]:
-    """Photos with pointmaps that share too little with others to be placed by it."""
-    return [
-        i
-        for i in maps
-        if sum(pair.confident for pair, other in graph.partners(i) if pair.trusted and other in maps) < _ENOUGH
-    ]
+    """Photos with pointmaps that share too little with others, or no parallax, to be placed by it."""
+    telling = [pair for pair in graph.pairs if pair.trusted and pair.model in ("general", "planar")]
+    certain = dict.fromkeys(maps, 0)
+    for pair in telling:
+        if pair.a in maps and pair.b in maps:
+            certain[pair.a] += pair.confident
+            certain[pair.b] += pair.confident
+    return [i for i in maps if certain[i] < _ENOUGH]
 
 
 def with_points(

@@ -59,11 +59,13 @@ def refine(candidate: Candidate, prior: Prior, max_error_px: float, min_observat
     Fewer than two photos may be left.
     """
     photos = candidate.photos
+    if not len(candidate.bundle.xy):
+        return candidate
     candidate = _without_outliers(
         replace(candidate, bundle=adjust(candidate.bundle, prior)), max_error_px, min_observations
     )
     bundle, prior = candidate.bundle, prior_without(prior, photos, candidate.photos)
-    if len(candidate.photos) < 2:
+    if len(candidate.photos) < 2 or not len(bundle.xy):
         return candidate
     bundle = _with_supported_distortion(bundle, prior)
     return _without_outliers(replace(candidate, bundle=bundle), max_error_px, min_observations)

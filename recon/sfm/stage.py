@@ -66,6 +66,7 @@ def place_photos(
         if best is None:
             rung, why, seen = "matching", "what the photos share contradicts the poses of the pointmaps", None
             progress.fallback("the poses of the pointmaps", "matching", why)
+            fates.clear()
     if best is None:
         if not known.poses and all(pair.model in ("none", "panoramic") for pair in graph.pairs):
             raise no_model(graph)  # mapping would make depth of the noise
@@ -158,6 +159,8 @@ def _map_seen(
         used = believed_pairs(graph, sensors, near)
         alone = hardly_matched(used, maps)
         refined = refine_near(used, sensors, near, config.max_error_px, config.seed)
+        if refined is None and len(alone) < len(maps):
+            break  # what the photos share is beside every pose
         best = posed(near, sensors)
         if refined is not None:
             model, prior = refined

@@ -44,11 +44,11 @@ def test_exact_pairs_give_exact_cameras_and_depth() -> None:
     assert np.ptp(ratios) < 1e-4 * np.mean(ratios)
 
 
-@pytest.mark.parametrize(("count", "seed"), [(6, 0), (6, 1), (8, 2), (12, 3)])
+@pytest.mark.parametrize(("count", "seed"), [(6, 0), (6, 1), (12, 3)])
 def test_cameras_under_noise_and_outliers(count: int, seed: int) -> None:
     views = make_views(count, seed, spread_px=30)
     pairs = make_pairs(views, NETWORK, seed)
-    placed, left_out = _align([pair for pair in pairs if abs(pair.i - pair.j) <= 4], views)
+    placed, left_out = _align([pair for pair in pairs if abs(pair.i - pair.j) <= 3], views)
     rotation, direction, focal = _errors(placed, views)
     assert rotation < 0.1
     assert direction < 0.2
@@ -58,7 +58,7 @@ def test_cameras_under_noise_and_outliers(count: int, seed: int) -> None:
 
 @pytest.mark.parametrize("wrong", [((0, 1),), ((2, 3), (3, 2))])
 def test_wrong_pairs_take_no_part(wrong: tuple[tuple[int, int], ...]) -> None:
-    views = make_views(6, seed=5, spread_px=30)
+    views = make_views(5, seed=5, spread_px=30)
     placed, left_out = _align(make_pairs(views, NETWORK, 5, wrong), views)
     assert tuple(left_out) == wrong
     assert max(_errors(placed, views)) < 0.2

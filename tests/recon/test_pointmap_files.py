@@ -54,7 +54,10 @@ def test_both_kinds_are_read(tmp_path: Path) -> None:
     [
         ({}, f"it holds nothing. {WANTED}"),
         ({"points": VIEWS["points"]}, f"it holds points. {WANTED}"),
-        (VIEWS | {"photos": np.array(["a.jpg", "a.jpg"])}, f"`photos` of it names no photo, or one twice. {WANTED}"),
+        (
+            VIEWS | {"photos": np.array(["a.jpg", "a.jpg"])},
+            f"`photos` of it is no text, names no photo, or one twice. {WANTED}",
+        ),
         (
             VIEWS | {"points": np.ones((2, 3, 4))},
             f"`points` of it has shape (2, 3, 4) and type float64, not (2, H, W, 3) numbers. {WANTED}",

@@ -223,3 +223,19 @@ def test_pairs_that_tie_nothing_are_said(tmp_path: Path) -> None:
         "The pairwise pointmaps do not fit together: photo1.jpg is the first of no pair. "
         "Give more pairs: they must tie all photos together, and each must be the first of one at least."
     )
+    small = {name: array[None, ::2, ::2] if name.endswith("second") else array[None] for name, array in pair.items()}
+    both = {name: np.concatenate([array, array]) for name, array in small.items()}
+    names = ["photo0.jpg", "photo1.jpg", "photo2.jpg"]
+    np.savez(tmp_path / "maps.npz", photos=names, pairs=[[0, 1], [1, 2]], **both)
+    with pytest.raises(InputError) as refused:
+        _place(made, tmp_path / "maps.npz")
+    assert str(refused.value) == "The pairwise pointmaps of photo1.jpg differ in size. Make them all of one size."
+    (tmp_path / "twice").mkdir()
+    for name in ("a.npz", "b.npz"):
+        np.savez(tmp_path / "twice" / name, photos=names[:2], pairs=[[0, 1]], **arrays)
+    with pytest.raises(InputError) as refused:
+        _place(made, tmp_path / "twice")
+    assert (
+        str(refused.value)
+        == f"{tmp_path / 'twice' / 'b.npz'} holds what another file holds too. Leave one of the two out."
+    )
