@@ -181,7 +181,7 @@ def build(server: Server) -> gr.Blocks:
         outputs = [component for tab in tabs for component in tab.outputs]
         _wire_measuring(handlers, measure, run)
         if server.shown is not None:
-            page.load(handlers.show, [run, shown], [shown, *outputs], **_QUIET)
+            page.load(handlers.show, [run, shown], [shown, *outputs], show_progress="hidden", api_name="show")
             return page
         timer, revision = gr.Timer(_EVERY_S, active=False), gr.State("")
         files, gallery, kind, preset, frames, layout, height, reconstruct, stop, clear, example = left
