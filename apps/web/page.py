@@ -213,7 +213,7 @@ def build(server: Server) -> gr.Blocks:
 def _left(server: Server) -> tuple[Any, ...]:
     limits = server.limits
     files = gr.File(
-        label=f"Photos (3 to 12 work best), or videos; up to {limits.files} files",
+        label="Photos or videos",
         file_count="multiple",
         height=150,
         elem_id="files",
@@ -242,8 +242,9 @@ def _left(server: Server) -> tuple[Any, ...]:
     gr.Markdown("### Try it")
     example = gr.Button("Photos of a synthetic room", elem_id="example")
     gr.Markdown(
-        f"One run at a time; at most {limits.waiting} wait. Your run can be opened from this browser only, and is "
-        f"deleted when you press Clear, or {limits.kept_hours:g} hours after it was last used."
+        f"3 to 12 photos work best; at most {limits.files}. One run at a time; at most {limits.waiting} wait. Your run "
+        f"can be opened from this browser only, and is deleted when you press Clear, or {limits.kept_hours:g} hours "
+        "after it was last used."
     )
     return files, gallery, kind, preset, frames, layout, height, reconstruct, stop, clear, example
 
@@ -253,8 +254,16 @@ def _wire_measuring(handlers: Handlers, measure: MeasureTab, run: Any) -> None:
     told = [measure.image, measure.said]
 
     @plainly
-    def click(id: str, photo: str, *numbers: float | None, event: gr.SelectData) -> tuple[float | None, ...]:
-        return clicked(handlers.folder(id), photo, (event.index[0], event.index[1]), numbers)
+    def click(
+        id: str,
+        photo: str,
+        ax: float | None,
+        ay: float | None,
+        bx: float | None,
+        by: float | None,
+        event: gr.SelectData,
+    ) -> tuple[float | None, ...]:
+        return clicked(handlers.folder(id), photo, (event.index[0], event.index[1]), (ax, ay, bx, by))
 
     measure.image.select(click, picked, measure.points, **_QUIET).then(handlers.pick, picked, told, **_QUIET)
     measure.photo.input(lambda: (None,) * len(measure.points), None, measure.points, **_QUIET).then(
