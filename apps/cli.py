@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from rich.console import Console
+from rich.markup import escape
 
 from recon.errors import FewviewError
 
@@ -14,6 +15,7 @@ COMMANDS = {
     "run": "photos to cameras, splat, mesh and renders",
     "app": "photos to 3D in a browser",
     "view": "a finished run in the tabs of the app",
+    "batch": "many scenes, on one machine or a cluster; continues after any interruption",
     "calibrate": "videos or keypoints of people to cameras, time offsets and 3D motion",
     "evaluate": "measure calibrated cameras and motion against the truth",
     "demo": "the same on a synthetic room whose truth is known",
@@ -57,17 +59,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(command.main(command.parse(argv[1:])))
     except FewviewError as error:
         errors.print(
-            f"[bold red]Error:[/] {_plain(error.what)}\n[bold]Remedy:[/] {_plain(error.remedy)}",
+            f"[bold red]Error:[/] {escape(error.what)}\n[bold]Remedy:[/] {escape(error.remedy)}",
             soft_wrap=True,
         )
         return error.exit_code
     except KeyboardInterrupt:
         errors.print("Interrupted. Finished stages are kept; the same command continues.")
         return INTERRUPTED
-
-
-def _plain(text: str) -> str:
-    return text.replace("[", "\\[")
 
 
 if __name__ == "__main__":

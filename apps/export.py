@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
+from layout.ifc import export_ifc
+from recon.dag.faults import writing
+from recon.dag.reading import reading, verify
 from recon.errors import InputError
 from recon.io.cameras import read_cameras
 from recon.io.colmap import read_model, write_model
+from recon.io.documents import MALFORMED, read_text
 from recon.io.originals import write_originals
 from recon.io.transforms import write_transforms
 
 Format = Literal[
-    "splat", "spz", "splat32", "preview", "mesh-glb", "mesh-ply", "points", "colmap", "transforms", "video"
+    "splat", "spz", "splat32", "preview", "mesh-glb", "mesh-ply", "points", "colmap", "transforms", "video", "ifc"
 ]
 
 
@@ -38,7 +43,8 @@ class Arguments:
     )
     """What to write. `splat` is the 3DGS PLY, which holds everything; `spz` is Niantic's format, a sixth of its size;
     `splat32` is the `.splat` of web viewers, 32 bytes a Gaussian, without view dependence; `preview` is a small one
-    that is moved and scaled into the first picture of such a viewer. `colmap` and `transforms` come with the upright
+    that is moved and scaled into the first picture of such a viewer. `ifc` is the room for building information models
+    (extra `ifc`). `colmap` and `transforms` come with the upright
     photos in `images/`."""
 
 
@@ -49,21 +55,24 @@ def parse(argv: Sequence[str]) -> Arguments:
 def main(arguments: Arguments) -> int:
     run, to = arguments.run, arguments.to
     check_run(run)
-    if to.exists() and any(to.iterdir()):
-        raise InputError(f"{to} is not empty.", "Name a new folder with --to: nothing is overwritten.")
+    if to.exists() and (not to.is_dir() or not all(map(_left_over, to.iterdir()))):
+        raise InputError(f"{to} is not an empty folder.", "Name a new folder with --to: nothing is overwritten.")
     formats = tuple(dict.fromkeys(arguments.formats))
-    for name in formats:
-        find_result(run, name)  # all are looked up before any is written: an export is whole or refused
-    to.mkdir(parents=True, exist_ok=True)
-    if {"colmap", "transforms"} & set(formats):
-        _write_cameras(run, to, formats)
-    for name in formats:
-        place = to / _CONVERTED.get(name, _PLACES[name][0].split("/", 1)[1])
-        if name in _CONVERTED:
-            _convert(find_result(run, name), place)
-        elif name not in ("colmap", "transforms"):
-            shutil.copy2(find_result(run, name), place)
-        print(f"{name}: {place}")
+    with reading(run):
+        found = {name: find_result(run, name) for name in formats}
+        for stage in dict.fromkeys(_stages(run, found)):
+            verify(run, stage)
+    with writing(to, "--to"):
+        to.mkdir(parents=True, exist_ok=True)
+        for entry in to.iterdir():
+            shutil.rmtree(entry)  # of an export that was killed
+        with tempfile.TemporaryDirectory(prefix=_UNFINISHED, dir=to) as unfinished:
+            with reading(run):
+                written = _write(run, found, Path(unfinished))
+            for entry in Path(unfinished).iterdir():
+                entry.rename(to / entry.name)  # each result appears whole
+    for name, place in written.items():
+        print(f"{name}: {to / place}")
     return 0
 
 
@@ -79,9 +88,11 @@ _PLACES: dict[Format, tuple[str, ...]] = {
     "colmap": ("splat/sparse/0", "cameras/sparse/0"),
     "transforms": ("splat/transforms.json", "cameras/transforms.json"),
     "video": ("renders/path.mp4",),
+    "ifc": ("layout/layout.json",),
 }
 """For each format the places it, or what it is made from, may stand in a run, best first."""
-_CONVERTED: dict[Format, str] = {"spz": "splat.spz", "splat32": "splat.splat"}
+_UNFINISHED = ".unfinished-"
+_CONVERTED: dict[Format, str] = {"spz": "splat.spz", "splat32": "splat.splat", "ifc": "room.ifc"}
 """Formats that are made here, and their file."""
 
 
@@ -110,18 +121,49 @@ def find_result(run: Path, name: Format) -> Path:
     )
 
 
-def _convert(ply: Path, place: Path) -> None:
+def _left_over(path: Path) -> bool:
+    return path.name.startswith(_UNFINISHED)
+
+
+def _stages(run: Path, found: Mapping[Format, Path]) -> Iterator[str]:
+    """The stages whose artifacts are read."""
+    for name, path in found.items():
+        yield path.relative_to(run).parts[0]
+        if name in ("colmap", "transforms"):
+            yield "photos"
+
+
+def _write(run: Path, found: Mapping[Format, Path], to: Path) -> dict[Format, str]:
+    """Writes every format into `to`; where each is, relative to it."""
+    if {"colmap", "transforms"} & found.keys():
+        _write_cameras(run, to, tuple(found))
+    places = {name: _CONVERTED.get(name, _PLACES[name][0].split("/", 1)[1]) for name in found}
+    for name, path in found.items():
+        if name in _CONVERTED:
+            _convert(path, to / places[name])
+        elif name not in ("colmap", "transforms"):
+            shutil.copy2(path, to / places[name])
+    return places
+
+
+def _convert(source: Path, place: Path) -> None:
+    if place.suffix == ".ifc":
+        export_ifc(source, place)
+        return
     # Loading torch takes a second, which the other formats can do without.
     from splatting.export import read_ply, write_splat, write_spz
 
-    (write_spz if place.suffix == ".spz" else write_splat)(place, read_ply(ply))
+    (write_spz if place.suffix == ".spz" else write_splat)(place, read_ply(source))
 
 
 def _write_cameras(run: Path, to: Path, formats: tuple[Format, ...]) -> None:
     """The cameras with their photos: names and sizes are those of the photos written to `images/`."""
     folder = find_result(run, "transforms").parent
-    manifest = json.loads((run / "manifest.json").read_text(encoding="utf-8"))
-    originals = [Path(source["path"]) for source in manifest["sources"]["photos"]]
+    file = run / "manifest.json"
+    try:
+        originals = [Path(source["path"]) for source in json.loads(read_text(file))["sources"]["photos"]]
+    except MALFORMED as error:
+        raise InputError(f"{file} is damaged: {error!r}.", "Give the `fewview run` command again.") from error
     written = write_originals(run / "photos", originals, read_cameras(folder).views, to / "images")
     if "colmap" in formats:
         model = to / "sparse" / "0"

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from recon.dag.faults import writing
+
 
 def deliver(text: str, path: Path | None) -> None:
     """Write `text` and a line break to `path`, making its folder; to standard output where there is no path."""
     if path is None:
         print(text)
     else:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text + "\n", encoding="utf-8")
+        with writing(path.parent, "--json"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text + "\n", encoding="utf-8")

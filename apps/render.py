@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from rich.console import Console
 from rich.progress import track
 
 from apps.export import check_run, find_result
+from recon.dag.faults import writing
+from recon.dag.reading import reading, verify
 from recon.errors import InputError
 from recon.io.cameras import read_cameras
 from recon.scene import View
@@ -70,7 +73,9 @@ def main(arguments: Arguments) -> int:
     fps = arguments.fps or (given and given.fps) or FPS
     to = _destination(arguments)
 
-    gaussians, views = read_ply(ply), read_cameras(ply.parent).views
+    with reading(run):
+        verify(run, "splat")
+        gaussians, views = read_ply(ply), read_cameras(ply.parent).views
     depths = [_depths(gaussians, view) for view in views]
     camera = film_camera([view.camera.pinhole().fitted(LONG_SIDE) for view in views])
     if size:
@@ -83,11 +88,12 @@ def main(arguments: Arguments) -> int:
         for T_world_camera, fov_deg in track(shots, "Rendering", console=Console(stderr=True)):
             yield picture(gaussians, with_fov(camera, fov_deg), T_world_camera, arguments.show, span)
 
-    to.parent.mkdir(parents=True, exist_ok=True)
-    # An older film stays whole until this one is.
-    unfinished = to.with_name(f"{to.stem}.unfinished.mp4")
-    write_mp4(unfinished, pictures(), fps)
-    unfinished.replace(to)
+    with writing(to.parent, "--to"):
+        to.parent.mkdir(parents=True, exist_ok=True)
+        # An older film stays whole until this one is.
+        with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=to.parent) as folder:
+            write_mp4(Path(folder) / to.name, pictures(), fps)
+            (Path(folder) / to.name).replace(to)
     print(to)
     return 0
 

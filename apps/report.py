@@ -51,7 +51,7 @@ def reported(out: Path, console: Console, dry_run: bool = False) -> Iterator[Non
         # A run that was refused, such as for another one at work there, has left the manifest alone.
         if _manifest(out) != before:
             try:
-                console.print(f"  report   {write_report(out)}", soft_wrap=True)
+                console.print(f"  report   {write_report(out)}", soft_wrap=True, markup=False)
             except (FewviewError, OSError) as fault:
                 console.print(f"The report could not be written: {fault}", soft_wrap=True, markup=False)
         raise

@@ -13,7 +13,8 @@ from rich.console import Console
 
 from apps.options import StageOptions, stage_options
 from apps.report import reported
-from recon.dag import Manifest, run_stages
+from recon.dag import Manifest, Stage, run_stages
+from recon.ladder import parse_source
 from recon.pipeline import stages
 
 
@@ -35,11 +36,22 @@ def parse(argv: Sequence[str]) -> Arguments:
     return tyro.cli(Arguments, prog="fewview run", args=list(argv), default=defaults)
 
 
+def graph_of(photos: tuple[Path, ...], options: StageOptions) -> tuple[Stage, ...]:
+    """The stages that `options` ask for.
+
+    Raises:
+        InputError: there is no photo at `photos`.
+    """
+    graph = stages(options.options, photos)
+    return graph if options.layout else tuple(stage for stage in graph if stage.name != "layout")
+
+
 def reconstruct(photos: tuple[Path, ...], out: Path, options: StageOptions, console: Console) -> Manifest:
     """Runs the graph on `photos` into `out` as `options` ask."""
-    graph = stages(options.options, photos)
+    if notice := parse_source(options.options.cameras.source).notice():
+        console.print(notice, soft_wrap=True)
     return run_stages(
-        graph if options.layout else tuple(stage for stage in graph if stage.name != "layout"),
+        graph_of(photos, options),
         out,
         until=options.until,
         start=options.start,

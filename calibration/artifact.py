@@ -10,7 +10,11 @@ from typing import Any
 import numpy as np
 
 from calibration.observations import Detections
+from recon.errors import InputError
+from recon.io.documents import MALFORMED, read_npz, read_text
 from recon.io.inputs import Names
+
+_AGAIN = "It was altered: delete its folder and run again."
 
 
 @dataclass(frozen=True)
@@ -44,22 +48,28 @@ def save_takes(folder: Path, takes: list[Take]) -> None:
 
 
 def load_takes(folder: Path) -> list[Take]:
-    """Read what `save_takes` wrote."""
-    takes = []
-    for entry in json.loads((folder / "keypoints.json").read_text(encoding="utf-8"))["takes"]:
-        detections = []
-        for camera in entry["cameras"]:
-            with np.load(folder / camera["file"]) as arrays:
-                width, height = (int(value) for value in arrays["size"])
-                detections.append(
-                    Detections(
-                        camera["camera"],
-                        (width, height),
-                        float(arrays["fps"]),
-                        arrays["xy"],
-                        arrays["confidence"],
-                    )
-                )
-        videos = {camera["camera"]: camera["video"] for camera in entry["cameras"] if camera["video"]}
-        takes.append(Take(entry["name"], detections, videos, entry["sound_offsets_s"]))
-    return takes
+    """Read what `save_takes` wrote.
+
+    Raises:
+        InputError: a file is missing or was altered.
+    """
+    path = folder / "keypoints.json"
+    try:
+        entries = json.loads(read_text(path, _AGAIN))["takes"]
+        return [
+            Take(
+                str(entry["name"]),
+                [_detections(folder / camera["file"], str(camera["camera"])) for camera in entry["cameras"]],
+                {camera["camera"]: camera["video"] for camera in entry["cameras"] if camera["video"]},
+                entry["sound_offsets_s"],
+            )
+            for entry in entries
+        ]
+    except MALFORMED as error:
+        raise InputError(f"{path} is not a keypoints.json of fewview: {error!r}.", _AGAIN) from error
+
+
+def _detections(path: Path, camera: str) -> Detections:
+    arrays = read_npz(path, _AGAIN)
+    width, height = (int(value) for value in arrays["size"])
+    return Detections(camera, (width, height), float(arrays["fps"]), arrays["xy"], arrays["confidence"])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Float
@@ -17,7 +17,10 @@ from calibration.formats.motion import read_motion
 from calibration.observations import Motion
 from recon.errors import InputError
 from recon.io.cameras import CameraSet, read_cameras
+from recon.io.documents import MALFORMED, read_npz, read_text
 from recon.scene import View
+
+T = TypeVar("T")
 
 WITHIN_DEG = 10.0
 WITHIN_PERCENT = 10.0
@@ -37,19 +40,32 @@ def evaluate_rig(out: Path, truth: Path, motion: Path | None = None) -> dict[str
     """
     folder = out / "motion"
     estimate = read_cameras(folder)
-    rig = json.loads((folder / "rig.json").read_text(encoding="utf-8"))
     everyone = [verdict.name for verdict in estimate.verdicts]
     matched = match_names(read_cameras_file(truth), everyone, truth)
     true_views = {name: view for name, view in matched.items() if isinstance(view, View)}
     figures = camera_figures(true_views, estimate, len(everyone))
-    figures["reprojection_px"] = rig["facts"]["reprojection_px"]
-    figures["scale_uncertainty"] = rig["scale_uncertainty"]
-    own = read_motion(folder / f"{rig['takes'][0]}.npz")
-    figures["offsets_frames"] = {camera: seconds * own.fps for camera, seconds in rig["offsets_s"].items()}
-    figures["seconds"] = _seconds(out)
+    solver, uncertainty, take, offsets_s = _taken(folder / "rig.json", _figures_of_rig)
+    own = read_motion(folder / f"{take}.npz")
+    figures |= {"reprojection_px": solver, "scale_uncertainty": uncertainty}
+    figures["offsets_frames"] = {camera: seconds * own.fps for camera, seconds in offsets_s.items()}
+    figures["seconds"] = _taken(out / "manifest.json", lambda manifest: manifest["stages"]["motion"]["seconds"])
     if motion is not None:
         figures["motion"] = motion_figures(read_truth_motion(motion, own), own.xyz)
     return figures
+
+
+def _taken(path: Path, parse: Callable[[Any], T]) -> T:
+    """`parse` of a JSON file of `fewview calibrate`; InputError where it does not hold what that needs."""
+    try:
+        return parse(json.loads(read_text(path, "Name the output of `fewview calibrate`.")))
+    except MALFORMED as error:
+        raise InputError(f"{path} is damaged: {error!r}.", "Calibrate again.") from error
+
+
+def _figures_of_rig(rig: Any) -> tuple[float, float, str, dict[str, float]]:
+    """The solver's residual, the scale's uncertainty, the first take, and the offsets by camera in seconds."""
+    offsets = {str(camera): float(seconds) for camera, seconds in rig["offsets_s"].items()}
+    return rig["facts"]["reprojection_px"], rig["scale_uncertainty"], str(rig["takes"][0]), offsets
 
 
 def camera_figures(truth: Mapping[str, View], estimate: CameraSet, cameras: int) -> dict[str, Any]:
@@ -112,12 +128,20 @@ def read_truth_motion(path: Path, own: Motion) -> Float[np.ndarray, "T P J 3"]:
     Raises:
         InputError: neither.
     """
-    with np.load(path, allow_pickle=False) as arrays:
-        if "xyz" not in arrays and "keypoints3d_m" not in arrays:
-            raise InputError(f"{path} holds {', '.join(arrays)}.", "It needs `xyz` or `keypoints3d_m`.")
+    wanted = "It needs `xyz` or `keypoints3d_m`."
+    arrays = read_npz(path, wanted)
+    if "xyz" not in arrays and "keypoints3d_m" not in arrays:
+        raise InputError(f"{path} holds {', '.join(arrays) or 'nothing'}.", wanted)
+    try:
         xyz = arrays["xyz"] if "xyz" in arrays else arrays["keypoints3d_m"][:, None]
         fps = float(arrays["fps"]) if "fps" in arrays else own.fps
         start_s = float(arrays["start_s"]) if "start_s" in arrays else 0.0
+        if xyz.ndim != 4 or xyz.shape[-1] != 3 or xyz.dtype.kind not in "fiu":
+            raise ValueError(f"its joints have shape {xyz.shape}")
+        if not (0 < fps < math.inf and math.isfinite(start_s)):
+            raise ValueError("its frame rate or start is no number")
+    except MALFORMED as error:
+        raise InputError(f"{path} is not true motion: {error}.", wanted) from error
     times = own.start_s + np.arange(len(own.xyz)) / own.fps
     index = np.round((times - start_s) * fps).astype(int)
     inside = (index >= 0) & (index < len(xyz))
@@ -140,11 +164,6 @@ def _match_people(truth: np.ndarray, estimate: np.ndarray) -> list[int]:
             break
         chosen.append(min(costs, key=costs.__getitem__))
     return chosen
-
-
-def _seconds(out: Path) -> float | None:
-    manifest = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
-    return manifest["stages"]["motion"]["seconds"]
 
 
 def _mean(values: np.ndarray) -> float:

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from recon.errors import InputError
-from recon.io.cameras import canonical_distortion, check_rigid
+from recon.io.cameras import canonical_distortion, check_intrinsics, check_rigid
+from recon.io.documents import MALFORMED, read_text
 from recon.scene import Camera, View
 
 TEST_PHOTOS = 6
@@ -49,13 +50,11 @@ def load_photoset(path: Path) -> PhotoSet:
     """
     file = path / "cameras.json"
     try:
-        document = json.loads(file.read_text(encoding="utf-8"))
+        document = json.loads(read_text(file, "Name a folder of photos with true cameras."))
         frames = document["frames"]
         views = [_view(frame) for frame in frames]
         images = [path / frame["file"] for frame in frames]
-    except FileNotFoundError:
-        raise InputError(f"There is no {file}.", "Name a folder of photos with true cameras.") from None
-    except (KeyError, TypeError, ValueError) as error:
+    except MALFORMED as error:
         raise InputError(f"{file} is not a photo set: {error!r}.", "See data/photosets.py for the format.") from error
     for image in images:
         if not image.is_file():
@@ -98,6 +97,7 @@ def _view(frame: dict[str, Any]) -> View:
         cy=float(frame["cy"]) + 0.5,
         distortion=canonical_distortion(distortion),
     )
+    check_intrinsics(camera, frame["file"])
     T = np.array(frame["world_from_camera"], np.float64)
     check_rigid(T, tolerance=1e-4)
     return View(Path(frame["file"]).name, camera, T)

@@ -14,6 +14,7 @@ from PIL import Image
 from layout.model import Opening, RoomLayout, Slab, Wall
 from layout.raycast import CEILING, FIRST_WALL, FLOOR, cast
 from recon.errors import InputError
+from recon.io.documents import MALFORMED, finite, read_text
 from recon.scene import PosedImage
 
 NOTHING = 255
@@ -72,18 +73,21 @@ def read_layout(path: Path) -> RoomLayout | None:
         InputError: the file is missing or is none.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(read_text(path, "Name a finished `layout` folder."))
         if not document["room"]:
             return None
         floor, ceiling = (
-            Slab(document[name]["height"], document[name]["observed"], document[name]["confidence"])
+            Slab(
+                finite(document[name]["height"]), bool(document[name]["observed"]), finite(document[name]["confidence"])
+            )
             for name in ("floor", "ceiling")
         )
         walls = tuple(_wall(entry) for entry in document["walls"])
-        return RoomLayout(np.array(document["R_room_world"]), walls, floor, ceiling)
-    except FileNotFoundError:
-        raise InputError(f"There is no {path}.", "Name a finished `layout` folder.") from None
-    except (KeyError, TypeError, ValueError) as error:
+        R = np.array([[finite(value) for value in row] for row in document["R_room_world"]])
+        if len(walls) < 3 or R.shape != (3, 3):
+            raise ValueError("its walls or axes make no room")
+        return RoomLayout(R, walls, floor, ceiling)
+    except MALFORMED as error:
         raise InputError(f"{path} is not a layout.json of fewview: {error!r}.", "Write it again.") from error
 
 
@@ -136,12 +140,16 @@ def _wall_entry(wall: Wall, index: int, height: float) -> dict[str, Any]:
 
 def _wall(entry: dict[str, Any]) -> Wall:
     return Wall(
-        np.array([entry["ax"], entry["ay"]]),
-        np.array([entry["bx"], entry["by"]]),
-        entry["observed"],
-        entry["confidence"],
-        tuple(Opening(**opening) for opening in entry["openings"]),
+        np.array([finite(entry["ax"]), finite(entry["ay"])]),
+        np.array([finite(entry["bx"]), finite(entry["by"])]),
+        bool(entry["observed"]),
+        finite(entry["confidence"]),
+        tuple(_opening(opening) for opening in entry["openings"]),
     )
+
+
+def _opening(entry: dict[str, Any]) -> Opening:
+    return Opening(entry["kind"], *(finite(entry[name]) for name in ("start", "end", "low", "high", "confidence")))
 
 
 def _write_view(out: Path, layout: RoomLayout, view: PosedImage, key: str) -> dict[str, Any]:

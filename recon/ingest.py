@@ -19,7 +19,7 @@ from jaxtyping import Bool, UInt8
 from recon.errors import InputError
 from recon.io.exif import ExifFacts, camera_group, focal_prior
 from recon.io.images import DecodedImage, UnusableImage, decode_image, sharpness, write_png
-from recon.io.inputs import Names, digest, find_mask, find_sources, is_raw, is_video
+from recon.io.inputs import Names, check_regular, digest, find_mask, find_sources, is_raw, is_video
 from recon.io.video import sharpest_frames
 from recon.photos import Photo, save_photos
 from recon.progress import Progress
@@ -58,7 +58,7 @@ class IngestConfig:
         photos = find_sources(self.photos)
         masks = {mask for photo in photos if (mask := find_mask(photo, self.masks)) is not None}
         # `run` names the unreadable ones and goes on without them.
-        return tuple(path for path in (*photos, *sorted(masks)) if os.access(path, os.R_OK))
+        return tuple(path for path in (*photos, *sorted(masks)) if path.is_file() and os.access(path, os.R_OK))
 
 
 def run(inputs: Mapping[str, Path], config: IngestConfig, out: Path, progress: Progress) -> None:
@@ -179,6 +179,7 @@ def _mask(photo: Path, decoded: DecodedImage, config: IngestConfig) -> Bool[np.n
     if path is None:
         return opaque
     try:
+        check_regular(path)
         mask = decode_image(path.read_bytes(), config.long_side)
     except (UnusableImage, OSError) as error:
         raise InputError(f"The mask {path} cannot be used: {error}.", "Repair it or take it away.") from error

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import cv2
@@ -12,6 +13,9 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from recon.errors import InputError
+from recon.io.documents import MALFORMED, read_text
+
+_AGAIN = "It was altered: delete its folder and run again."
 
 
 @dataclass(frozen=True)
@@ -64,9 +68,20 @@ def load_photos(folder: Path, excluded: bool = False) -> list[Photo]:
 
     Args:
         excluded: also return the photos that ingest left out (`Photo.excluded` says why).
+
+    Raises:
+        InputError: `views.json` is missing or damaged.
     """
-    entries = json.loads((folder / "views.json").read_text(encoding="utf-8"))["views"]
-    photos = [Photo(**entry) for entry in entries]
+    path = folder / "views.json"
+    try:
+        entries = json.loads(read_text(path, "Name the folder of a run."))["views"]
+        photos = [Photo(**entry) for entry in entries]
+        for photo in photos:
+            texts = photo.name, photo.key, photo.source, photo.sha256, photo.image, photo.mask or ""
+            if not all(isinstance(text, str) for text in texts) or int(photo.width) < 0 or int(photo.height) < 0:
+                raise ValueError(f"its entry {photo.name} holds what is no text or size")
+    except MALFORMED as error:
+        raise InputError(f"{path} is not a views.json of fewview: {error}.", _AGAIN) from error
     return [photo for photo in photos if excluded or photo.excluded is None]
 
 
@@ -76,12 +91,22 @@ def save_photos(folder: Path, photos: list[Photo]) -> None:
     (folder / "views.json").write_text(text + "\n", encoding="utf-8")
 
 
+def named_like(photo: str, names: Sequence[str]) -> list[int]:
+    """Places of the names that mean the photo: by its whole name, else by its file's name, else without suffix."""
+    for same in (str, lambda name: PurePosixPath(name).name, lambda name: PurePosixPath(name).stem):
+        fitting = [k for k, name in enumerate(names) if same(name) == same(photo)]
+        if fitting:
+            return fitting
+    return []
+
+
 def _read_png(path: Path, flags: int) -> np.ndarray:
     # imdecode and not imread: OpenCV cannot open non-ASCII paths on every system.
-    data = np.frombuffer(path.read_bytes(), np.uint8)
-    image = cv2.imdecode(data, flags) if data.size else None
+    data = np.frombuffer(path.read_bytes() if path.is_file() else b"", np.uint8)
+    try:
+        image = cv2.imdecode(data, flags) if data.size else None
+    except cv2.error:  # of sizes beyond its limits
+        image = None
     if image is None:
-        raise InputError(
-            f"The working image {path} cannot be decoded.", "It was altered: delete its folder and run again."
-        )
+        raise InputError(f"The working image {path} cannot be decoded.", _AGAIN)
     return image

@@ -13,6 +13,7 @@ from jaxtyping import Float
 
 from recon.errors import InputError
 from recon.io.cameras import check_rigid
+from recon.io.documents import MALFORMED, read_text
 from recon.scene import Camera
 
 _FLIP = np.diag([1.0, -1.0, -1.0, 1.0])
@@ -39,16 +40,16 @@ def read_camera_path(path: Path) -> CameraPath:
     Raises:
         InputError: the file is missing, is of neither kind, or holds something that no camera can be.
     """
+    if not path.is_file():
+        raise InputError(f"There is no camera path {path}.", "Name a JSON file.")
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(read_text(path))
         if not isinstance(document, dict) or not {"frames", "camera_path"} & document.keys():
             raise ValueError("it has neither `frames` nor `camera_path`")
         return _ours(document) if "frames" in document else _nerfstudio(document)
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-        raise InputError(f"There is no camera path {path}.", "Name a JSON file.") from None
     except KeyError as error:
         raise InputError(f"A frame of the camera path {path} lacks {error}.", "See docs/camera-paths.md.") from error
-    except (TypeError, ValueError) as error:
+    except MALFORMED as error:
         raise InputError(f"{path} is not a camera path: {error}.", "See docs/camera-paths.md.") from error
 
 

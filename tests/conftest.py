@@ -23,7 +23,17 @@ hypothesis.settings.load_profile("fewview")
 @pytest.fixture(scope="session")
 def photosets() -> Path:
     """Folder of the real photo sets; the test is skipped where they are absent."""
-    folder = data_root() / "views"
+    return _real("views")
+
+
+@pytest.fixture(scope="session")
+def mocap() -> Path:
+    """Folder of the real recordings of people; the test is skipped where they are absent."""
+    return _real("mocap")
+
+
+def _real(kind: str) -> Path:
+    folder = data_root() / kind
     if not folder.is_dir():
         pytest.skip(f"needs FEWVIEW_DATA ({folder} is absent)")
     return folder

@@ -34,9 +34,13 @@ def write_report(out: Path) -> Path:
     """
     text = render(read_results(out))
     temporary = out / f".{NAME}.tmp"
-    with writing(out):
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, out / NAME)
+    try:
+        with writing(out):
+            # A file name that is not Unicode must not cost the report.
+            temporary.write_text(text, encoding="utf-8", errors="replace")
+            os.replace(temporary, out / NAME)
+    finally:
+        temporary.unlink(missing_ok=True)
     return out / NAME
 
 

@@ -102,7 +102,7 @@ def draw_plan(
     weak = weak_ties(shared)
     wanted = [(centers[a] + centers[b]) / 2 for a, b, _ in weak]
     inner = np.percentile(flat, _PERCENTILES, axis=0) if len(flat) else np.zeros((0, 2))
-    everything = np.concatenate([centers, inner, np.reshape(wanted, (-1, 2))])
+    everything = np.concatenate([centers, inner])
     low, extent = everything.min(0), np.maximum(np.ptp(everything, axis=0), 1e-9)
     # The page is as wide as asked, and neither a strip nor a tower.
     scale = min((WIDTH_PX - 2 * _MARGIN_PX) / extent[0], (WIDTH_PX - 2 * _MARGIN_PX) / extent[1])

@@ -32,6 +32,8 @@ def judge(
         sentence = f"Stage `{failed.name}` failed: {failed.failure.message}"
         sentence += f" What was done before is kept: {', '.join(kept)}." if kept else ""
         return SceneVerdict("failed", sentence, warnings)
+    if state != "complete":
+        return SceneVerdict("failed", "The run failed between its stages; the same command continues it.", warnings)
     level: Level = "warnings" if warnings else "good"
     parts = [part for part in (_of_rig(rig), _of_photos(photos)) if part]
     made = f"the run stopped after `{until}`, as asked" if until else "every result was made"

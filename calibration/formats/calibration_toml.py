@@ -17,6 +17,7 @@ from scipy.spatial.transform import Rotation
 
 from calibration.formats.frames import Z_UP, opencv_camera, opencv_matrix, turned, view_of
 from recon.errors import InputError
+from recon.io.documents import MALFORMED, read_text
 from recon.scene import Camera, View
 
 
@@ -46,11 +47,11 @@ def read_calibration_toml(path: Path) -> dict[str, Camera | View]:
         InputError: not of this kind, or a fisheye lens.
     """
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = tomllib.loads(read_text(path))
         cameras = [_camera(key, table) for key, table in document.items() if key not in ("metadata", "capture_volume")]
     except KeyError as error:
         raise InputError(f"{path} lacks {error}.", "Each camera needs size, matrix and distortions.") from error
-    except (TypeError, ValueError, IndexError) as error:
+    except MALFORMED as error:
         raise InputError(f"{path} is not a readable calibration: {error}.", "Export it again.") from error
     return {name: camera for name, camera in cameras}
 

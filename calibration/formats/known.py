@@ -14,6 +14,7 @@ from calibration.formats.opencv_yaml import read_opencv_yaml
 from calibration.formats.qualisys import read_qualisys
 from recon.errors import InputError
 from recon.io.cameras import read_cameras
+from recon.io.documents import MALFORMED, read_text
 from recon.scene import Camera, View
 
 _KINDS = (
@@ -82,6 +83,6 @@ def _bare(name: str) -> str:
 
 def _is_list(path: Path) -> bool:
     try:
-        return isinstance(json.loads(path.read_text(encoding="utf-8")), list)
-    except ValueError as error:
+        return isinstance(json.loads(read_text(path)), list)
+    except MALFORMED as error:
         raise InputError(f"{path} is not JSON: {error}.", "Export it again.") from error

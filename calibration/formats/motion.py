@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import zipfile
+import math
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from calibration.observations import Motion
 from calibration.skeleton import JOINTS
 from recon.errors import InputError
+from recon.io.documents import MALFORMED, read_npz
 
 MARKERS = tuple(
     name.capitalize()
@@ -39,12 +40,17 @@ def read_motion(path: Path) -> Motion:
     Raises:
         InputError: not such a file.
     """
+    arrays = read_npz(path, "Name the output of `fewview calibrate`.")
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return Motion(
-                float(arrays["fps"]), float(arrays["start_s"]), arrays["xyz"], arrays["score"], arrays["support"]
-            )
-    except FileNotFoundError:
-        raise InputError(f"There is no {path}.", "Name the output of `fewview calibrate`.") from None
-    except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+        motion = Motion(
+            float(arrays["fps"]), float(arrays["start_s"]), arrays["xyz"], arrays["score"], arrays["support"]
+        )
+        if motion.xyz.ndim != 4 or motion.xyz.shape[2:] != (len(JOINTS), 3) or motion.xyz.dtype.kind != "f":
+            raise ValueError(f"its joints have shape {motion.xyz.shape}")
+        if not motion.score.shape == motion.support.shape == motion.xyz.shape[:3]:
+            raise ValueError("its arrays differ in shape")
+        if not (0 < motion.fps < math.inf and math.isfinite(motion.start_s)):
+            raise ValueError("its frame rate or start is no number")
+    except MALFORMED as error:
         raise InputError(f"{path} is not a motion of fewview: {error}.", "Calibrate again.") from error
+    return motion

@@ -9,6 +9,7 @@ import numpy as np
 
 from calibration.formats.frames import opencv_camera, view_of
 from recon.errors import InputError
+from recon.io.documents import MALFORMED, read_text
 from recon.scene import Camera, View
 
 
@@ -20,11 +21,11 @@ def read_opencv_json(path: Path) -> dict[str, Camera | View]:
     """
     try:
         out: dict[str, Camera | View] = {}
-        for entry in json.loads(path.read_text(encoding="utf-8")):
+        for entry in json.loads(read_text(path)):
             name, (width, height) = str(entry["name"]), entry["size"]
             camera = opencv_camera(name, (int(width), int(height)), np.array(entry["K"]), np.array(entry["dist"]))
             posed = "R" in entry and "t" in entry
             out[name] = view_of(name, camera, np.array(entry["R"]), np.array(entry["t"])) if posed else camera
-    except (KeyError, TypeError, ValueError) as error:
+    except MALFORMED as error:
         raise InputError(f"{path} is not a readable list of cameras: {error}.", "Export it again.") from error
     return out

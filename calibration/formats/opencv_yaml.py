@@ -11,6 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from calibration.formats.frames import Z_UP, opencv_camera, opencv_matrix, turned, view_of
 from recon.errors import InputError
+from recon.io.documents import MALFORMED
 from recon.io.inputs import Names
 from recon.scene import Camera, View
 
@@ -58,7 +59,7 @@ def read_opencv_yaml(path: Path) -> dict[str, Camera | View]:
             if extrinsics is not None:
                 view = view_of(name, camera, _read(extrinsics, f"Rot_{name}"), _read(extrinsics, f"T_{name}"))
                 out[name] = turned(view, Z_UP.T)
-    except (ValueError, cv2.error) as error:
+    except (cv2.error, SystemError, *MALFORMED) as error:
         raise InputError(
             f"{folder / 'intri.yml'} is not a readable calibration: {error}.", "Export it again."
         ) from error

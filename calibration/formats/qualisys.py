@@ -9,6 +9,7 @@ import numpy as np
 
 from calibration.formats.frames import Z_UP, opencv_camera, turned, view_of
 from recon.errors import InputError
+from recon.io.documents import MALFORMED, read_text
 from recon.scene import Camera, View
 
 _SUBPIXELS = 64
@@ -22,9 +23,9 @@ def read_qualisys(path: Path) -> dict[str, Camera | View]:
         InputError: not of this kind, or a camera that was turned on its side in software.
     """
     try:
-        root = ElementTree.fromstring(path.read_text(encoding="utf-8", errors="replace"))
+        root = ElementTree.fromstring(read_text(path, errors="replace"))
         cameras = [_camera(element) for element in root.iter("camera")]
-    except (ElementTree.ParseError, TypeError, ValueError) as error:
+    except (ElementTree.ParseError, *MALFORMED) as error:
         raise InputError(f"{path} is not a readable Qualisys calibration: {error}.", "Export it again.") from error
     if not cameras:
         raise InputError(f"{path} holds no cameras.", "Export the calibration from Qualisys Track Manager again.")

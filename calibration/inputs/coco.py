@@ -12,6 +12,7 @@ from jaxtyping import Float
 
 from calibration.inputs.recording import Recording, recording, stack_people
 from recon.errors import InputError
+from recon.io.documents import MALFORMED, read_text
 
 _FLAGS = {0.0: 0.0, 1.0: 0.5, 2.0: 1.0}
 """COCO's visibility (absent, hidden, visible) as a confidence."""
@@ -25,7 +26,7 @@ def read_coco(path: Path, camera: str, skeleton: str | None) -> Recording:
     Raises:
         InputError: the file is empty, not of this kind, or without people.
     """
-    text = path.read_text(encoding="utf-8", errors="replace")
+    text = read_text(path, errors="replace")
     if not text.strip():
         raise InputError(f"{path} is empty.", "Write it again.")
     try:
@@ -37,7 +38,7 @@ def read_coco(path: Path, camera: str, skeleton: str | None) -> Recording:
             person = np.array(result["keypoints"], np.float64).reshape(-1, 3)
             frames.setdefault(_frame(result["image_id"], images), []).append(person)
         sizes = {(int(entry["width"]), int(entry["height"])) for entry in images.values() if "width" in entry}
-    except (KeyError, TypeError, ValueError) as error:
+    except MALFORMED as error:
         raise InputError(
             f"{path} is not a COCO JSON of keypoints ({type(error).__name__}: {error}).",
             "Each result needs `image_id`, and `keypoints` as x, y, confidence.",

@@ -11,6 +11,7 @@ import numpy as np
 
 from calibration.inputs.recording import Recording, recording, stack_people
 from recon.errors import InputError
+from recon.io.documents import MALFORMED, read_text
 
 
 def read_openpose(folder: Path, camera: str, skeleton: str | None) -> Recording:
@@ -33,13 +34,13 @@ def read_openpose(folder: Path, camera: str, skeleton: str | None) -> Recording:
 
 
 def _people(path: Path) -> list[Any]:
-    text = path.read_text(encoding="utf-8", errors="replace")
+    text = read_text(path, errors="replace")
     if not text.strip():
         raise InputError(f"{path} is empty.", "Delete it, or write it again: a frame without people has an empty list.")
     try:
         people = json.loads(text)["people"]
         return [np.array(person["pose_keypoints_2d"], np.float64).reshape(-1, 3) for person in people]
-    except (KeyError, TypeError, ValueError) as error:
+    except MALFORMED as error:
         raise InputError(
             f"{path} is not an OpenPose JSON ({type(error).__name__}: {error}).",
             "It needs `people`, each with `pose_keypoints_2d` as x, y, confidence.",

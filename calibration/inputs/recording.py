@@ -11,6 +11,9 @@ from jaxtyping import Float, Float32
 from calibration.inputs.skeletons import find_skeleton
 from recon.errors import InputError
 
+_ALWAYS_FITS, _SPARSEST = 100_000, 1000
+"""So many places for people may be empty whatever the files hold, and so many for each person."""
+
 
 @dataclass(frozen=True)
 class Recording:
@@ -57,7 +60,8 @@ def stack_people(frames: dict[int, list[Any]], where: str) -> Float[np.ndarray, 
     """People per frame number as one array that starts at the first frame; absent people are zeros.
 
     Raises:
-        InputError: nobody is in any frame, or people differ in their number of joints.
+        InputError: nobody is in any frame, people differ in their number of joints, or frames are numbered so far
+            apart that memory would hold little but gaps.
     """
     everyone = [person for people in frames.values() for person in people]
     if not everyone:
@@ -67,9 +71,14 @@ def stack_people(frames: dict[int, list[Any]], where: str) -> Float[np.ndarray, 
         raise InputError(
             f"The people in {where} have {counts[0]} and {counts[-1]} joints.", "Write all frames by one detector."
         )
-    first = min(frames)
+    first, last = min(frames), max(frames)
     slots = max(len(people) for people in frames.values())
-    out = np.zeros((max(frames) - first + 1, slots, counts[0], 3), np.float64)
+    if (last - first + 1) * slots > max(_ALWAYS_FITS, _SPARSEST * len(everyone)):
+        raise InputError(
+            f"The frames of {where} are numbered {first} to {last}, but hold only {len(everyone)} people.",
+            "Number frames in the order of the video, without gaps.",
+        )
+    out = np.zeros((last - first + 1, slots, counts[0], 3), np.float64)
     for number, people in frames.items():
         for slot, person in enumerate(people):
             out[number - first, slot] = person

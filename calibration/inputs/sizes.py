@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from recon.errors import InputError
+from recon.io.documents import MALFORMED, read_text
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -30,7 +31,7 @@ def read_sizes(path: Path) -> dict[str, tuple[int, int]]:
         InputError: no such file, or it does not hold names and sizes.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(read_text(path, "Check --sizes-from."))
         entries = document["views"] if isinstance(document, dict) else document
         sizes = {
             str(entry["name"]): (int(entry["size"][0]), int(entry["size"][1]))
@@ -38,9 +39,7 @@ def read_sizes(path: Path) -> dict[str, tuple[int, int]]:
             else (int(entry["width"]), int(entry["height"]))
             for entry in entries
         }
-    except FileNotFoundError:
-        raise InputError(f"There is no {path}.", "Check --sizes-from.") from None
-    except (KeyError, IndexError, TypeError, ValueError) as error:
+    except MALFORMED as error:
         raise InputError(
             f"{path} does not say image sizes ({type(error).__name__}: {error}).",
             "It needs a list of `name` and `size`, or `views` with `name`, `width` and `height`.",

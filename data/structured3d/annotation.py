@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from data.structured3d.documents import read_document, write_document
+from recon.io.documents import finite
 
 Vector = tuple[float, float, float]
 
@@ -113,13 +114,13 @@ def write_annotation(path: Path, annotation: Annotation) -> None:
 
 
 def _parse(document: dict[str, Any]) -> Annotation:
-    return Annotation(
-        junctions=tuple(Junction(entry["ID"], _vector(entry["coordinate"])) for entry in document["junctions"]),
+    annotation = Annotation(
+        junctions=tuple(Junction(int(entry["ID"]), _vector(entry["coordinate"])) for entry in document["junctions"]),
         lines=tuple(
-            Line(entry["ID"], _vector(entry["point"]), _vector(entry["direction"])) for entry in document["lines"]
+            Line(int(entry["ID"]), _vector(entry["point"]), _vector(entry["direction"])) for entry in document["lines"]
         ),
         planes=tuple(
-            Plane(entry["ID"], str(entry["type"]), _vector(entry["normal"]), float(entry["offset"]))
+            Plane(int(entry["ID"]), str(entry["type"]), _vector(entry["normal"]), finite(entry["offset"]))
             for entry in document["planes"]
         ),
         semantics=tuple(_group(entry) for entry in document["semantics"]),
@@ -128,14 +129,25 @@ def _parse(document: dict[str, Any]) -> Annotation:
         cuboids=tuple(_group(entry) for entry in document.get("cuboids", ())),
         manhattan=tuple(_group(entry) for entry in document.get("manhattan", ())),
     )
+    sizes = len(annotation.planes), len(annotation.lines), len(annotation.junctions)
+    _check_shape(annotation.plane_lines, *sizes[:2])
+    _check_shape(annotation.line_junctions, *sizes[1:])
+    if not all(0 <= plane < sizes[0] for group in annotation.semantics for plane in group.planeID):
+        raise ValueError("a room names a plane that is not in the list")
+    return annotation
+
+
+def _check_shape(matrix: tuple[tuple[int, ...], ...], rows: int, columns: int) -> None:
+    if len(matrix) != rows or any(len(row) != columns for row in matrix):
+        raise ValueError(f"a matrix is not of {rows} rows and {columns} columns")
 
 
 def _group(entry: dict[str, Any]) -> Group:
-    return Group(entry["ID"], tuple(entry["planeID"]), entry.get("type"))
+    return Group(int(entry["ID"]), tuple(map(int, entry["planeID"])), entry.get("type"))
 
 
 def _vector(values: list[float]) -> Vector:
-    x, y, z = map(float, values)
+    x, y, z = map(finite, values)
     return x, y, z
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from recon.errors import InputError
+from recon.io.documents import MALFORMED, read_text
 
 T = TypeVar("T")
 
@@ -19,10 +20,8 @@ def read_document(path: Path, parse: Callable[[Any], T]) -> T:
         InputError: the file is missing, is not JSON, or `parse` does not find what it needs.
     """
     try:
-        return parse(json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        raise InputError(f"There is no {path}.", "Name a folder in Structured3D's format.") from None
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+        return parse(json.loads(read_text(path, "Name a folder in Structured3D's format.")))
+    except MALFORMED as error:
         raise InputError(
             f"{path} is not in Structured3D's format: {error!r}.", "Download or write it again."
         ) from error

@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from skimage.draw import polygon2mask
 
 from data.structured3d.documents import read_document, write_document
+from recon.io.documents import finite
 
 Rings = tuple[tuple[int, ...], ...]
 
@@ -80,15 +81,19 @@ def write_layout(path: Path, layout: ViewLayout) -> None:
 
 def _parse(document: dict[str, Any]) -> ViewLayout:
     junctions = tuple(
-        ViewJunction(entry["ID"], (float(entry["coordinate"][0]), float(entry["coordinate"][1])), entry["isvisible"])
+        ViewJunction(
+            None if entry["ID"] is None else int(entry["ID"]),
+            (finite(entry["coordinate"][0]), finite(entry["coordinate"][1])),
+            bool(entry["isvisible"]),
+        )
         for entry in document["junctions"]
     )
     return ViewLayout(junctions, tuple(_plane(entry, len(junctions)) for entry in document["planes"]))
 
 
 def _plane(entry: dict[str, Any], junctions: int) -> ViewPlane:
-    x, y, z = map(float, entry["normal"])
-    masks = [tuple(map(tuple, entry[name])) for name in ("visible_mask", "amodal_mask")]
+    x, y, z = map(finite, entry["normal"])
+    masks = [tuple(tuple(map(int, ring)) for ring in entry[name]) for name in ("visible_mask", "amodal_mask")]
     if not all(0 <= place < junctions for rings in masks for ring in rings for place in ring):
         raise ValueError(f"a mask of plane {entry['ID']} names a junction that is not in the list")
-    return ViewPlane(entry["ID"], str(entry["type"]), (x, y, z), float(entry["offset"]), *masks)
+    return ViewPlane(int(entry["ID"]), str(entry["type"]), (x, y, z), finite(entry["offset"]), *masks)

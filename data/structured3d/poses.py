@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from recon.errors import InputError
+from recon.io.documents import read_text
 from recon.scene import Camera, View
 
 
@@ -21,7 +22,7 @@ def read_pose(path: Path, name: str, size: tuple[int, int]) -> View:
         InputError: the file is missing or does not hold twelve numbers that make a camera.
     """
     try:
-        numbers = [float(word) for word in path.read_text(encoding="utf-8").split()]
+        numbers = [float(word) for word in read_text(path, "Name a folder in Structured3D's format.").split()]
         if len(numbers) != 12 or not all(map(math.isfinite, numbers)):
             raise ValueError("not twelve finite numbers")
         eye, towards, up = np.array(numbers[:9]).reshape(3, 3)
@@ -29,8 +30,6 @@ def read_pose(path: Path, name: str, size: tuple[int, int]) -> View:
         right = np.cross(towards, up)
         if not (np.linalg.norm(right) > 0 and 0 < xfov < math.pi / 2 and 0 < yfov < math.pi / 2):
             raise ValueError("directions or angles make no camera")
-    except FileNotFoundError:
-        raise InputError(f"There is no {path}.", "Name a folder in Structured3D's format.") from None
     except ValueError as error:
         raise InputError(f"{path} is not a camera_pose.txt: {error}.", "Download or write it again.") from error
     T = np.eye(4)

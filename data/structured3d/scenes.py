@@ -80,9 +80,32 @@ class RoomFolder:
             raise InputError(f"{self.name} has no floor polygon: {error}.", "Leave this room out.") from error
 
     def height(self) -> float:
-        """From floor to ceiling, metres."""
-        planes = {plane.type: plane for plane in self.annotation.room_planes(int(self.folder.name))}
-        return (planes["floor"].offset + planes["ceiling"].offset) / 1000
+        """From floor to ceiling, metres.
+
+        Raises:
+            InputError: the scene has no floor or ceiling for this room.
+        """
+        try:
+            planes = {plane.type: plane for plane in self.annotation.room_planes(int(self.folder.name))}
+            return (planes["floor"].offset + planes["ceiling"].offset) / 1000
+        except KeyError as error:
+            raise InputError(f"{self.name} has no height: it lacks {error}.", "Leave this room out.") from error
+
+    def openings(self) -> Float[np.ndarray, "O 4 3"]:
+        """Corners of the doors and windows on this room's walls, metres: along the foot, then back along the top."""
+        walls = [plane for plane in self.annotation.room_planes(int(self.folder.name)) if plane.type == "wall"]
+        out = []
+        for group in self.annotation.semantics:
+            if group.type not in ("door", "window"):
+                continue
+            for number in group.planeID:
+                corners = self.annotation.outline(number)
+                off = [np.abs(corners @ plane.normal + plane.offset / 1000).max() for plane in walls]
+                if min(off) < 0.05:
+                    foot = corners[np.argsort(corners[:, 2], kind="stable")[:2]]
+                    up = np.array([0, 0, np.ptp(corners[:, 2])])
+                    out.append([foot[0], foot[1], foot[1] + up, foot[0] + up])
+        return np.array(out).reshape(-1, 4, 3)
 
 
 def find_rooms(root: Path) -> list[RoomFolder]:
@@ -109,5 +132,10 @@ def find_rooms(root: Path) -> list[RoomFolder]:
 
 
 def _size(photo: Path) -> tuple[int, int]:
-    with Image.open(photo) as image:
-        return image.size
+    try:
+        with Image.open(photo) as image:
+            return image.size
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise InputError(
+            f"{photo} is not an image that can be read: {error}.", "Download or write it again."
+        ) from error

@@ -49,7 +49,22 @@ def read_record(folder: Path) -> Record | None:
         return None
     if stored.keys() != {field.name for field in fields(Record)}:
         return None
-    return Record(**stored)
+    return Record(**stored) if _sound(stored) else None
+
+
+def _sound(stored: dict[str, Any]) -> bool:
+    """Whether the fields that decisions rest on are of their types: somebody may have edited the file."""
+    texts, files, parts = (stored[name] for name in ("name", "key", "digest")), stored["files"], stored["ingredients"]
+    return (
+        all(isinstance(text, str) for text in texts)
+        and isinstance(files, dict)
+        and all(isinstance(entry, dict) for entry in files.values())
+        and isinstance(parts, dict)
+        and {"version", "config", "inputs", "sources", "weights"} <= parts.keys()
+        and isinstance(parts["inputs"], dict)
+        and isinstance(parts["sources"], list)
+        and all(isinstance(source, dict) for source in parts["sources"])
+    )
 
 
 def changed_files(folder: Path, record: Record, hashes: FileHashes) -> list[str]:

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from stat import S_ISREG
 
 from recon.dag.files import read_json, write_json
 from recon.errors import InputError
@@ -16,6 +17,7 @@ RECORD = ".stage.json"
 
 _IGNORED = frozenset({RECORD, ".DS_Store", "Thumbs.db", "desktop.ini"})  # file browsers leave the latter three
 _RACY_NS = 2_000_000_000
+_NO_FILE: dict[str, str | int] = {"sha256": "not a regular file", "bytes": 0}
 
 
 class FileHashes:
@@ -33,8 +35,15 @@ class FileHashes:
         self._used: dict[str, list[object]] = {}
 
     def file(self, path: Path) -> str:
-        """SHA-256 of the content of a file."""
+        """SHA-256 of the content of a file.
+
+        Raises:
+            InputError: it is a pipe or a device, which may never end.
+            OSError: it cannot be read.
+        """
         stat = path.stat()
+        if not S_ISREG(stat.st_mode):
+            raise InputError(f"`{path}` is not a regular file.", "Move it away.")
         name = os.path.relpath(path, self._root)
         identity: list[object] = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, stat.st_dev]
         entry = self._known.get(name)
@@ -49,7 +58,8 @@ class FileHashes:
         return digest
 
     def folder(self, folder: Path, without: Path | None = None) -> dict[str, dict[str, str | int]]:
-        """`{relative posix path: {"sha256", "bytes"}}` of every file below `folder`, sorted by path.
+        """`{relative posix path: {"sha256", "bytes"}}` of every file below `folder`, sorted by path. Pipes, devices and
+        links to nothing are named, and not read.
 
         Args:
             without: a folder to leave out (an output folder inside the photo folder).
@@ -60,10 +70,9 @@ class FileHashes:
             for name in names:
                 if name not in _IGNORED:
                     path = Path(parent, name)
-                    found[path.relative_to(folder).as_posix()] = {
-                        "sha256": self.file(path),
-                        "bytes": path.stat().st_size,
-                    }
+                    found[path.relative_to(folder).as_posix()] = (
+                        {"sha256": self.file(path), "bytes": path.stat().st_size} if path.is_file() else _NO_FILE
+                    )
         return dict(sorted(found.items()))
 
     def source(self, source: Path) -> dict[str, dict[str, str | int]]:

@@ -22,10 +22,10 @@ def write_json(path: Path, value: Any, scratch: Path) -> None:
 
 
 def read_json(path: Path) -> Any | None:
-    """The content of a JSON file, or None where it is absent or damaged."""
+    """The content of a JSON file, or None where it is absent, damaged or may not be read."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError, json.JSONDecodeError):
+    except (OSError, ValueError, RecursionError):
         return None
 
 

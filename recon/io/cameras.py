@@ -12,9 +12,12 @@ from typing import Any
 import numpy as np
 
 from recon.errors import InputError
+from recon.io.documents import MALFORMED, read_text
 from recon.scene import Camera, View
 
 UNITS = ("unknown", "metre")
+_FARTHEST = 1e12
+"""Beyond, squares overflow in float32."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ def read_cameras(folder: Path) -> CameraSet:
     """
     path = folder / "cameras.json"
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(read_text(path, "Name a finished `cameras` or `splat` folder."))
         cameras = CameraSet(
             views=[_view(entry) for entry in document["views"]],
             units=document["units"],
@@ -92,11 +95,9 @@ def read_cameras(folder: Path) -> CameraSet:
         )
         if cameras.units not in UNITS:
             raise ValueError(f"units {cameras.units!r} is none of {', '.join(UNITS)}")
-    except FileNotFoundError:
-        raise InputError(f"There is no {path}.", "Name a finished `cameras` or `splat` folder.") from None
     except KeyError as error:
         raise InputError(f"{path} lacks {error}.", "Write it again with fewview.") from error
-    except (TypeError, ValueError) as error:
+    except MALFORMED as error:
         raise InputError(
             f"{path} is not a cameras.json of fewview: {error}.", "Write it again with fewview."
         ) from error
@@ -107,6 +108,8 @@ def check_rigid(T: np.ndarray, tolerance: float = 1e-5) -> None:
     """Raise ValueError unless `T` is a finite 4x4 rigid motion."""
     if T.shape != (4, 4) or not np.isfinite(T).all():
         raise ValueError("a pose is not a finite 4x4 matrix")
+    if np.abs(T[:3, 3]).max() > _FARTHEST:
+        raise ValueError(f"a pose is more than {_FARTHEST:g} units from the origin")
     R = T[:3, :3]
     rigid = np.allclose(R @ R.T, np.eye(3), atol=tolerance) and np.linalg.det(R) > 0
     if not rigid or not np.array_equal(T[3], [0, 0, 0, 1]):

@@ -14,7 +14,9 @@ import pycolmap
 from jaxtyping import Float, UInt8
 
 from recon.errors import InputError
-from recon.io.cameras import CameraSet, canonical_distortion, check_intrinsics, write_cameras
+from recon.io.cameras import CameraSet, canonical_distortion, check_intrinsics, check_rigid, write_cameras
+from recon.io.colmap_files import check_binary
+from recon.io.documents import MALFORMED
 from recon.io.transforms import write_transforms
 from recon.scene import Camera, View, invert_rigid
 
@@ -107,20 +109,22 @@ def read_model(folder: Path) -> tuple[list[View], SparsePoints]:
     if not any((folder / f"cameras{suffix}").is_file() for suffix in (".bin", ".txt")):
         raise InputError(f"There is no COLMAP model in {folder}.", "Name the folder with cameras.bin or cameras.txt.")
     try:
-        model = pycolmap.Reconstruction(folder)
-    except (ValueError, RuntimeError, OSError, IndexError, MemoryError) as error:  # of truncated files
+        check_binary(folder)
+        return _converted(pycolmap.Reconstruction(folder), folder)
+    except (*MALFORMED, OSError, RuntimeError, MemoryError) as error:
         raise InputError(f"The COLMAP model in {folder} cannot be read: {error}.", "Export it again.") from error
+
+
+def _converted(model: pycolmap.Reconstruction, folder: Path) -> tuple[list[View], SparsePoints]:
     image_ids = sorted(model.reg_image_ids())
     views = []
     for image_id in image_ids:
         image = model.image(image_id)
         T = np.eye(4)
         T[:3] = image.cam_from_world().matrix()
+        check_rigid(T)
         camera = _from_colmap(model.camera(image.camera_id), folder)
-        try:
-            check_intrinsics(camera, image.name)  # pycolmap does not notice a truncated cameras.bin.
-        except ValueError as error:
-            raise InputError(f"The COLMAP model in {folder} is damaged: {error}.", "Export it again.") from error
+        check_intrinsics(camera, image.name)
         views.append(View(image.name, camera, invert_rigid(T)))
     index = {image_id: i for i, image_id in enumerate(image_ids)}
     points = [model.point3D(point_id) for point_id in sorted(model.point3D_ids())]
@@ -128,8 +132,11 @@ def read_model(folder: Path) -> tuple[list[View], SparsePoints]:
     for point in points:
         seen = [(index[e.image_id], e.image_id, e.point2D_idx) for e in point.track.elements if e.image_id in index]
         tracks.append([(i, np.array(model.image(image_id).point2D(k).xy)) for i, image_id, k in seen])
+    xyz = np.array([point.xyz for point in points], np.float64).reshape(-1, 3)
+    if not np.isfinite(xyz).all():
+        raise ValueError("a point is not finite")
     return views, SparsePoints(
-        xyz=np.array([point.xyz for point in points], np.float64).reshape(-1, 3),
+        xyz=xyz,
         rgb=np.array([point.color for point in points], np.uint8).reshape(-1, 3),
         error_px=np.array([point.error for point in points], np.float64),
         tracks=tracks,

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
 import warnings
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pillow_heif
 from jaxtyping import UInt8
-from PIL import Image, ImageCms, ImageOps
+from PIL import ExifTags, Image, ImageCms
 
+from recon.io.documents import MALFORMED
 from recon.io.exif import ExifFacts, read_exif
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".heic", ".heif", ".hif", ".webp", ".bmp"})
@@ -23,8 +26,21 @@ MAX_MEGAPIXELS = 178
 """Pillow's own guard against decompression bombs (twice its warning level)."""
 
 # What Pillow and its codecs raise for damaged files.
-_DECODING_ERRORS = (OSError, SyntaxError, ValueError, EOFError, RuntimeError, struct.error, zlib.error)
+_DECODING_ERRORS = (*MALFORMED, OSError, SyntaxError, EOFError, RuntimeError, struct.error, zlib.error)
+_FORMATS = ("BMP", "GIF", "HEIF", "JPEG", "PNG", "TIFF", "WEBP")
+"""Pillow tells them by content; it would hand PostScript that is named .jpg to an interpreter."""
+_TURNS: dict[Any, Image.Transpose] = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""By EXIF orientation, what makes upright."""
 
+Image.init()  # so that Pillow knows the formats above
 pillow_heif.register_heif_opener()
 
 
@@ -63,7 +79,7 @@ def decode_image(data: bytes, long_side: int) -> DecodedImage:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of odd metadata and of images we accept.
-            with Image.open(io.BytesIO(data)) as file:
+            with Image.open(io.BytesIO(data), formats=_FORMATS) as file:
                 file.load()
                 facts, upright = _turned_upright(file)
                 upright = _flat(upright)
@@ -116,10 +132,13 @@ def sharpness(rgb: UInt8[np.ndarray, "h w 3"]) -> float:
 
 
 def _turned_upright(image: Image.Image) -> tuple[ExifFacts, Image.Image]:
-    try:
-        return read_exif(image.getexif()), ImageOps.exif_transpose(image)
-    except _DECODING_ERRORS:
-        return ExifFacts(), image  # Damaged EXIF is no reason to lose a photo.
+    """Damaged EXIF is no reason to lose a photo, and damage elsewhere in it none to lose its orientation."""
+    facts, turn = ExifFacts(), None
+    with contextlib.suppress(*_DECODING_ERRORS):
+        exif = image.getexif()
+        turn = _TURNS.get(exif.get(ExifTags.Base.Orientation))
+        facts = read_exif(exif)
+    return facts, image if turn is None else image.transpose(turn)
 
 
 def _flat(image: Image.Image) -> Image.Image:

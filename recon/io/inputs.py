@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import re
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +13,8 @@ from recon.errors import InputError
 from recon.io import images, video
 
 FORMATS = "JPEG, PNG, TIFF, HEIC, WebP or BMP"
+_LONGEST_KEY = 100
+"""File systems take 255 bytes, and names of pairs hold two keys."""
 _KNOWN = images.EXTENSIONS | images.RAW_EXTENSIONS | video.EXTENSIONS
 
 
@@ -30,10 +34,18 @@ def find_sources(paths: tuple[Path, ...]) -> list[Path]:
     for path in paths:
         try:
             for file in _list(path):
-                found.setdefault(file.resolve(), file)
+                found.setdefault(_identity(file), file)
         except PermissionError:
             raise InputError(f"{path} cannot be read: permission denied.", "Allow reading it, or copy it.") from None
     return sorted(found.values(), key=lambda file: natural(file.name))
+
+
+def _identity(file: Path) -> Path:
+    """Equal for a file and links to it."""
+    try:
+        return file.resolve()
+    except RuntimeError:  # links in a circle
+        return file.absolute()
 
 
 def find_mask(photo: Path, folder: Path | None) -> Path | None:
@@ -65,8 +77,19 @@ def is_raw(path: Path) -> bool:
     return path.suffix.lower() in images.RAW_EXTENSIONS
 
 
+def check_regular(path: Path) -> None:
+    """Raises OSError unless there is a file at `path`: reading a pipe or a device may never end."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "not a file but a folder, pipe or device", str(path))
+
+
 def digest(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
+    """SHA-256 of a file, hexadecimal.
+
+    Raises:
+        OSError: it cannot be read, or is not a regular file.
+    """
+    check_regular(path)
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -87,11 +110,13 @@ class Names:
     def claim(self, file_name: str) -> tuple[str, str]:
         """A name (the file's, numbered where it is taken) and a key: a stem safe in any file system.
 
-        Keys hold letters, digits, `_` and single `-`, and stay unique where case does not count.
+        Keys hold letters, digits, `_` and single `-`, are short enough for two in one file name, and stay unique where
+        case does not count. Bytes of the name that are not UTF-8 become U+FFFD in both.
         """
+        file_name = file_name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
         stem, suffix = Path(file_name).stem, Path(file_name).suffix
         name = _first_free(lambda tail: f"{stem}{tail}{suffix}", self._names)
-        safe = re.sub(r"-{2,}", "-", re.sub(r"[^A-Za-z0-9_-]", "_", stem)).strip("-") or "photo"
+        safe = re.sub(r"-{2,}", "-", re.sub(r"[^A-Za-z0-9_-]", "_", stem))[:_LONGEST_KEY].strip("-") or "photo"
         key = _first_free(lambda tail: f"{safe}{tail}", self._keys)
         return name, key
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from recon.errors import InputError
 from recon.io.cameras import canonical_distortion, check_intrinsics, check_rigid
+from recon.io.documents import MALFORMED, read_text
 from recon.scene import Camera, View
 
 _FLIP = np.diag([1.0, -1.0, -1.0, 1.0])
@@ -41,13 +42,11 @@ def read_transforms(path: Path) -> list[View]:
             model other than pinhole and OpenCV.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(read_text(path))
         return [_view({**document, **frame}) for frame in document["frames"]]
-    except FileNotFoundError:
-        raise InputError(f"There is no {path}.", "Check the path.") from None
     except KeyError as error:
         raise InputError(f"{path} lacks {error}.", "Give it at the top or in every frame.") from error
-    except (TypeError, ValueError) as error:
+    except MALFORMED as error:
         raise InputError(f"{path} is not a readable transforms.json: {error}.", "Export it again.") from error
 
 

@@ -107,8 +107,9 @@ def open_video(path: Path) -> cv2.VideoCapture:
     Raises:
         UnusableImage: it cannot.
     """
-    # FFMPEG is part of OpenCV's wheels; other back ends depend on what the system has and ignore rotation.
-    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    # FFMPEG is part of OpenCV's wheels; other back ends depend on what the system has and ignore rotation. It takes
+    # relative names with a colon for protocols.
+    capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG)
     if not capture.isOpened():
         raise UnusableImage("not a video that can be decoded")
     return capture

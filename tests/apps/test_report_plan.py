@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
@@ -63,6 +63,7 @@ def test_weak_ties_and_bare_sides_are_marked() -> None:
     assert between == pytest.approx(((second.x + third.x) / 2, (second.y + third.y) / 2), abs=0.11)
 
 
+@settings(max_examples=25)
 @given(st.integers(0, 10**6))
 def test_the_drawing_does_not_depend_on_the_world_frame(seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -14,16 +14,12 @@ from small_rig import people_of, ring, seen_by, walker, write_openpose
 from apps.cli import main
 from data.people import Capture, CaptureConfig, Walker, capture
 from data.people import ring as people_ring
-from data.photosets import data_root
 from recon.io.cameras import CameraSet, write_cameras
 
 
 @pytest.fixture(scope="module")
-def mocap() -> Path:
-    folder = data_root() / "mocap" / "pose2sim_single"
-    if not folder.is_dir():
-        pytest.skip(f"needs FEWVIEW_DATA ({folder} is absent)")
-    return folder
+def rig(mocap: Path) -> Path:
+    return mocap / "pose2sim_single"
 
 
 def _statuses(out: Path) -> dict[str, str]:
@@ -32,15 +28,15 @@ def _statuses(out: Path) -> dict[str, str]:
 
 
 @pytest.mark.data
-def test_real_detections_to_figures_without_the_truth(mocap: Path, tmp_path: Path) -> None:
-    truth = json.loads((mocap / "cameras.json").read_text())
+def test_real_detections_to_figures_without_the_truth(rig: Path, tmp_path: Path) -> None:
+    truth = json.loads((rig / "cameras.json").read_text())
     corrupt = [{"name": each["name"], "size": each["size"], "K": "corrupt", "R": None} for each in truth]
     (tmp_path / "sizes.json").write_text(json.dumps(corrupt))
-    words = ["calibrate", str(mocap / "body25b.npz"), "--sizes-from", str(tmp_path / "sizes.json")]
+    words = ["calibrate", str(rig / "body25b.npz"), "--sizes-from", str(tmp_path / "sizes.json")]
     out, figures = tmp_path / "out", tmp_path / "figures.json"
     assert main([*words, "--out", str(out)]) == 0
     assert _statuses(out) == {"keypoints": "ok", "motion": "ok"}
-    words_evaluate = ["evaluate", str(out), "--truth", str(mocap / "Calib.qca.txt"), "--json", str(figures)]
+    words_evaluate = ["evaluate", str(out), "--truth", str(rig / "Calib.qca.txt"), "--json", str(figures)]
     assert main(words_evaluate) == 0
     measured = json.loads(figures.read_text())
     assert (measured["cameras"], measured["calibrated"], measured["rra10"], measured["cca10"]) == (4, 4, 1, 1)
@@ -55,7 +51,7 @@ def test_real_detections_to_figures_without_the_truth(mocap: Path, tmp_path: Pat
     assert main([*words, "--out", str(out)]) == 0
     assert _statuses(out) == {"keypoints": "cached", "motion": "cached"}
     # A known calibration is kept, and the world is its own.
-    known = [*words, "--known", str(mocap / "Calib.qca.txt"), "--out", str(tmp_path / "known")]
+    known = [*words, "--known", str(rig / "Calib.qca.txt"), "--out", str(tmp_path / "known")]
     assert main(known) == 0
     assert main([*words_evaluate[:1], str(tmp_path / "known"), *words_evaluate[2:]]) == 0
     measured = json.loads(figures.read_text())

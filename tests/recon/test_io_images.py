@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import math
+import struct
+import zlib
 from typing import Any
 
 import cv2
@@ -153,12 +155,14 @@ def test_damaged_files_are_refused_or_read_but_never_crash(kind: str) -> None:
 
 def test_reasons() -> None:
     jpeg = _encode(Image.fromarray(_scene()), "JPEG")
-    header = b"P6 30000 30000 255\n"
+    size = b"IHDR" + struct.pack(">IIBBBBB", 30000, 30000, 8, 2, 0, 0, 0)
+    header = b"\x89PNG\r\n\x1a\n\0\0\0\x0d" + size + struct.pack(">I", zlib.crc32(size)) + b"\0\0\0\x01IDAT"
     for data, reason in [
         (b"these are words", "not an image that can be decoded"),
         (b"", "not an image that can be decoded"),
         (jpeg[: len(jpeg) * 3 // 4], "truncated"),
         (header, "more than 178 megapixels"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 99 99\n", "not an image that can be decoded"),
         (
             _encode(Image.fromarray(np.zeros((64, 64), np.float32)), "TIFF"),
             "floating-point numbers, not a photo",

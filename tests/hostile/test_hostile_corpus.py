@@ -1,0 +1,52 @@
+"""Every kind of hostile input ends as it should; `tests.benchmarks.hostile` takes them through whole commands."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from apps.cli import main
+from recon.dag import Stage
+from recon.pipeline import rig_stages, stages
+from tests.hostile.corpus import KINDS
+from tests.hostile.fuzzing import bounded
+from tests.hostile.places import Sound, no_matches, write_noise, write_rig, write_run
+
+SLOW = {"hundred_megapixels", "videos_of_nobody", "npz_of_noise", "coco_of_negative_frames"}
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Sound:
+    folder = tmp_path_factory.mktemp("sound")
+    write_noise(folder / "photos")
+    write_rig(folder / "rig")
+    write_run(folder / "run", folder / "photos")
+    return Sound(folder / "photos", folder / "rig", folder / "run")
+
+
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stages run in this process, and matching, which sees no hostile input, is left out."""
+
+    def changed(stage: Stage) -> Stage:
+        return replace(stage, isolated=False, run=no_matches if stage.name == "matches" else stage.run)
+
+    monkeypatch.setattr("apps.run.stages", lambda *words: tuple(map(changed, stages(*words))))
+    monkeypatch.setattr("apps.calibrate.rig_stages", lambda *words: tuple(map(changed, rig_stages(*words))))
+
+
+@pytest.mark.parametrize("name", [name for name in KINDS if name not in SLOW])
+def test_kind(sound: Sound, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    kind = KINDS[name]
+    words = kind.write(sound.place(tmp_path))
+    if words[0] == "run":
+        words += ["--until", "cameras" if kind.group == "cameras" else "photos"]
+    with bounded():
+        code = main(words)
+    said = " ".join(capsys.readouterr().err.split())
+    assert code in kind.codes, said
+    for text in kind.says:
+        assert text in said
+    assert ("Remedy:" in said) == (code != 0)
