@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import secrets
 import shutil
 from collections.abc import Callable, Sequence
 from html import escape
@@ -57,7 +58,10 @@ class Handlers:
     def add(self, files: list[str] | None) -> tuple[tuple[Upload, ...], list[Any], Any, Any]:
         """Checks uploads: the accepted ones, their pictures, and the options that concern videos."""
         uploads = accept(files or [], self._server.store.served, self._server.limits)
-        pictures = [(str(each.path) if each.is_video else thumbnail(each), each.name) for each in uploads]
+        # Files of this upload alone: gradio writes equal pictures of two visitors into one file, while it serves it.
+        folder = self._server.store.served / secrets.token_hex(16)
+        folder.mkdir()
+        pictures = [(str(each.path if each.is_video else thumbnail(each, folder)), each.name) for each in uploads]
         videos = sum(each.is_video for each in uploads)
         return uploads, pictures, gr.Slider(visible=videos > 0), gr.Radio(visible=videos > 1)
 
