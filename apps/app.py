@@ -36,8 +36,10 @@ def main(arguments: Arguments) -> int:
 
 def wait(address: str) -> None:
     """Says where to look, and returns when the user or the system ends the program."""
-    # SIGTERM ends it as Ctrl-C does, so that the runs at work end, too.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # SIGTERM ends it as Ctrl-C does, so that the runs at work end, too. A shell that starts it in the background
+    # makes it, and its runs after it, deaf to SIGINT.
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(sign, signal.default_int_handler)
     print(f"Open {address} (Ctrl-C ends it)", flush=True)
     try:
         signal.pause()

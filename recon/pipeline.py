@@ -97,7 +97,7 @@ def stages(config: PipelineConfig, photos: tuple[Path, ...]) -> tuple[Stage, ...
         Stage("layout", "layout:run", ("photos", "cameras", "depth"), config.layout),
         Stage("splat", "splatting.optimize:run", ("photos", "cameras", "depth"), config.splat),
         Stage("mesh", "recon.fusion:run", ("photos", "splat"), config.mesh, isolated=True),
-        Stage("renders", "splatting.render:run", ("photos", "splat"), config.renders),
+        Stage("renders", "splatting.render:run", ("photos", "splat"), config.renders, version=2),
     )
 
 

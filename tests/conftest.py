@@ -55,8 +55,9 @@ def browser() -> Iterator[Browser]:
     chromium = shutil.which("chromium")
     if chromium is None:
         pytest.skip("needs chromium (`make test` installs it)")
-    quiet = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
+    quiet = ("--no-sandbox", "--disable-background-networking", "--disable-component-update")
+    webgl = ("--use-angle=swiftshader", "--enable-unsafe-swiftshader")  # in software
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium, args=list(quiet))
+        started = playwright.chromium.launch(executable_path=chromium, args=[*quiet, *webgl])
         yield started
         started.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import secrets
 import shutil
 from collections.abc import Callable, Sequence
 from html import escape
@@ -57,7 +58,10 @@ class Handlers:
     def add(self, files: list[str] | None) -> tuple[tuple[Upload, ...], list[Any], Any, Any]:
         """Checks uploads: the accepted ones, their pictures, and the options that concern videos."""
         uploads = accept(files or [], self._server.store.served, self._server.limits)
-        pictures = [(str(each.path) if each.is_video else thumbnail(each), each.name) for each in uploads]
+        # Files of this upload alone: gradio writes equal pictures of two visitors into one file, while it serves it.
+        folder = self._server.store.served / secrets.token_hex(16)
+        folder.mkdir()
+        pictures = [(str(each.path if each.is_video else thumbnail(each, folder)), each.name) for each in uploads]
         videos = sum(each.is_video for each in uploads)
         return uploads, pictures, gr.Slider(visible=videos > 0), gr.Radio(visible=videos > 1)
 
@@ -181,7 +185,7 @@ def build(server: Server) -> gr.Blocks:
         outputs = [component for tab in tabs for component in tab.outputs]
         _wire_measuring(handlers, measure, run)
         if server.shown is not None:
-            page.load(handlers.show, [run, shown], [shown, *outputs], **_QUIET)
+            page.load(handlers.show, [run, shown], [shown, *outputs], show_progress="hidden", api_name="show")
             return page
         timer, revision = gr.Timer(_EVERY_S, active=False), gr.State("")
         files, gallery, kind, preset, frames, layout, height, reconstruct, stop, clear, example = left
@@ -213,7 +217,7 @@ def build(server: Server) -> gr.Blocks:
 def _left(server: Server) -> tuple[Any, ...]:
     limits = server.limits
     files = gr.File(
-        label=f"Photos (3 to 12 work best), or videos; up to {limits.files} files",
+        label="Photos or videos",
         file_count="multiple",
         height=150,
         elem_id="files",
@@ -242,8 +246,9 @@ def _left(server: Server) -> tuple[Any, ...]:
     gr.Markdown("### Try it")
     example = gr.Button("Photos of a synthetic room", elem_id="example")
     gr.Markdown(
-        f"One run at a time; at most {limits.waiting} wait. Your run can be opened from this browser only, and is "
-        f"deleted when you press Clear, or {limits.kept_hours:g} hours after it was last used."
+        f"3 to 12 photos work best; at most {limits.files}. One run at a time; at most {limits.waiting} wait. Your run "
+        f"can be opened from this browser only, and is deleted when you press Clear, or {limits.kept_hours:g} hours "
+        "after it was last used."
     )
     return files, gallery, kind, preset, frames, layout, height, reconstruct, stop, clear, example
 
@@ -253,8 +258,16 @@ def _wire_measuring(handlers: Handlers, measure: MeasureTab, run: Any) -> None:
     told = [measure.image, measure.said]
 
     @plainly
-    def click(id: str, photo: str, *numbers: float | None, event: gr.SelectData) -> tuple[float | None, ...]:
-        return clicked(handlers.folder(id), photo, (event.index[0], event.index[1]), numbers)
+    def click(
+        id: str,
+        photo: str,
+        ax: float | None,
+        ay: float | None,
+        bx: float | None,
+        by: float | None,
+        event: gr.SelectData,
+    ) -> tuple[float | None, ...]:
+        return clicked(handlers.folder(id), photo, (event.index[0], event.index[1]), (ax, ay, bx, by))
 
     measure.image.select(click, picked, measure.points, **_QUIET).then(handlers.pick, picked, told, **_QUIET)
     measure.photo.input(lambda: (None,) * len(measure.points), None, measure.points, **_QUIET).then(

@@ -122,9 +122,10 @@ def estimate(stages: tuple[StageLine, ...], step: Step | None, elapsed_s: float)
         if stage.status in ("ok", "cached"):
             done += pace * _typical(stage)
         elif stage.status == "running" and step is not None:
-            whole = pace * _typical(stage)
+            whole = max(pace * _typical(stage), stage.seconds or 0.0)
             if stage.share > 0.1:
-                whole = max(stage.seconds or 0.0, 0.1) / stage.share
+                # Some stages count several times from one on, so a slow start says little.
+                whole = min((stage.seconds or 0.0) / stage.share, 2 * whole)
             worked = min(stage.seconds or 0.0, whole)
             done, left = done + worked, left + whole - worked
         else:
@@ -156,7 +157,7 @@ def _lines(manifest: Mapping[str, Any], step: Step | None) -> tuple[StageLine, .
 def _at_work(stages: tuple[StageLine, ...], step: Step | None) -> str:
     stage = next((stage for stage in stages if stage.status == "running"), None)
     if stage is None or step is None:
-        return "Starting…"
+        return "Finishing…" if stages and all(each.status != "planned" for each in stages) else "Starting…"
     number = [each.name for each in stages].index(stage.name) + 1
     return f"Stage {number} of {len(stages)}: {stage.name}"
 

@@ -10,14 +10,18 @@ _MONO = ("ui-monospace", "DejaVu Sans Mono", "monospace")
 CSS = """
 .gradio-container { max-width: 1500px !important; }
 .fv-headline { font-size: 1.05rem; margin: 0 0 .4rem; }
-.fv-progress progress { width: 100%; height: .9rem; accent-color: #1d4ed8; }
+.fv-progress progress { width: 100%; height: .8rem; appearance: none; border: none; background: #cbd5e1; }
+.fv-progress progress::-webkit-progress-bar { background: #cbd5e1; }
+.fv-progress progress::-webkit-progress-value { background: #1d4ed8; }
+.fv-progress progress::-moz-progress-bar { background: #1d4ed8; }
 .fv-problem { border-left: 4px solid #b42318; padding: .3rem .8rem; margin: .5rem 0; }
 .fv-verdict { border-left: 4px solid #1a7f37; padding: .3rem .8rem; }
 .fv-verdict.fv-warnings { border-color: #9a6700; }
 .fv-verdict.fv-failed { border-color: #b42318; }
 .fv-scroll { overflow-x: auto; }
 .fv-table { border-collapse: collapse; width: 100%; font-size: .9rem; margin: .5rem 0; }
-.fv-table th, .fv-table td { text-align: left; padding: .25rem .6rem; border-bottom: 1px solid #8884; }
+.fv-table, .fv-table tr, .fv-table th, .fv-table td { border: none !important; }
+.fv-table th, .fv-table td { text-align: left; padding: .25rem .6rem; border-bottom: 1px solid #8886 !important; }
 .fv-plan { max-width: 100%; height: auto; background: white; }
 .fv-frame { width: 100%; height: 80vh; border: 1px solid #8886; background: white; }
 :focus-visible { outline: 3px solid #1d4ed8 !important; outline-offset: 2px; }
@@ -30,4 +34,10 @@ def theme() -> gr.themes.Base:
         button_primary_background_fill="#1d4ed8",
         button_primary_background_fill_hover="#1e40af",
         button_primary_text_color="white",
+        button_cancel_background_fill="#b42318",
+        button_cancel_background_fill_hover="#912018",
+        button_cancel_text_color="white",
+        color_accent="#1d4ed8",
+        block_info_text_color="#475569",
+        block_label_text_color="#334155",
     )

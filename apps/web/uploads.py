@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
 from apps.web.limits import MIB, Limits
@@ -71,8 +69,8 @@ def copy_into(folder: Path, uploads: Sequence[Upload]) -> None:
         shutil.copyfile(upload.path, folder / upload.name)
 
 
-def thumbnail(upload: Upload) -> UInt8[np.ndarray, "h w 3"]:
-    """A small upright picture of a photo.
+def thumbnail(upload: Upload, folder: Path) -> Path:
+    """A small upright picture of a photo, written into `folder`.
 
     Raises:
         InputError: it is damaged.
@@ -81,7 +79,9 @@ def thumbnail(upload: Upload) -> UInt8[np.ndarray, "h w 3"]:
         with Image.open(upload.path) as image:
             image.draft("RGB", (_THUMBNAIL_PX, _THUMBNAIL_PX))  # JPEG is then decoded small
             image.thumbnail((_THUMBNAIL_PX, _THUMBNAIL_PX))
-            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+            path = folder / f"{upload.name}.jpg"
+            ImageOps.exif_transpose(image).convert("RGB").save(path)
+            return path
     except (OSError, SyntaxError, ValueError) as error:
         raise InputError(f"{upload.name} is damaged ({error}).", "Choose another, or export it again.") from None
 

@@ -3,7 +3,9 @@
 That viewer's camera starts 5 units from the origin, half a radian to the right of the z axis and half a radian above
 it, looks at the origin with y down, and has a focal length of 1132 px. Its colours do not depend on the direction. So
 the preview is turned about the vertical, moved and scaled such that the viewer first shows about what the photos
-show, wears the colours that the photos see, and keeps the Gaussians that matter most in the photos.
+show, wears the colours that the photos see, and keeps the Gaussians that matter most in the photos. Those that this
+viewer would see from behind are left out: of a room that was photographed from within it sees the far walls, through
+the near ones and the ceiling.
 """
 
 from __future__ import annotations
@@ -21,11 +23,14 @@ from recon.scene import Camera, View
 from splatting.gaussians import SH_C0, Gaussians
 from splatting.paths import focus_point
 from splatting.rasterize import rasterize
-from splatting.reference import view_colours
+from splatting.reference import rotation_matrices, view_colours
 
 _LONG_SIDE = 256
 """Of the pictures that decide which Gaussians matter, in pixels."""
-_AZIMUTH_RAD = 0.5
+_AZIMUTH_RAD = _ELEVATION_RAD = 0.5
+_DISTANCE = 5.0
+_FLAT = 0.9
+"""Thickness of a Gaussian, as a share of its width, from which on it has no front and back."""
 _HALF_HEIGHT = 1.2
 """What the viewer shows above and below the origin: 5 units away, on a canvas of about 540 px."""
 
@@ -39,22 +44,24 @@ def preview(gaussians: Gaussians, views: Sequence[View], budget: int) -> Gaussia
         budget: how many to keep.
     """
     weights, depths = contributions(gaussians, views)
-    keep = torch.argsort(-weights, stable=True)[:budget].sort().values
+    frame = _frame(views, depths)
+    front = torch.nonzero(_facing(gaussians, views, weights, *frame) >= 0)[:, 0]
+    best = torch.argsort(-weights.sum(0)[front], stable=True)[:budget]
+    keep = front[best].sort().values
     kept = gaussians.map(lambda tensor: tensor[keep])
     poses = [torch.from_numpy(view.T_camera_world).float() for view in views]
     colours = torch.stack([view_colours(kept, pose, kept.degree) for pose in poses]).mean(0)
     constant = ((colours - 0.5) / SH_C0)[:, None]
-    return moved(replace(kept, sh=constant), *_frame(views, depths))
+    return moved(replace(kept, sh=constant), *frame)
 
 
-def contributions(gaussians: Gaussians, views: Sequence[View]) -> tuple[Float[Tensor, " N"], Float[np.ndarray, " V"]]:
-    """How much each Gaussian adds to the photos: its blending weight summed over all pixels of all views; and the
-    median depth that each view sees.
+def contributions(gaussians: Gaussians, views: Sequence[View]) -> tuple[Float[Tensor, "V N"], Float[np.ndarray, " V"]]:
+    """How much each Gaussian adds to each photo: its blending weight summed over all pixels; and the median depth
+    that each view sees.
 
     A picture is linear in the colours, so the gradient of its sum by a colour is that Gaussian's weight.
     """
-    weights = torch.zeros(gaussians.count)
-    depths = []
+    weights, depths = [], []
     # White, so that no colour is clamped.
     white = torch.full((gaussians.count, 1, 3), 0.5 / SH_C0, requires_grad=True)
     for view in views:
@@ -62,11 +69,11 @@ def contributions(gaussians: Gaussians, views: Sequence[View]) -> tuple[Float[Te
         pose = torch.from_numpy(view.T_camera_world).float()
         seen = rasterize(replace(gaussians, sh=white), pose, camera, median_depth=True)
         (gradient,) = torch.autograd.grad(seen.image[..., 0].sum(), white)
-        weights += gradient[:, 0, 0] / SH_C0
+        weights.append(gradient[:, 0, 0] / SH_C0)
         assert seen.median_depth is not None
         depth = seen.median_depth[seen.median_depth.isfinite()]
         depths.append(float(depth.median()) if len(depth) else 1.0)
-    return weights, np.array(depths)
+    return torch.stack(weights), np.array(depths)
 
 
 def moved(gaussians: Gaussians, yaw_rad: float, center: Float[np.ndarray, " 3"], scale: float) -> Gaussians:
@@ -83,6 +90,29 @@ def moved(gaussians: Gaussians, yaw_rad: float, center: Float[np.ndarray, " 3"],
         quats=torch.stack([c * w - s * y, c * x + s * z, c * y + s * w, c * z - s * x], -1),
         log_scales=gaussians.log_scales + math.log(scale),
     )
+
+
+def _facing(
+    gaussians: Gaussians,
+    views: Sequence[View],
+    weights: Float[Tensor, "V N"],
+    yaw_rad: float,
+    center: Float[np.ndarray, " 3"],
+    scale: float,
+) -> Float[Tensor, " N"]:
+    """Negative where the viewer sees the back of a disc of which the photos see the front."""
+    level, azimuth = math.cos(_ELEVATION_RAD), -_AZIMUTH_RAD - yaw_rad
+    towards = np.array([level * math.sin(azimuth), math.sin(_ELEVATION_RAD), level * math.cos(azimuth)])
+    eye = torch.from_numpy(center - _DISTANCE / scale * towards).float()
+    sizes = gaussians.log_scales.sort(1).values
+    flat = sizes[:, 0] < sizes[:, 1] + math.log(_FLAT)
+    thinnest = gaussians.log_scales.argmin(1)
+    normals = rotation_matrices(gaussians.quats)[torch.arange(gaussians.count), :, thinnest]
+    seen = torch.zeros(gaussians.count)
+    for view, weight in zip(views, weights, strict=True):
+        ray = torch.nn.functional.normalize(gaussians.means - torch.from_numpy(view.center).float(), dim=1)
+        seen += weight * (normals * ray).sum(1)
+    return flat * seen * (normals * (gaussians.means - eye)).sum(1)
 
 
 def _frame(views: Sequence[View], depths: Float[np.ndarray, " V"]) -> tuple[float, Float[np.ndarray, " 3"], float]:

@@ -40,7 +40,7 @@ def test_contributions_are_the_blending_weights() -> None:
     assert float(weights.sum()) == pytest.approx(2 * float(alpha.sum()), rel=1e-4)
     assert bool((weights >= 0).all())
     # Each alone in the front of the picture: removing a Gaussian of no weight changes nothing.
-    kept = gaussians.map(lambda tensor: tensor[weights > 0])
+    kept = gaussians.map(lambda tensor: tensor[weights.sum(0) > 0])
     assert torch.equal(rasterize(kept, torch.eye(4), view.camera).alpha, alpha)
     assert depths == pytest.approx([3.0, 3.0], abs=0.6)
 
@@ -62,6 +62,35 @@ def test_the_first_picture_of_the_viewer_shows_what_the_photos_show() -> None:
     assert abs(np.median(x)) < 60
     assert abs(np.median(y)) < 60
     assert 150 < np.quantile(np.abs(y), 0.95) < 400
+
+
+def test_a_room_seen_from_within_is_shown_without_its_near_walls() -> None:
+    """A box and six photos of its sides from the middle: the viewer stands outside."""
+    grid = np.stack(np.meshgrid(*[np.linspace(-0.9, 0.9, 12)] * 2), -1).reshape(-1, 2)
+    normals = np.concatenate([np.eye(3), -np.eye(3)])
+    sides = [np.insert(grid, abs(normal).argmax(), -normal.sum(), axis=1) for normal in normals]
+    count = 6 * len(grid)
+    quats = torch.zeros(count, 4)
+    quats[:, 0] = 1
+    box = Gaussians(
+        torch.from_numpy(np.concatenate(sides)).float(),
+        quats,
+        torch.from_numpy(np.log(np.repeat(0.05 - 0.04 * np.abs(normals), len(grid), axis=0))).float(),
+        torch.full((count,), 2.0),
+        # So that each can be told which side it is of.
+        torch.arange(6).repeat_interleave(len(grid)).float()[:, None, None].expand(-1, 1, 3) / 10,
+    )
+    up = {1: np.array([0, 0, 1.0])}
+    camera = Camera(64, 64, 32.0, 32.0, 32.0, 32.0)
+    ahead = np.array([0, 0, 0.5])
+    views = [
+        View(str(i), camera, looking_at(ahead, ahead - normal, up.get(abs(normal).argmax(), np.array([0, -1.0, 0]))))
+        for i, normal in enumerate(normals)
+    ]
+    shown = preview(box, views, budget=10**6)
+    kept = {round(10 * float(value)) for value in shown.sh[:, 0, 0]}
+    # y points down: side 1 is the ceiling, and side 2 the wall between the viewer and the room.
+    assert kept == {0, 3, 4, 5}
 
 
 def test_moving_splats_and_camera_together_changes_nothing() -> None:
