@@ -59,7 +59,7 @@ def classify(error: BaseException) -> Kind:
         (FewviewError, "reconstruction"),
         (OSError, "io"),
     )
-    if memory_fault(error, "The run"):
+    if not isinstance(error, FewviewError) and memory_fault(error, "The run"):
         return "memory"
     return next((kind for family, kind in kinds if isinstance(error, family)), "bug")
 

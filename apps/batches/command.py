@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -84,7 +85,8 @@ def main(command: Command) -> int:
     """0: every scene is done; 1: one is not. See `run_batch` for what it raises."""
     arguments = _checked(command.arguments)
     limit = seconds(arguments.time_limit) if arguments.time_limit else None
-    scenes = [scene for scene in find(arguments.scenes) if not _within(scene.photos[0], arguments.out)]
+    out = os.path.realpath(arguments.out)
+    scenes = [scene for scene in find(arguments.scenes) if os.path.realpath(scene.photos[0]) != out]
     tasks = _plan_all(command, scenes)
     console = Console(stderr=True)
     if arguments.stages.dry_run:
@@ -219,7 +221,3 @@ def _essence(text: str) -> str:
     """What tyro says is wrong, out of its boxes."""
     lines = [line.strip(" │╭╮╰╯─-") for line in text.splitlines()]
     return next((line for line in lines if ":" in line), "its options are not understood").rstrip(".") + "."
-
-
-def _within(path: Path, folder: Path) -> bool:
-    return path.resolve().is_relative_to(folder.resolve())

@@ -59,8 +59,10 @@ def memory_mib(load: Load, options: StageOptions) -> float:
     if options.until != "photos":
         needs.append(600 + 1600 * _megapixels(config.matches.long_side, load))
     if options.until not in _BEFORE_DEPTH:
-        size = _megapixels(max(config.splat.long_side, config.depth.long_side), load)
-        needs.append(1320 + 120 * load.views(options) * size + 0.5 * config.splat.budget / 1000)
+        # The mesh is fused in a process of its own while this one still holds what splatting took.
+        views, mesh = load.views(options), _megapixels(config.mesh.long_side, load)
+        splatting = 650 + 167 * views * _megapixels(config.splat.long_side, load)
+        needs.append(splatting + 600 + (600 + 27 * views) * mesh)
     return _MARGIN * max(needs)
 
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -23,6 +24,7 @@ from recon.io.weights import REGISTRY
 
 _CALL = "apps.batches.plan:run_scene"
 _SMALL_PX = 512
+_ENCODED: dict[int, tuple[Any, Any]] = {}
 
 
 def run_scene(photos: tuple[Path, ...], out: Path, options: StageOptions) -> None:
@@ -69,17 +71,25 @@ def estimated(task: Task) -> Task:
 
 
 def _wanted(scene: Scene, options: StageOptions) -> list[Stage]:
-    graph = Graph(graph_of(scene.photos, options))
+    declared = graph_of(scene.photos, options)
     if options.until is None:
-        return graph.stages
+        return list(declared)
+    graph = Graph(declared)
     graph.check("--until", [options.until])
     wanted = graph.ancestors(options.until)
     return [stage for stage in graph.stages if stage.name in wanted]
 
 
 def _recipe(stages: Iterable[Stage]) -> str:
-    parts = [[stage.name, stage.version, stage.needs, encode(stage.config), stage.weights] for stage in stages]
+    parts = [[stage.name, stage.version, stage.needs, _encoded(stage.config), stage.weights] for stage in stages]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _encoded(config: Any) -> Any:
+    """Scenes share most of their configurations: of ten thousand, each is encoded once."""
+    if id(config) not in _ENCODED:
+        _ENCODED[id(config)] = config, encode(config)  # kept alive, so that its id stays its own
+    return _ENCODED[id(config)][1]
 
 
 def _with_cameras(options: StageOptions, scene: Scene) -> StageOptions:

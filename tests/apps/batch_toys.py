@@ -26,7 +26,7 @@ from apps.batches.scheduler import Engine, Rules
 from apps.batches.signals import terminated_as_interrupted
 from apps.batches.task import Setting, Task
 from recon.dag import Stage, run_stages
-from recon.errors import FewviewError, InputError, MemoryFault, ReconstructionError
+from recon.errors import FewviewError, InputError, KilledFault, MemoryFault, ReconstructionError
 from recon.progress import Progress
 
 PAUSE_S = 0.15
@@ -81,6 +81,8 @@ ERRORS: dict[str, Exception] = {
     "overlap": ReconstructionError("The photos do not overlap.", "Take more."),
     "bug": ValueError("a bug"),
     "memory": MemoryFault("Stage `depth` ran out of memory.", "Ask for less."),
+    "stage killed": KilledFault("Stage `mesh` was killed: probably the system ran out of memory.", "See its log."),
+    "allocation": RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 TB"),
     "io": OSError(5, "Input/output error"),
 }
 WAYS = {

@@ -1,0 +1,51 @@
+"""`fewview batch` and `fewview batch status` as the user gives them, with photos."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from apps.cli import main
+from data.gallery import generate, write_scene
+
+
+def test_a_batch_of_photos(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_scene(generate(3, views=2, size=(160, 120)), tmp_path / "room")
+    (tmp_path / "empty").mkdir()
+    jobs, out = tmp_path / "jobs.csv", tmp_path / "out"
+    jobs.write_text("photos,options\nroom/images,--photos.long-side 128\nempty,\n")
+    command = ["batch", str(jobs), "--out", str(out), "--preset", "fast", "--until", "photos", "--json"]
+    assert main([*command, "--dry-run"]) == 0
+    assert [plan["plan"] for plan in json.loads(capsys.readouterr().out)["scenes"]] == ["run", "leave"]
+    assert not out.exists()
+    for _ in range(2):
+        assert main(command) == 1
+        told = json.loads(capsys.readouterr().out)
+        assert told["counts"] == {"done": 1, "failed": 1, "running": 0, "waiting": 0}
+        room, empty = told["scenes"]
+        assert (room["name"], room["status"], room["attempts"]) == ("room", "done", 1)
+        assert (empty["kind"], empty["attempts"]) == ("input", 0)
+        assert "There are no photos in" in empty["message"]
+    manifest = json.loads((out / "room" / "manifest.json").read_text())
+    assert manifest["digest"] == room["digest"]
+    assert manifest["stages"]["photos"]["config"]["long_side"] == 128
+    assert main(["batch", "status", str(out), "--json"]) == 1
+    assert json.loads(capsys.readouterr().out) == told
+    jobs.write_text("photos,options\nroom/images,--photos.long-sode 128\n")
+    assert main(command) == 2
+    assert "jobs.csv, line 2: Unrecognized options: --photos.long-sode, 128" in " ".join(
+        capsys.readouterr().err.split()
+    )
+
+
+def test_status_is_quick_to_import(tmp_path: Path) -> None:
+    code = (
+        f"import sys, apps.cli; apps.cli.main(['batch', 'status', {str(tmp_path)!r}]); sys.exit('torch' in sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert result.returncode == 0
+    assert "is not the folder of a batch" in result.stderr
