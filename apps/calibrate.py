@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import tyro
 from rich.console import Console
 
+from apps.report import reported
 from calibration.detect.detector import DetectorName
 from calibration.keypoints import KeypointsConfig, SkeletonName
 from calibration.solve import CalibrationConfig
@@ -66,7 +67,7 @@ RESULTS = {
     "cameras": "motion/cameras.json",
     "Pose2Sim": "motion/Calib.toml",
     "motion": "motion/rig.json",
-    "report": "motion/report.html",
+    "report": "report.html",
 }
 
 
@@ -90,14 +91,15 @@ def configuration(arguments: Arguments) -> PipelineConfig:
 
 def main(arguments: Arguments) -> int:
     console = Console(stderr=True)
-    run_stages(
-        rig_stages(configuration(arguments), (arguments.input, *arguments.takes)),
-        arguments.out,
-        force=arguments.force,
-        dry_run=arguments.dry_run,
-        arguments=sys.argv[1:],
-        console=console,
-    )
+    with reported(arguments.out, console, arguments.dry_run):
+        run_stages(
+            rig_stages(configuration(arguments), (arguments.input, *arguments.takes)),
+            arguments.out,
+            force=arguments.force,
+            dry_run=arguments.dry_run,
+            arguments=sys.argv[1:],
+            console=console,
+        )
     if arguments.dry_run:
         return 0
     if arguments.json:

@@ -13,6 +13,7 @@ from recon.errors import FewviewError
 
 COMMANDS = {
     "run": "photos to cameras, splat, mesh and renders",
+    "batch": "many scenes, on one machine or a cluster; continues after any interruption",
     "calibrate": "videos or keypoints of people to cameras, time offsets and 3D motion",
     "evaluate": "measure calibrated cameras and motion against the truth",
     "demo": "the same on a synthetic room whose truth is known",
@@ -20,6 +21,7 @@ COMMANDS = {
     "bench": "measure the rasteriser, and what each ingredient of splatting is worth",
     "synth": "write synthetic rooms whose truth is known",
     "export": "copy results in the formats other tools read",
+    "report": "write the page again that says what came of a run",
     "render": "film a finished run along a camera path",
     "models": "list or fetch the weights",
     "doctor": "say what this machine lacks, and the fix",

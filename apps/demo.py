@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from apps.options import StageOptions, stage_options
+from apps.report import reported
 from apps.run import RESULTS, reconstruct
 from data.gallery import generate, write_scene
 from data.photosets import load_photoset
@@ -44,7 +45,8 @@ def main(arguments: Arguments) -> int:
         console.print(f"Photographing a synthetic room (seed {arguments.seed}) into {room}")
         write_scene(generate(seed=arguments.seed, views=VIEWS, walk="around"), room)
     truth = load_photoset(room)
-    reconstruct(tuple(truth.images), run, arguments.stages, console)
+    with reported(run, console, arguments.stages.dry_run):
+        reconstruct(tuple(truth.images), run, arguments.stages, console)
     if arguments.stages.dry_run or arguments.stages.until is not None:
         return 0
     figures = evaluate(truth, run, train=[view.name for view in truth.views], test=[], optimise_test_poses=False)

@@ -12,7 +12,8 @@ import tyro
 from rich.console import Console
 
 from apps.options import StageOptions, stage_options
-from recon.dag import Manifest, run_stages
+from apps.report import reported
+from recon.dag import Manifest, Stage, run_stages
 from recon.pipeline import stages
 
 
@@ -34,11 +35,20 @@ def parse(argv: Sequence[str]) -> Arguments:
     return tyro.cli(Arguments, prog="fewview run", args=list(argv), default=defaults)
 
 
+def graph_of(photos: tuple[Path, ...], options: StageOptions) -> tuple[Stage, ...]:
+    """The stages that `options` ask for.
+
+    Raises:
+        InputError: there is no photo at `photos`.
+    """
+    graph = stages(options.options, photos)
+    return graph if options.layout else tuple(stage for stage in graph if stage.name != "layout")
+
+
 def reconstruct(photos: tuple[Path, ...], out: Path, options: StageOptions, console: Console) -> Manifest:
     """Runs the graph on `photos` into `out` as `options` ask."""
-    graph = stages(options.options, photos)
     return run_stages(
-        graph if options.layout else tuple(stage for stage in graph if stage.name != "layout"),
+        graph_of(photos, options),
         out,
         until=options.until,
         start=options.start,
@@ -55,12 +65,14 @@ RESULTS = {
     "mesh": "mesh/mesh.glb",
     "renders": "renders/path.mp4",
     "layout": "layout/floorplan.svg",
+    "report": "report.html",
 }
 
 
 def main(arguments: Arguments) -> int:
     console = Console(stderr=True)
-    reconstruct(arguments.photos, arguments.out, arguments.stages, console)
+    with reported(arguments.out, console, arguments.stages.dry_run):
+        reconstruct(arguments.photos, arguments.out, arguments.stages, console)
     if arguments.stages.dry_run:
         return 0
     if arguments.json:

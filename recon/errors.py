@@ -32,3 +32,15 @@ class ReconstructionError(FewviewError):
 
 class EnvironmentFault(FewviewError):
     """The machine lacks something: disk space, a library, weights, a permission (exit code 1)."""
+
+
+class MemoryFault(EnvironmentFault):
+    """Memory ran out: asking for less may help."""
+
+
+class KilledFault(EnvironmentFault):
+    """A process was killed from outside: the same again may succeed."""
+
+
+class InUseFault(EnvironmentFault):
+    """Another run is at work in the output folder: waiting helps."""

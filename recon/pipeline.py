@@ -114,7 +114,9 @@ def rig_stages(config: PipelineConfig, takes: tuple[Path, ...]) -> tuple[Stage, 
             weights=tuple(digest(name) for name in weights_of(keypoints.detector)),
             isolated=True,
         ),
-        Stage("motion", "calibration.stage:run", ("keypoints",), config.motion, sources=config.motion.sources()),
+        Stage(
+            "motion", "calibration.stage:run", ("keypoints",), config.motion, version=2, sources=config.motion.sources()
+        ),
     )
 
 

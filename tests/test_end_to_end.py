@@ -11,23 +11,11 @@ import pycolmap
 import pytest
 import trimesh
 from plyfile import PlyData
+from quick import QUICK
 
 from apps.cli import main
-from data.gallery import generate, write_scene
 from data.photosets import benchmark_split, load_photoset
 from splatting.export import read_ply, read_splat, read_spz
-
-QUICK = ("--preset", "fast", "--depth.long-side", "256", "--splat.long-side", "256")
-
-
-@pytest.fixture(scope="module")
-def room(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A synthetic room and the run on four photos of it."""
-    folder = tmp_path_factory.mktemp("room")
-    write_scene(generate(seed=1, views=4), folder / "set")
-    out = folder / "run"
-    assert main(["run", str(folder / "set" / "images"), "--out", str(out), *QUICK]) == 0
-    return folder / "set", out
 
 
 def _digests(out: Path) -> dict[str, str]:

@@ -30,7 +30,7 @@ def main(events: int, parent: int) -> None:
     ("error", (pickled exception or None, class, message, what, remedy, trace, MiB)); MiB is the peak memory.
     """
     os.set_inheritable(events, False)
-    _die_with_parent(parent)
+    die_with_parent(parent)
     faulthandler.enable()  # a crash in native code leaves its Python stack in the log
     logger = logging.getLogger("fewview")
     handler = logging.StreamHandler(sys.stderr)
@@ -40,7 +40,7 @@ def main(events: int, parent: int) -> None:
     logger.propagate = False
 
     function, args, with_progress = pickle.load(sys.stdin.buffer)
-    threading.Thread(target=_watch, args=(sys.stdin.buffer,), name="fewview-parent", daemon=True).start()
+    threading.Thread(target=watch, args=(sys.stdin.buffer,), name="fewview-parent", daemon=True).start()
     pipe = Connection(events, readable=False)
     try:
         progress = [StageProgress(lambda event, payload: pipe.send((event, payload)))] if with_progress else []
@@ -73,14 +73,15 @@ def pack(error: BaseException) -> tuple[bytes | None, str, str, str | None, str 
     return pickled, known.__name__, str(error), what, remedy, trace, peak_mib()
 
 
-def _die_with_parent(parent: int) -> None:
+def die_with_parent(parent: int) -> None:
+    """Has the kernel end this process together with `parent`, the process that started it (Linux)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it died before the line above
         os._exit(ORPHANED)
 
 
-def _watch(stdin: BinaryIO | Any) -> None:
+def watch(stdin: BinaryIO | Any) -> None:
     """Ends this process when the parent's end of the pipe closes; nothing more is ever sent through it."""
     stdin.read()
     os._exit(ORPHANED)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from recon.errors import EnvironmentFault
+from recon.errors import EnvironmentFault, MemoryFault
 
 _FULL = {
     errno.ENOSPC: "the disk is full",
@@ -67,8 +67,8 @@ def writing(out: Path, option: str = "--out") -> Iterator[None]:
         raise
 
 
-def memory_fault(error: BaseException, who: str) -> EnvironmentFault | None:
+def memory_fault(error: BaseException, who: str) -> MemoryFault | None:
     """The fault behind a failed allocation, or None. Torch has no class for those of the CPU, only a text."""
     if isinstance(error, MemoryError) or "allocate memory" in str(error) or "out of memory" in str(error):
-        return EnvironmentFault(f"{who} ran out of memory.", "Close other programs, or ask for less.")
+        return MemoryFault(f"{who} ran out of memory.", "Close other programs, or ask for less.")
     return None

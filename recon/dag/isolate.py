@@ -21,7 +21,7 @@ from typing import Any
 import recon.errors
 from recon.dag.memory import peak_mib
 from recon.dag.stage import import_path
-from recon.errors import EnvironmentFault, ReconstructionError
+from recon.errors import KilledFault, ReconstructionError
 from recon.progress import Progress
 
 _POLL_S = 0.2
@@ -75,7 +75,7 @@ def run_isolated(
     Raises:
         FewviewError: what the function raised, as the nearest class of `recon.errors`.
         ReconstructionError: the child aborted, crashed or ended without an answer.
-        EnvironmentFault: the child was killed, as the system does when memory runs out.
+        KilledFault: the child was killed, as the system does when memory runs out.
         RemoteError: a library's exception; built-in ones come as they are. The trace is the cause.
     """
     return Child(function, args, log=log, progress=progress).run()
@@ -165,10 +165,10 @@ class Child:
             elif event == "fact":
                 self._progress.fact(*payload)
 
-    def _lost(self, code: int) -> EnvironmentFault | ReconstructionError:
+    def _lost(self, code: int) -> KilledFault | ReconstructionError:
         if code == -signal.SIGKILL:
             peak = f" at {self.peak_mib:.0f} MiB" if self.peak_mib else ""
-            return EnvironmentFault(
+            return KilledFault(
                 f"{self._name} was killed (SIGKILL){peak}: probably the system ran out of memory.",
                 f"Close other programs or ask for less; see {self._log}.",
             )

@@ -14,11 +14,12 @@ import os
 import platform
 import secrets
 import threading
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from recon.errors import EnvironmentFault
+from recon.errors import EnvironmentFault, InUseFault
 
 BEAT_S = 5.0
 STALE_S = 60.0
@@ -32,7 +33,7 @@ class FolderLock:
     """Context manager that holds OUT/.work/lock.
 
     Raises:
-        EnvironmentFault: another run is at work; the message names it.
+        InUseFault: another run is at work; the message names it.
     """
 
     def __init__(self, out: Path) -> None:
@@ -99,9 +100,9 @@ class FolderLock:
             raise
         return True
 
-    def _taken(self, owner: dict[str, Any] | None) -> EnvironmentFault:
+    def _taken(self, owner: dict[str, Any] | None) -> InUseFault:
         who = _describe(owner) if owner else "another process"
-        return EnvironmentFault(
+        return InUseFault(
             f"`{self._out}` is in use by {who}.",
             "Wait until it has ended, or choose another folder with --out.",
         )
@@ -134,6 +135,16 @@ class FolderLock:
                 os.utime(self._path)
             except OSError:  # the folder went away: the run itself will say so
                 return
+
+
+def at_work(out: Path) -> str | None:
+    """Who holds the lock of a folder, judged without touching it, or None."""
+    path = out / ".work" / "lock"
+    try:
+        owner, age_s = json.loads(path.read_text()), time.time() - path.stat().st_mtime
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    return _describe(owner) if _alive(owner, False, age_s) else None
 
 
 def machine() -> dict[str, str]:

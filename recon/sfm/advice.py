@@ -35,7 +35,7 @@ def what_next(model: Candidate, graph: MatchGraph, sensors: Sensors) -> list[str
     """Sentences on which photo would help most; none where all is well."""
     names = [graph.photos[i].name for i in model.photos]
     advice = []
-    for k, m, shared in _weak_ties(_shared_points(model)):
+    for k, m, shared in weak_ties(_shared_points(model)):
         advice.append(f"{names[k]} and {names[m]} share only {shared} points: take a photo between the two.")
     placed = [pair for pair in graph.pairs if pair.trusted and pair.a in model.photos and pair.b in model.photos]
     if placed and all(pair.model == "planar" for pair in placed):
@@ -52,6 +52,13 @@ def what_next(model: Candidate, graph: MatchGraph, sensors: Sensors) -> list[str
             advice.append(f"{graph.photos[i].name} was not placed: take a photo between it and {other}.")
         else:
             advice.append(f"{graph.photos[i].name} was not placed: take photos on the way from the others to it.")
+    for name, side in bare_sides(model, graph, sensors):
+        advice.append(f"No other photo sees the {side} of {name}: take one from there, further to the {side}.")
+    return advice
+
+
+def bare_sides(model: Candidate, graph: MatchGraph, sensors: Sensors) -> list[tuple[str, str]]:
+    """Photos and their sides, `left` or `right`, that no other photo sees; the barest, a few at most."""
     bare = []
     for i, (textured, seen) in _coverage(model, graph, sensors).items():
         for side, cells in (("left", np.s_[:, :2]), ("right", np.s_[:, -2:])):
@@ -59,9 +66,7 @@ def what_next(model: Candidate, graph: MatchGraph, sensors: Sensors) -> list[str
             # Half of a side's cells must show something, or it is sky or a blank wall.
             if inside.mean() >= 0.5 and (share := float(seen[cells][inside].mean())) < _BARE:
                 bare.append((share, graph.photos[i].name, side))
-    for _, name, side in sorted(bare)[:_MOST_SIDES]:
-        advice.append(f"No other photo sees the {side} of {name}: take one from there, further to the {side}.")
-    return advice
+    return [(name, side) for _, name, side in sorted(bare)[:_MOST_SIDES]]
 
 
 def _coverage(
@@ -88,8 +93,13 @@ def _shared_points(model: Candidate) -> Int[np.ndarray, "I I"]:
     return (seen @ seen.T).astype(int)
 
 
-def _weak_ties(shared: Int[np.ndarray, "I I"]) -> Sequence[tuple[int, int, int]]:
-    """The best tie of each group of firmly tied photos to the others, where that is not firm."""
+def weak_ties(shared: Int[np.ndarray, "I I"]) -> Sequence[tuple[int, int, int]]:
+    """The best tie of each group of firmly tied photos to the others, where that is not firm: two photos, and how
+    many points they share.
+
+    Args:
+        shared: points that each two photos see.
+    """
     count = len(shared)
     firm = [(a, b) for a, b in combinations(range(count), 2) if shared[a, b] >= FIRM]
     found = set()

@@ -13,7 +13,7 @@ from recon.ladder import CameraSource, parse_source
 from recon.photos import Photo, load_photos
 from recon.progress import Progress
 from recon.sfm import MappingConfig
-from recon.sfm.advice import overlaps, what_next
+from recon.sfm.advice import bare_sides, overlaps, what_next
 from recon.sfm.bundle import Prior
 from recon.sfm.evidence import agreements, believed, misfits, missing
 from recon.sfm.files import make_points, make_views
@@ -235,6 +235,7 @@ def _say(
     progress.fact("scale_source", cameras.scale_source)
     progress.fact("given_poses", len(cameras.given))
     progress.fact("advice", list(cameras.advice))
+    progress.fact("bare_sides", [list(found) for found in bare_sides(best, graph, sensors)])
     progress.fact("focal_source", _focal_sources(sensors, known_focals, graph))
     progress.fact("registered", f"{len(best.photos)} of {len(graph.photos)}")
     progress.fact("observations", len(best.bundle.xy))

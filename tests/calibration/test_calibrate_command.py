@@ -7,21 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pages import faults, faults_in_browser
+from playwright.sync_api import Browser
 from small_rig import people_of, ring, seen_by, walker, write_openpose
 
 from apps.cli import main
-from data.people import CaptureConfig, Walker, capture
+from data.people import Capture, CaptureConfig, Walker, capture
 from data.people import ring as people_ring
-from data.photosets import data_root
 from recon.io.cameras import CameraSet, write_cameras
 
 
 @pytest.fixture(scope="module")
-def mocap() -> Path:
-    folder = data_root() / "mocap" / "pose2sim_single"
-    if not folder.is_dir():
-        pytest.skip(f"needs FEWVIEW_DATA ({folder} is absent)")
-    return folder
+def rig(mocap: Path) -> Path:
+    return mocap / "pose2sim_single"
 
 
 def _statuses(out: Path) -> dict[str, str]:
@@ -30,15 +28,15 @@ def _statuses(out: Path) -> dict[str, str]:
 
 
 @pytest.mark.data
-def test_real_detections_to_figures_without_the_truth(mocap: Path, tmp_path: Path) -> None:
-    truth = json.loads((mocap / "cameras.json").read_text())
+def test_real_detections_to_figures_without_the_truth(rig: Path, tmp_path: Path) -> None:
+    truth = json.loads((rig / "cameras.json").read_text())
     corrupt = [{"name": each["name"], "size": each["size"], "K": "corrupt", "R": None} for each in truth]
     (tmp_path / "sizes.json").write_text(json.dumps(corrupt))
-    words = ["calibrate", str(mocap / "body25b.npz"), "--sizes-from", str(tmp_path / "sizes.json")]
+    words = ["calibrate", str(rig / "body25b.npz"), "--sizes-from", str(tmp_path / "sizes.json")]
     out, figures = tmp_path / "out", tmp_path / "figures.json"
     assert main([*words, "--out", str(out)]) == 0
     assert _statuses(out) == {"keypoints": "ok", "motion": "ok"}
-    words_evaluate = ["evaluate", str(out), "--truth", str(mocap / "Calib.qca.txt"), "--json", str(figures)]
+    words_evaluate = ["evaluate", str(out), "--truth", str(rig / "Calib.qca.txt"), "--json", str(figures)]
     assert main(words_evaluate) == 0
     measured = json.loads(figures.read_text())
     assert (measured["cameras"], measured["calibrated"], measured["rra10"], measured["cca10"]) == (4, 4, 1, 1)
@@ -53,7 +51,7 @@ def test_real_detections_to_figures_without_the_truth(mocap: Path, tmp_path: Pat
     assert main([*words, "--out", str(out)]) == 0
     assert _statuses(out) == {"keypoints": "cached", "motion": "cached"}
     # A known calibration is kept, and the world is its own.
-    known = [*words, "--known", str(mocap / "Calib.qca.txt"), "--out", str(tmp_path / "known")]
+    known = [*words, "--known", str(rig / "Calib.qca.txt"), "--out", str(tmp_path / "known")]
     assert main(known) == 0
     assert main([*words_evaluate[:1], str(tmp_path / "known"), *words_evaluate[2:]]) == 0
     measured = json.loads(figures.read_text())
@@ -113,26 +111,46 @@ def test_run_from_keypoints_needs_videos(tmp_path: Path, capsys: pytest.CaptureF
     assert "holds 0 videos: there is nothing to take pictures of." in text
 
 
-def test_synthetic_walker_from_files_to_figures(tmp_path: Path) -> None:
-    """Different frame rates and starts, a height; all that reaches the program are OpenPose files."""
+@pytest.fixture(scope="module")
+def walker_rig(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Capture]:
+    """A folder with the calibrated rig in `out`, and the capture: different frame rates and starts, a height; all
+    that reaches the program are OpenPose files."""
+    folder = tmp_path_factory.mktemp("rig")
     walker, views = Walker(seed=5, height_m=1.82), people_ring(4, seed=3)
     truth = capture(views, [walker], CaptureConfig(duration_s=10.0, fps=(30.0, 25.0)), seed=3)
     for each in truth.detections:
-        write_openpose(tmp_path / "rig" / each.camera, people_of(each, "HALPE_26"))
-    write_cameras(tmp_path, CameraSet(views, "metre"))
+        write_openpose(folder / "rig" / each.camera, people_of(each, "HALPE_26"))
+    write_cameras(folder, CameraSet(views, "metre"))
     times = np.arange(300) / 30
-    np.savez(tmp_path / "truth.npz", xyz=walker.joints(times)[:, None], fps=30.0, start_s=0.0)
-    out, figures = str(tmp_path / "out"), tmp_path / "figures.json"
-    words = ["--sizes", "1920x1080", "--fps", "30", "25", "30", "25", "--height", "1.82", "--out", out]
-    assert main(["calibrate", str(tmp_path / "rig"), *words]) == 0
-    asked = ["--truth", str(tmp_path / "cameras.json"), "--motion", str(tmp_path / "truth.npz")]
-    assert main(["evaluate", out, *asked, "--json", str(figures)]) == 0
+    np.savez(folder / "truth.npz", xyz=walker.joints(times)[:, None], fps=30.0, start_s=0.0)
+    words = ["--sizes", "1920x1080", "--fps", "30", "25", "30", "25", "--height", "1.82", "--out", str(folder / "out")]
+    assert main(["calibrate", str(folder / "rig"), *words]) == 0
+    return folder, truth
+
+
+def test_synthetic_walker_from_files_to_figures(walker_rig: tuple[Path, Capture], tmp_path: Path) -> None:
+    folder, truth = walker_rig
+    figures = tmp_path / "figures.json"
+    asked = ["--truth", str(folder / "cameras.json"), "--motion", str(folder / "truth.npz")]
+    assert main(["evaluate", str(folder / "out"), *asked, "--json", str(figures)]) == 0
     measured = json.loads(figures.read_text())
     assert (measured["cameras"], measured["calibrated"], measured["rra10"], measured["cca10"]) == (4, 4, 1, 1)
     assert measured["s_te_m"] < 0.03
     assert abs(measured["scale_error"]) < 0.03
-    rig = json.loads((tmp_path / "out" / "motion" / "rig.json").read_text())
+    rig = json.loads((folder / "out" / "motion" / "rig.json").read_text())
     for camera, offset in truth.offsets_s.items():
         assert rig["offsets_s"][camera] == pytest.approx(offset, abs=0.5 / 25)
     assert measured["motion"]["similarity_mm"] < 20
     assert measured["motion"]["known"] > 0.9
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1280, "light")])
+def test_the_report_of_a_rig(walker_rig: tuple[Path, Capture], browser: Browser, width: int, scheme: str) -> None:
+    folder, truth = walker_rig
+    report = folder / "out" / "report.html"
+    text = report.read_text(encoding="utf-8")
+    assert faults(text) == []
+    assert "All 4 cameras were calibrated and every result was made." in text
+    assert "Lengths are in metres" in text
+    assert all(each.camera in text for each in truth.detections)
+    assert faults_in_browser(browser, report, width, scheme) == []

@@ -26,7 +26,6 @@ from calibration.formats.opencv_yaml import read_opencv_yaml, write_opencv_yaml
 from calibration.formats.refit import without_k3
 from calibration.formats.trc import write_trc
 from calibration.observations import Motion
-from data.photosets import data_root
 from recon.errors import InputError
 from recon.io.cameras import CameraSet, canonical_distortion, write_cameras
 from recon.scene import Camera, View
@@ -147,10 +146,8 @@ def test_a_lens_with_k3_is_refitted_for_pose2sim(tmp_path: Path) -> None:
 
 
 @pytest.mark.data
-def test_qualisys_says_what_the_truth_says() -> None:
-    folder = data_root() / "mocap" / "pose2sim_single"
-    if not folder.is_dir():
-        pytest.skip(f"needs FEWVIEW_DATA ({folder} is absent)")
+def test_qualisys_says_what_the_truth_says(mocap: Path) -> None:
+    folder = mocap / "pose2sim_single"
     qualisys = read_cameras_file(folder / "Calib.qca.txt")
     truth = read_cameras_file(folder / "cameras.json")
     for name, view in match_names(qualisys, truth, folder).items():

@@ -24,7 +24,6 @@ from calibration.inputs.skeletons import SKELETONS
 from calibration.keypoints import KeypointsConfig, run
 from calibration.observations import Detections
 from calibration.skeleton import INDEX, JOINTS
-from data.photosets import data_root
 from recon.errors import EnvironmentFault, InputError
 from recon.progress import LogProgress
 
@@ -322,10 +321,8 @@ def test_rtmlib_is_asked_for_all_people_and_its_absence_is_said(monkeypatch: pyt
 
 
 @pytest.mark.data
-def test_blazepose_agrees_with_openpose_on_a_real_video() -> None:
-    folder = data_root() / "mocap" / "pose2sim_single"
-    if not folder.is_dir():
-        pytest.skip(f"needs FEWVIEW_DATA ({folder} is absent)")
+def test_blazepose_agrees_with_openpose_on_a_real_video(mocap: Path) -> None:
+    folder = mocap / "pose2sim_single"
     truth = SKELETONS["BODY_25B"].to_common(np.load(folder / "body25b.npz")["persons"][2])
     detector = make_detectors("blazepose", LogProgress())()
     for number, rgb in itertools.islice(frames_of(folder / "videos" / "cam03.mp4", 60.0), 5):

@@ -13,7 +13,6 @@ from calibration.observations import Detections
 from calibration.skeleton import INDEX, JOINTS
 from calibration.solve import CalibrationConfig, calibrate
 from data.people import Capture
-from data.photosets import data_root
 from recon.metrics import umeyama
 from recon.progress import LogProgress
 from recon.scene import Camera, View, invert_rigid
@@ -27,14 +26,6 @@ BODY_25B = (
 )  # fmt: skip
 
 pytestmark = pytest.mark.data
-
-
-@pytest.fixture(scope="module")
-def mocap() -> Path:
-    folder = data_root() / "mocap"
-    if not folder.is_dir():
-        pytest.skip(f"needs FEWVIEW_DATA ({folder} is absent)")
-    return folder
 
 
 def _views(file: Path) -> list[View]:

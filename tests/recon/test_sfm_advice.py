@@ -51,8 +51,9 @@ def test_a_side_that_no_other_photo_sees_is_named(tmp_path: Path) -> None:
         xy = features["keypoints"]
     more = made.random.uniform([0, 0], [width / 4, height], (300, 2)).astype(np.float32)
     np.savez(file, keypoints=np.concatenate([xy, more]), scores=np.ones(len(xy) + 300))
-    cameras, _ = made.run()
+    cameras, progress = made.run()
     assert cameras.advice == ("No other photo sees the left of 0.png: take one from there, further to the left.",)
+    assert progress.facts["bare_sides"] == [["0.png", "left"]]
     assert cameras.verdicts[0].overlap < 0.9 < cameras.verdicts[1].overlap
 
 

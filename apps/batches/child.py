@@ -1,0 +1,73 @@
+"""A scene's own process: calls one function, answers through a pipe how it ended, and dies with its parent."""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import json
+import os
+import pickle
+import sys
+import threading
+import traceback
+from pathlib import Path
+
+from apps.batches.task import Kind
+from recon.dag.child import die_with_parent, watch
+from recon.dag.faults import memory_fault
+from recon.dag.stage import resolve
+from recon.errors import EnvironmentFault, FewviewError, InputError, InUseFault, KilledFault, MemoryFault
+
+ANSWER_LIMIT = 4096
+"""Bytes of an answer: it must fit into a pipe that is read only after the child has ended."""
+_FIRST_FOR_THE_OOM_KILLER = "500"
+
+
+def main() -> None:
+    """`python -m apps.batches.child NAME`, with the pickled (parent, answer pipe, function, arguments) on standard
+    input. Its exit code is that of `fewview run`."""
+    parent, answer, call, arguments = pickle.load(sys.stdin.buffer)
+    os.set_inheritable(answer, False)
+    die_with_parent(parent)
+    with contextlib.suppress(OSError):  # no Linux: what the system ends when memory runs out is its own choice
+        Path("/proc/self/oom_score_adj").write_text(_FIRST_FOR_THE_OOM_KILLER)
+    faulthandler.enable()
+    threading.Thread(target=watch, args=(sys.stdin.buffer,), name="fewview-parent", daemon=True).start()
+    code, kind, message = 0, "done", ""
+    try:
+        resolve(call)(*pickle.loads(arguments))
+    except KeyboardInterrupt:
+        code, kind = 130, "stopped"
+    except BaseException as error:  # noqa: BLE001 - whatever it is, the batch must hear of it
+        code = error.exit_code if isinstance(error, FewviewError) else 1
+        kind, message = classify(error), text_of(error)
+        print(message if isinstance(error, FewviewError) else traceback.format_exc(), file=sys.stderr)
+    os.write(answer, json.dumps([kind, message[: ANSWER_LIMIT // 8]]).encode())
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # the answer is given: a library that crashes while it is unloaded cannot take it back
+
+
+def classify(error: BaseException) -> Kind:
+    """What an exception of a run says about trying again."""
+    kinds: tuple[tuple[type[BaseException], Kind], ...] = (
+        (InputError, "input"),
+        (MemoryFault, "memory"),
+        (KilledFault, "killed"),
+        (InUseFault, "busy"),
+        (EnvironmentFault, "io"),
+        (FewviewError, "reconstruction"),
+        (OSError, "io"),
+    )
+    if memory_fault(error, "The run"):
+        return "memory"
+    return next((kind for family, kind in kinds if isinstance(error, family)), "bug")
+
+
+def text_of(error: BaseException) -> str:
+    """One line for the user; a bug's class tells more than its text."""
+    return str(error) if isinstance(error, FewviewError) else f"{type(error).__name__}: {error}"
+
+
+if __name__ == "__main__":
+    main()

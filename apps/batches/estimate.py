@@ -1,0 +1,82 @@
+"""What a scene will take, by its photos and its options.
+
+Fitted to whole runs on Linux x86-64 with CPU torch 2.13, all processes of a scene together (docs/batch.md has the
+table): matching grows with the size of its images and not with their number, since it works on two at a time; the
+stages after it keep every photo.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+
+from apps.options import StageOptions
+from recon.io.inputs import is_video
+
+_MARGIN = 1.1
+_BEFORE_DEPTH = ("keypoints", "motion", "photos", "matches", "cameras")
+_ASPECT = 0.75
+"""Height by width, taken for all photos."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """What a scene's photos are."""
+
+    photos: int
+    videos: int
+    megapixels: float
+    """Of the largest photo."""
+
+    def views(self, options: StageOptions) -> int:
+        return self.photos + self.videos * options.options.photos.video_frames
+
+
+def measure(files: Iterable[Path]) -> Load:
+    """Counts photos and videos, and reads the photos' heads; what cannot be read counts as small."""
+    photos = videos = 0
+    megapixels = 0.0
+    for path in files:
+        if is_video(path):
+            videos += 1
+            continue
+        photos += 1
+        try:
+            with Image.open(path) as image:
+                megapixels = max(megapixels, image.width * image.height / 1e6)
+        except (OSError, UnidentifiedImageError, ValueError, Image.DecompressionBombError):
+            continue
+    return Load(photos, videos, megapixels)
+
+
+def memory_mib(load: Load, options: StageOptions) -> float:
+    """Peak memory of a scene's processes together."""
+    config = options.options
+    needs = [450 + 13 * load.megapixels]
+    if options.until != "photos":
+        needs.append(600 + 1600 * _megapixels(config.matches.long_side, load))
+    if options.until not in _BEFORE_DEPTH:
+        size = _megapixels(max(config.splat.long_side, config.depth.long_side), load)
+        needs.append(1320 + 120 * load.views(options) * size + 0.5 * config.splat.budget / 1000)
+    return _MARGIN * max(needs)
+
+
+def disk_mib(load: Load, options: StageOptions) -> float:
+    """Size of a scene's results."""
+    config, views = options.options, load.views(options)
+    size = 5 + 2 * views * _megapixels(config.photos.long_side, load)
+    if options.until not in _BEFORE_DEPTH:
+        size += 27 * views * _megapixels(config.depth.long_side, load)
+    if options.until not in (*_BEFORE_DEPTH, "depth", "layout"):
+        size += 28 * views * _megapixels(config.renders.long_side, load)
+        size += 0.12 * config.splat.budget / 1000 + 110 * _megapixels(config.mesh.long_side, load)
+    return _MARGIN * size
+
+
+def _megapixels(long_side: int, load: Load) -> float:
+    """Of an image shrunk to a long side; photos are never enlarged. Videos' frames count as large."""
+    shrunk = _ASPECT * long_side**2 / 1e6
+    return shrunk if load.videos or not load.megapixels else min(shrunk, load.megapixels)

@@ -1,0 +1,39 @@
+"""The folder of a run, read back: what the report and the app show. Loads no torch."""
+
+from apps.results.model import (
+    Failure,
+    Fallback,
+    Level,
+    PairResult,
+    PhotoResult,
+    ResultFile,
+    Results,
+    Rig,
+    RigCamera,
+    Room,
+    Scale,
+    SceneVerdict,
+    StageResult,
+    Training,
+    WeightsUsed,
+)
+from apps.results.reading import read_results
+
+__all__ = [
+    "Failure",
+    "Fallback",
+    "Level",
+    "PairResult",
+    "PhotoResult",
+    "ResultFile",
+    "Results",
+    "Rig",
+    "RigCamera",
+    "Room",
+    "Scale",
+    "SceneVerdict",
+    "StageResult",
+    "Training",
+    "WeightsUsed",
+    "read_results",
+]

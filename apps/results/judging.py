@@ -1,0 +1,101 @@
+"""Whether a run worked, in a sentence, and what to photograph next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from apps.results.model import Level, PhotoResult, Rig, SceneVerdict, StageResult
+
+_THIN_OVERLAP = 0.4
+_LOOSE_PX = 2.0
+_THIN_DEPTH = 0.2
+_POOR_DB = 20.0
+"""A photo beyond one of these is warned of: share seen by others, reprojection error, verified depth, PSNR of its
+render."""
+_NAMED = 5
+"""More photos than this are counted, not named."""
+
+
+def judge(
+    state: str, until: str | None, stages: Sequence[StageResult], photos: Sequence[PhotoResult], rig: Rig | None
+) -> SceneVerdict:
+    """The verdict for the scene; the first failed stage is the one that is named."""
+    warnings = tuple(_warnings(stages, photos, rig))
+    failed = next((stage for stage in stages if stage.status == "failed"), None)
+    if state in ("running", "interrupted"):
+        at = next((stage.name for stage in stages if stage.status in ("running", "failed", "planned")), stages[-1].name)
+        stopped = "was interrupted" if state == "interrupted" else "has not ended, or was killed,"
+        sentence = f"The run {stopped} at stage `{at}`; the same command continues it."
+        return SceneVerdict("failed", sentence, warnings)
+    if failed is not None and failed.failure is not None:
+        kept = [stage.name for stage in stages if stage.finished]
+        sentence = f"Stage `{failed.name}` failed: {failed.failure.message}"
+        sentence += f" What was done before is kept: {', '.join(kept)}." if kept else ""
+        return SceneVerdict("failed", sentence, warnings)
+    if state != "complete":
+        return SceneVerdict("failed", "The run failed between its stages; the same command continues it.", warnings)
+    level: Level = "warnings" if warnings else "good"
+    parts = [part for part in (_of_rig(rig), _of_photos(photos)) if part]
+    made = f"the run stopped after `{until}`, as asked" if until else "every result was made"
+    return SceneVerdict(level, f"{', '.join(parts)}{' and ' if parts else ''}{made}.", warnings)
+
+
+def next_photos(advice: Sequence[str], photos: Sequence[PhotoResult]) -> tuple[str, ...]:
+    """The advice of the cameras, then photos whose depth too little confirms."""
+    thin = [photo for photo in photos if photo.depth_verified is not None and photo.depth_verified < _THIN_DEPTH]
+    if not thin:
+        return tuple(advice)
+    thin.sort(key=lambda photo: photo.depth_verified or 0.0)
+    names = ", ".join(photo.name for photo in thin[:_NAMED]) + (" and others" if len(thin) > _NAMED else "")
+    return (*advice, f"Too little confirms the depth of {names}: take the same again, a step to the side of each.")
+
+
+def _of_rig(rig: Rig | None) -> str:
+    if rig is None:
+        return ""
+    placed = sum(camera.placed for camera in rig.cameras)
+    return f"{_all_of(placed, len(rig.cameras), 'camera')} calibrated"
+
+
+def _of_photos(photos: Sequence[PhotoResult]) -> str:
+    known = [photo for photo in photos if photo.registered is not None]
+    if not known:
+        return f"{len(photos)} photos were read" if photos else ""
+    return f"{_all_of(sum(photo.registered is True for photo in known), len(known), 'photo')} placed"
+
+
+def _all_of(some: int, all_: int, what: str) -> str:
+    return f"All {all_} {what}s were" if some == all_ else f"{some} of {all_} {what}s were"
+
+
+def _warnings(stages: Sequence[StageResult], photos: Sequence[PhotoResult], rig: Rig | None) -> list[str]:
+    said = [fallback.sentence for stage in stages for fallback in stage.fallbacks]
+    for stage in stages:
+        for names in stage.facts.get("doubted_given", []):
+            said.append(f"What {' and '.join(names)} share contradicts their given poses, which were kept.")
+    left_out = [photo for photo in photos if photo.registered is False]
+    said += [f"{photo.name} was left out: {photo.reason}" for photo in left_out[:_NAMED]]
+    if len(left_out) > _NAMED:
+        said.append(f"{len(left_out) - _NAMED} more photos were left out.")
+    doubts = [doubt for photo in photos for doubt in _doubts(photo)]
+    said += doubts[:_NAMED]
+    if len(doubts) > _NAMED:
+        said.append(f"{len(doubts) - _NAMED} more doubts stand in the table of photos.")
+    if rig is not None:
+        said += [f"Camera {each.name} was not placed: {each.reason}" for each in rig.cameras if not each.placed]
+        said += rig.warnings
+    return said
+
+
+def _doubts(photo: PhotoResult) -> list[str]:
+    """What speaks against a photo that was placed."""
+    said = []
+    if photo.overlap is not None and photo.overlap < _THIN_OVERLAP:
+        said.append(f"Other photos see only {photo.overlap:.0%} of what {photo.name} shows.")
+    if photo.reprojection_px is not None and photo.reprojection_px > _LOOSE_PX:
+        said.append(f"The points of {photo.name} lie {photo.reprojection_px:.1f} px off on average.")
+    if photo.depth_verified is not None and photo.depth_verified < _THIN_DEPTH:
+        said.append(f"Only {photo.depth_verified:.0%} of the depth of {photo.name} is confirmed; the rest is a guess.")
+    if photo.psnr_db is not None and not photo.held_out and photo.psnr_db < _POOR_DB:
+        said.append(f"The splats do not look like {photo.name} ({photo.psnr_db:.1f} dB).")
+    return said

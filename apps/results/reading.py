@@ -1,0 +1,167 @@
+"""Reads the folder of a run, however far it came."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from apps.results.files import result_files
+from apps.results.judging import judge, next_photos
+from apps.results.model import (
+    Failure,
+    Fallback,
+    PairResult,
+    Results,
+    Rig,
+    RigCamera,
+    Room,
+    Scale,
+    StageResult,
+    Training,
+    WeightsUsed,
+)
+from apps.results.photos import read_photos
+from recon.dag.artifact import read_record
+from recon.dag.manifest import SCHEMA
+from recon.errors import InputError
+from recon.io.cameras import CameraSet, read_cameras
+from recon.io.weights import REGISTRY
+
+
+def read_results(out: Path) -> Results:
+    """What the run in `out` came to. Only artifacts that belong to this run count, not those an earlier one left.
+
+    Raises:
+        InputError: `out` is not the folder of a run, or its files are not as fewview wrote them.
+    """
+    if not (out / "manifest.json").is_file():
+        raise InputError(
+            f"{out} is not the folder of a run (it has no manifest.json).",
+            "Name the --out of a `fewview run` or `fewview calibrate`.",
+        )
+    try:
+        return _read(out)
+    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(
+            f"The results in {out} are not as fewview wrote them ({type(error).__name__}: {error}).",
+            "Give the command of the run again: it makes what is damaged anew.",
+        ) from error
+
+
+def _read(out: Path) -> Results:
+    manifest = _json(out / "manifest.json")
+    if manifest["schema"] != SCHEMA:
+        raise ValueError(f"schema {manifest['schema']} of manifest.json is not {SCHEMA}")
+    stages = tuple(_stage(name, entry) for name, entry in manifest["stages"].items())
+    done = {stage.name: stage for stage in stages if stage.finished}
+    placed = "cameras" if "cameras" in done else "motion" if "motion" in done else None
+    cameras = read_cameras(out / placed) if placed else None
+    rig_facts = _json(out / "motion" / "rig.json") if "motion" in done else None
+    rig = _rig(rig_facts) if rig_facts else None
+    scale = _scale(cameras, rig_facts) if cameras else None
+    photos = read_photos(out, done, cameras if "cameras" in done else None)
+    room = _room(done["layout"].facts) if "layout" in done else None
+    state, until = str(manifest["state"]), manifest["request"]["until"]
+    return Results(
+        out=out,
+        program=str(manifest["program"]),
+        started=str(manifest["started"]),
+        state=state,
+        arguments=tuple(manifest["arguments"]),
+        until=until,
+        digest=str(manifest["digest"]),
+        environment=dict(manifest["environment"]),
+        verdict=judge(state, until, stages, photos, rig),
+        advice=next_photos(cameras.advice if cameras else (), photos),
+        scale=scale,
+        stages=stages,
+        photos=photos,
+        pairs=_pairs(out) if "matches" in done else (),
+        rig=rig,
+        room=room,
+        training=_training(out) if "splat" in done else None,
+        weights=_weights(out, done),
+        files=result_files(out, done),
+    )
+
+
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _stage(name: str, entry: Mapping[str, Any]) -> StageResult:
+    error = entry["error"]
+    return StageResult(
+        name=name,
+        status=str(entry["status"]),
+        reason=str(entry["reason"]),
+        seconds=entry["seconds"],
+        peak_mib=entry["peak_mib"],
+        attempts=int(entry["attempts"]),
+        version=int(entry["version"]),
+        fallbacks=tuple(Fallback(name, each["wanted"], each["used"], each["reason"]) for each in entry["fallbacks"]),
+        failure=Failure(str(error["class"]), str(error["message"]), error["remedy"]) if error else None,
+        log=entry["log"],
+        facts=dict(entry["facts"]),
+        config=dict(entry["config"] or {}),
+    )
+
+
+def _rig(facts: Mapping[str, Any]) -> Rig:
+    residuals = facts["facts"]["reprojection_px_by_camera"]
+    names = sorted({*facts["offsets_s"], *facts["unplaced"], *residuals})
+    said = {**facts["facts"]["degeneracies"], **facts["facts"]["untied_pairs"]}
+    return Rig(
+        cameras=tuple(
+            RigCamera(
+                name,
+                name not in facts["unplaced"],
+                facts["unplaced"].get(name),
+                facts["offsets_s"].get(name),
+                residuals.get(name),
+            )
+            for name in names
+        ),
+        takes=tuple(facts["takes"]),
+        warnings=tuple(f"{what}: {why}" for what, why in sorted(said.items())),
+    )
+
+
+def _scale(cameras: CameraSet, rig: Mapping[str, Any] | None) -> Scale:
+    same = rig is not None and rig["scale_source"] == cameras.scale_source
+    return Scale(cameras.units, cameras.scale_source, rig["scale_uncertainty"] if rig and same else None)
+
+
+def _room(facts: Mapping[str, Any]) -> Room:
+    if not facts["room"]:
+        return Room(False, facts["reason"])
+    return Room(True, None, facts["walls"], facts["inferred_walls"], facts["area"], facts["height"])
+
+
+def _pairs(out: Path) -> tuple[PairResult, ...]:
+    pairs = _json(out / "matches" / "pairs.json")["pairs"]
+    return tuple(PairResult(pair["a"], pair["b"], int(pair["verified"])) for pair in pairs)
+
+
+def _training(out: Path) -> Training:
+    training = _json(out / "splat" / "training.json")
+    curve = training["curve"]
+    return Training(training["backend"], training["gaussians"], tuple(curve["steps"]), tuple(curve["psnr"]))
+
+
+def _weights(out: Path, done: Mapping[str, StageResult]) -> tuple[WeightsUsed, ...]:
+    """The networks that ran; a stage's record names those that it may load."""
+    digests: set[str] = set()
+    for stage in done.values():
+        spared = stage.facts.get("matcher") == "sift" or (
+            stage.name == "keypoints" and "frames_detected" not in stage.facts
+        )
+        record = None if spared else read_record(out / stage.name)
+        digests.update(record.ingredients["weights"] if record else [])
+    return tuple(
+        WeightsUsed(entry.name, entry.licence, entry.used_for, f"{entry.package} {entry.version}")
+        for entry in REGISTRY.values()
+        if entry.sha256 in digests
+    )

@@ -1,0 +1,138 @@
+"""Toy scenes for the tests of the batch; a module of its own, because child processes import it.
+
+`python -m batch_toys OUT NAMES...` runs a batch of them, for tests that kill it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from apps.batches.course import run_batch
+from apps.batches.history import History
+from apps.batches.inputs import identity
+from apps.batches.local import LocalEngine
+from apps.batches.scheduler import Engine, Rules
+from apps.batches.signals import terminated_as_interrupted
+from apps.batches.task import Setting, Task
+from recon.dag import Stage, run_stages
+from recon.errors import FewviewError, InputError, MemoryFault, ReconstructionError
+from recon.progress import Progress
+
+PAUSE_S = 0.15
+STAGES = ("first", "second", "third")
+
+
+@dataclass(frozen=True)
+class ToyConfig:
+    """What a toy stage writes."""
+
+    text: str
+
+
+def write(inputs: Mapping[str, Path], config: ToyConfig, out: Path, progress: Progress) -> None:
+    time.sleep(PAUSE_S)
+    (out / "text.txt").write_text(config.text + "".join((path / "text.txt").read_text() for path in inputs.values()))
+
+
+def scene(photos: Path, out: Path, how: str) -> None:
+    """Three stages, unless `how` names a way to fail; what happens only once leaves a mark beside `out`."""
+    if how in ("hang", "leak"):
+        WAYS[how]()
+    once = out.with_name(f"{out.name}.once")
+    if how.startswith("once ") and not once.exists():
+        once.touch()
+        how = how.removeprefix("once ")
+    if how in ERRORS:
+        raise ERRORS[how]
+    if how in WAYS:
+        WAYS[how]()
+    config = ToyConfig(photos.read_text() + ("" if how != "small" else "small"))
+    stages = [
+        Stage(name, write, needs=STAGES[max(0, i - 1) : i], config=config, sources=() if i else (photos,))
+        for i, name in enumerate(STAGES)
+    ]
+    run_stages(stages, out, console=Console(file=sys.stderr))
+
+
+def _hang() -> None:
+    time.sleep(60)
+
+
+def _leak() -> None:
+    kept = []
+    while True:
+        kept.append(bytearray(os.urandom(1 << 20)) * 10)
+        time.sleep(0.02)
+
+
+ERRORS: dict[str, Exception] = {
+    "input": InputError("There are no photos.", "Name others."),
+    "overlap": ReconstructionError("The photos do not overlap.", "Take more."),
+    "bug": ValueError("a bug"),
+    "memory": MemoryFault("Stage `depth` ran out of memory.", "Ask for less."),
+    "io": OSError(5, "Input/output error"),
+}
+WAYS = {
+    "hang": _hang,
+    "leak": _leak,
+    "slow": lambda: time.sleep(2),
+    "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "segv": lambda: os.kill(os.getpid(), signal.SIGSEGV),
+    "spam": lambda: sys.stderr.write("x" * 3_000_000),
+}
+
+
+def task(folder: Path, out: Path, name: str, how: str = "", smaller: str = "small") -> Task:
+    """A scene whose photo is the file `folder/name`, made if absent."""
+    photo = folder / name
+    if not photo.exists():
+        photo.write_text(f"photo of {name}")
+        os.utime(photo, (1e9, 1e9))
+    return Task(
+        name=name,
+        call="batch_toys:scene",
+        settings=(
+            Setting("preset default", (photo, out / name, how)),
+            Setting("preset fast", (photo, out / name, smaller)),
+        ),
+        recipe=hashlib.sha256(how.encode()).hexdigest(),
+        inputs=identity([("first", [photo])]),
+        sources=(("first", (photo,)),),
+    )
+
+
+def run(tasks: Sequence[Task], out: Path, jobs: int = 3, budget_mib: float = 1e6, **rules: object) -> History:
+    """A batch on this machine, quietly."""
+
+    @contextmanager
+    def engine(left: Sequence[Task]) -> Iterator[Engine]:
+        yield LocalEngine(jobs, 1, budget_mib)
+
+    return run_batch(tasks, out, Rules(**rules), engine, Console(file=io.StringIO()))  # type: ignore[arg-type]
+
+
+def main(folder: Path, out: Path, names: Sequence[str]) -> int:
+    try:
+        with terminated_as_interrupted():
+            history = run([task(folder, out, name) for name in names], out, jobs=2, retries=9)
+    except FewviewError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    return int(any(past.status != "done" for past in history.scenes.values()))
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]))

@@ -1,0 +1,85 @@
+"""The same batch on a Ray cluster of three nodes, one of which is lost midway."""
+
+from __future__ import annotations
+
+import io
+import os
+import socket
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from batch_toys import run, task
+from rich.console import Console
+
+from apps.batches import cluster, journal
+from apps.batches.course import run_batch
+from apps.batches.scheduler import Engine, Rules
+from apps.batches.task import Task
+from recon.errors import EnvironmentFault
+
+NAMES = [f"scene-{number}" for number in range(6)]
+
+
+def test_a_lost_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    ray = cluster.import_ray("127.0.0.1")
+    from ray.cluster_utils import Cluster
+
+    photos, out = tmp_path / "photos", tmp_path / "ray"
+    photos.mkdir()
+    here = run([task(photos, tmp_path / "here", name) for name in NAMES], tmp_path / "here")
+    node = {"num_cpus": 1, "node_ip_address": "127.0.0.1", "object_store_memory": 80 << 20}
+    nodes = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
+    try:
+        doomed = nodes.add_node(**node)
+        nodes.add_node(**node)
+        assert listening_elsewhere(int(nodes.address.partition(":")[2])) is False
+
+        def lose_a_node() -> None:
+            while sum(event["event"] == "done" for event in journal.read(out)) < 1:
+                time.sleep(0.05)
+            nodes.remove_node(doomed, allow_graceful=False)
+
+        killer = threading.Thread(target=lose_a_node)
+        killer.start()
+
+        @contextmanager
+        def engine(left: Sequence[Task]) -> Iterator[Engine]:
+            made = cluster.RayEngine(nodes.address, None, None, 0.0)
+            assert (made.jobs, made.threads) == (3, 1)
+            yield made
+
+        tasks = [task(photos, out, name, "slow") for name in NAMES]
+        history = run_batch(tasks, out, Rules(retries=4), engine, Console(file=io.StringIO()))
+        killer.join()
+    finally:
+        ray.shutdown()
+        nodes.shutdown()
+    events = journal.read(out)
+    assert Counter(event["scene"] for event in events if event["event"] == "done") == dict.fromkeys(NAMES, 1)
+    assert {event["kind"] for event in events if event["event"] == "retry"} == {"lost"}
+    assert {name: past.ended["digest"] for name, past in history.scenes.items() if past.ended} == {
+        name: past.ended["digest"] for name, past in here.scenes.items() if past.ended
+    }
+
+
+def listening_elsewhere(port: int) -> bool:
+    """Whether a port answers at an address of this machine that is not loopback."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))  # sends nothing; asks which address would be used
+        own = probe.getsockname()[0]
+    with socket.socket() as connection:
+        connection.settimeout(2)
+        return connection.connect_ex((own, port)) == 0
+
+
+def test_without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(EnvironmentFault, match=r"Ray is not installed\. pip install 'fewview\[cluster\]'"):
+        cluster.RayEngine(None, None, None, 0.0)

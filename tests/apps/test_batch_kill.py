@@ -1,0 +1,89 @@
+"""Killed at random and given again, a batch ends where an undisturbed one ends; the long trial is
+tests/benchmarks/batch_chaos.py."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from batch_toys import run, task
+
+from apps.batches import journal
+
+NAMES = [f"scene-{number}" for number in range(8)]
+KILLS = 5
+
+
+def start(photos: Path, out: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-m", "batch_toys", photos, out, *NAMES], stderr=subprocess.DEVNULL)
+
+
+def children(pid: int) -> list[int]:
+    with contextlib.suppress(OSError):
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return []
+
+
+def wait_for_events(out: Path, count: int, process: subprocess.Popen[bytes]) -> None:
+    while process.poll() is None and len(journal.read(out)) < count:
+        time.sleep(0.02)
+
+
+def test_killed_at_random(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    photos, out = tmp_path / "photos", tmp_path / "killed"
+    photos.mkdir()
+    undisturbed = run([task(photos, tmp_path / "undisturbed", name) for name in NAMES], tmp_path / "undisturbed")
+    chance = random.Random(1)
+    process = start(photos, out)
+    for number in range(KILLS):
+        wait_for_events(out, len(journal.read(out)) + 3, process)
+        time.sleep(chance.uniform(0, 0.5))
+        scenes = children(process.pid)
+        assert process.poll() is None
+        if number % 2 and scenes:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(chance.choice(scenes), signal.SIGKILL)
+            continue
+        process.kill()
+        process.wait()
+        for scene in scenes:  # they die with their parent
+            deadline = time.monotonic() + 10
+            while Path(f"/proc/{scene}").exists() and "Z" not in Path(f"/proc/{scene}/stat").read_text():
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+        process = start(photos, out)
+    assert process.wait() == 0
+    events = journal.read(out)
+    done = Counter(event["scene"] for event in events if event["event"] == "done")
+    assert done == dict.fromkeys(NAMES, 1)
+    assert sum(event["event"] == "batch" for event in events) == 1 + (KILLS + 1) // 2
+    assert {event["batch"] for event in events if event["event"] == "batch"} == {1}
+    wanted = {name: past.ended["digest"] for name, past in undisturbed.scenes.items() if past.ended}
+    assert {event["scene"]: event["digest"] for event in events if event["event"] == "done"} == wanted
+    assert {name: json.loads((out / name / "manifest.json").read_text())["digest"] for name in NAMES} == wanted
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals) -> None:
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    photos.mkdir()
+    process = start(photos, out)
+    wait_for_events(out, 3, process)
+    process.send_signal(number)
+    assert process.wait() == 130
+    assert [event["event"] for event in journal.read(out)].count("stopped") == 2
+    assert journal.read(out)[-1]["event"] == "stopped"
+    history = run([task(photos, out, name) for name in NAMES], out)
+    assert all(past.status == "done" for past in history.scenes.values())
+    assert len(history.scenes) == len(NAMES)
