@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from PIL import ExifTags, Image
 
+from apps.batches import jobs_file, journal
 from calibration.artifact import Take, load_takes, save_takes
 from calibration.detect.videos import video_facts
 from calibration.evaluate import read_truth_motion
@@ -339,6 +340,19 @@ def _toml(write: Callable[[Path, list[View]], None]) -> Reader:
     )
 
 
+def _put(path: Path, text: str) -> None:
+    path.write_text(text)
+
+
+def _jobs(name: str, text: str) -> Reader:
+    def read(folder: Path) -> None:
+        for entry in jobs_file.read(folder / name):
+            assert entry.photos
+            assert all(isinstance(word, str) for word in entry.options)
+
+    return Reader(lambda folder: _put(folder / name, text), read)
+
+
 def _splats(name: str, write: Callable[[Path, Gaussians], None], read: Callable[[Path], Gaussians]) -> Reader:
     return Reader(
         lambda folder: write(folder / name, _gaussians()), lambda folder: _read_gaussians(read(folder / name))
@@ -395,7 +409,7 @@ READERS: dict[str, Reader] = {
         _write_opencv_json, lambda folder: _usable(read_cameras_file(folder / "cameras.json").values())
     ),
     "qualisys": Reader(
-        lambda folder: (folder / "rig.qca.txt").write_text(_QUALISYS.format(1, 10)) and None,
+        lambda folder: _put(folder / "rig.qca.txt", _QUALISYS.format(1, 10)),
         lambda folder: _usable(read_cameras_file(folder / "rig.qca.txt").values()),
     ),
     "camera-path": Reader(_write_camera_path, _read_camera_path),
@@ -405,4 +419,15 @@ READERS: dict[str, Reader] = {
     "layout": Reader(_write_layout, _read_layout),
     "photos": Reader(_write_photos, _read_photos, native=True),
     "record": Reader(_write_record, read_record),
+    "jobs-toml": _jobs(
+        "jobs.toml",
+        '[[scene]]\nphotos = ["a", "b.jpg"]\nname = "one"\npreset = "fast"\n\n'
+        '[[scene]]\nphotos = "c"\noptions = {splat = {steps = 50}, layout = false}\n',
+    ),
+    "jobs-lines": _jobs("jobs.jsonl", '{"photos": "a", "options": {"splat": {"steps": 50}}}\n{"photos": ["b", "c"]}\n'),
+    "jobs-csv": _jobs("jobs.csv", 'photos,name,options\na;b,one,"--splat.steps 50"\nc,,\n'),
+    "batch-journal": Reader(
+        lambda folder: _put(folder / "batch.jsonl", '{"event": "started", "scene": "a"}\n{"event": "done"}\n'),
+        lambda folder: journal.read(folder),
+    ),
 }
