@@ -93,7 +93,7 @@ def _image(suffix: str, **options: Any) -> Reader:
     def write(folder: Path) -> None:
         Image.fromarray(picture()).save(folder / f"photo.{suffix}", exif=photo_exif(), **options)
 
-    return Reader(write, lambda folder: _photo(folder / f"photo.{suffix}"), native=True)
+    return Reader(write, lambda folder: _photo(folder / f"photo.{suffix}"))
 
 
 def _photo(path: Path) -> None:
@@ -366,8 +366,8 @@ READERS: dict[str, Reader] = {
     "tiff-jpeg": _image("tiff", compression="jpeg"),
     "webp": _image("webp"),
     "heic": _image("heic"),
-    "exif": Reader(_write_exif, _read_exif, native=True),
-    "video": Reader(_write_video, _read_video, native=True),
+    "exif": Reader(_write_exif, _read_exif),
+    "video": Reader(_write_video, _read_video),
     "cameras-json": Reader(
         lambda folder: write_cameras(folder, CameraSet(views(), verdicts=[Verdict("a.jpg", True)], given=("a.jpg",))),
         lambda folder: _usable(read_cameras(folder).views),
@@ -376,8 +376,8 @@ READERS: dict[str, Reader] = {
         lambda folder: write_transforms(folder / "transforms.json", views()),
         lambda folder: _usable(read_transforms(folder / "transforms.json")),
     ),
-    "colmap-binary": Reader(lambda folder: write_model(folder, views(), _points()), _read_model, native=True),
-    "colmap-text": Reader(lambda folder: write_model(folder, views(), _points(), "text"), _read_model, native=True),
+    "colmap-binary": Reader(lambda folder: write_model(folder, views(), _points()), _read_model),
+    "colmap-text": Reader(lambda folder: write_model(folder, views(), _points(), "text"), _read_model),
     "ply": _splats("splat.ply", write_ply, read_ply),
     "splat": _splats("splat.splat", write_splat, read_splat),
     "spz": _splats("splat.spz", write_spz, read_spz),
@@ -403,7 +403,6 @@ READERS: dict[str, Reader] = {
     "opencv-yaml": Reader(
         lambda folder: write_opencv_yaml(folder, views()),
         lambda folder: _usable(read_cameras_file(folder / "intri.yml").values()),
-        native=True,
     ),
     "opencv-json": Reader(
         _write_opencv_json, lambda folder: _usable(read_cameras_file(folder / "cameras.json").values())
@@ -414,10 +413,10 @@ READERS: dict[str, Reader] = {
     ),
     "camera-path": Reader(_write_camera_path, _read_camera_path),
     "nerfstudio-path": Reader(_write_nerfstudio_path, _read_camera_path),
-    "structured3d": Reader(_write_structured3d, _read_structured3d, native=True),
+    "structured3d": Reader(_write_structured3d, _read_structured3d),
     "photoset": Reader(_write_photoset, lambda folder: _usable(load_photoset(folder).views)),
     "layout": Reader(_write_layout, _read_layout),
-    "photos": Reader(_write_photos, _read_photos, native=True),
+    "photos": Reader(_write_photos, _read_photos),
     "record": Reader(_write_record, read_record),
     "jobs-toml": _jobs(
         "jobs.toml",
