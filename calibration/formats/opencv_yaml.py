@@ -50,6 +50,8 @@ def read_opencv_yaml(path: Path) -> dict[str, Camera | View]:
     extrinsics = _document(folder / "extri.yml") if (folder / "extri.yml").is_file() else None
     out: dict[str, Camera | View] = {}
     try:
+        if "names" not in intrinsics:
+            raise ValueError("it lacks names")
         for name in map(str, intrinsics["names"]):
             size = tuple(round(finite(intrinsics.get(f"{side}_{name}", 0))) for side in "WH")
             if min(size) < 1:

@@ -9,6 +9,7 @@ value that cannot be used. Inputs that did are kept with the trace. Exit code 1 
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import json
 import resource
 import shutil
@@ -23,12 +24,13 @@ import hypothesis
 from hypothesis import Phase, given
 from hypothesis import strategies as st
 
-from tests.hostile.fuzzing import Seeds
+from tests.hostile.fuzzing import SECONDS, Seeds
 from tests.hostile.readers import READERS
 
 BATCH = 500
 """Examples between looks at the clock; each batch has a seed of its own."""
 GRACE_S = 60
+HANGS_S = 2 * SECONDS
 
 
 def worker(name: str, seconds: float, folder: Path, first_seed: int) -> None:
@@ -50,10 +52,12 @@ def worker(name: str, seconds: float, folder: Path, first_seed: int) -> None:
         def batch(data: st.DataObject) -> None:
             nonlocal count
             path = seeds.example(data)
+            faulthandler.dump_traceback_later(HANGS_S, exit=True)  # also where compiled code waits for ever
             try:
                 seeds.check()
             except Exception as error:  # noqa: BLE001 - each is a finding
                 _keep(folder, path, error, known)
+            faulthandler.cancel_dump_traceback_later()
             count += 1
 
         batch()

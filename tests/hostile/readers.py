@@ -59,8 +59,6 @@ class Reader:
     """Fills an empty folder."""
     read: Callable[[Path], Any]
     """Reads the folder, and asserts that what comes back can be used."""
-    native: bool = False
-    """Compiled code parses the file: it may crash where Python would raise."""
 
 
 def views() -> list[View]:
