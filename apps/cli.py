@@ -13,6 +13,8 @@ from recon.errors import FewviewError
 
 COMMANDS = {
     "run": "photos to cameras, splat, mesh and renders",
+    "app": "photos to 3D in a browser",
+    "view": "a finished run in the tabs of the app",
     "batch": "many scenes, on one machine or a cluster; continues after any interruption",
     "calibrate": "videos or keypoints of people to cameras, time offsets and 3D motion",
     "evaluate": "measure calibrated cameras and motion against the truth",

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from layout.ifc import export_ifc
 from recon.dag.faults import writing
 from recon.dag.reading import reading, verify
 from recon.errors import InputError
@@ -22,7 +23,7 @@ from recon.io.originals import write_originals
 from recon.io.transforms import write_transforms
 
 Format = Literal[
-    "splat", "spz", "splat32", "preview", "mesh-glb", "mesh-ply", "points", "colmap", "transforms", "video"
+    "splat", "spz", "splat32", "preview", "mesh-glb", "mesh-ply", "points", "colmap", "transforms", "video", "ifc"
 ]
 
 
@@ -42,7 +43,8 @@ class Arguments:
     )
     """What to write. `splat` is the 3DGS PLY, which holds everything; `spz` is Niantic's format, a sixth of its size;
     `splat32` is the `.splat` of web viewers, 32 bytes a Gaussian, without view dependence; `preview` is a small one
-    that is moved and scaled into the first picture of such a viewer. `colmap` and `transforms` come with the upright
+    that is moved and scaled into the first picture of such a viewer. `ifc` is the room for building information models
+    (extra `ifc`). `colmap` and `transforms` come with the upright
     photos in `images/`."""
 
 
@@ -86,10 +88,11 @@ _PLACES: dict[Format, tuple[str, ...]] = {
     "colmap": ("splat/sparse/0", "cameras/sparse/0"),
     "transforms": ("splat/transforms.json", "cameras/transforms.json"),
     "video": ("renders/path.mp4",),
+    "ifc": ("layout/layout.json",),
 }
 """For each format the places it, or what it is made from, may stand in a run, best first."""
 _UNFINISHED = ".unfinished-"
-_CONVERTED: dict[Format, str] = {"spz": "splat.spz", "splat32": "splat.splat"}
+_CONVERTED: dict[Format, str] = {"spz": "splat.spz", "splat32": "splat.splat", "ifc": "room.ifc"}
 """Formats that are made here, and their file."""
 
 
@@ -143,11 +146,14 @@ def _write(run: Path, found: Mapping[Format, Path], to: Path) -> dict[Format, st
     return places
 
 
-def _convert(ply: Path, place: Path) -> None:
+def _convert(source: Path, place: Path) -> None:
+    if place.suffix == ".ifc":
+        export_ifc(source, place)
+        return
     # Loading torch takes a second, which the other formats can do without.
     from splatting.export import read_ply, write_splat, write_spz
 
-    (write_spz if place.suffix == ".spz" else write_splat)(place, read_ply(ply))
+    (write_spz if place.suffix == ".spz" else write_splat)(place, read_ply(source))
 
 
 def _write_cameras(run: Path, to: Path, formats: tuple[Format, ...]) -> None:

@@ -12,7 +12,7 @@ from recon.pipeline import PRESETS, PipelineConfig
 
 PresetName = Literal["fast", "default", "best"]
 StageName = Literal[
-    "keypoints", "motion", "photos", "matches", "cameras", "depth", "layout", "splat", "mesh", "renders"
+    "keypoints", "motion", "photos", "matches", "pointmaps", "cameras", "depth", "layout", "splat", "mesh", "renders"
 ]
 
 

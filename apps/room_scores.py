@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from data.structured3d import RoomFolder, ViewLayout
+from data.structured3d.images import read_depth
 from layout import metrics
 from layout.model import RoomLayout
 from layout.raycast import cast
@@ -18,6 +19,8 @@ from recon.scene import Camera, View
 
 LONG_SIDE = 640
 """Of the label maps that are compared; 640x360 for Structured3D's own photos."""
+SEEN_GRID = 10
+"""Points along each side of an opening that are asked whether a photo shows them."""
 
 
 @dataclass(frozen=True)
@@ -54,16 +57,19 @@ def score(room: RoomFolder, estimate: Estimate) -> dict[str, Any]:
         **_plan(room, estimate.layout, (scale, rotation, shift)),
         **_pictures(room.layouts(), truth, maps, scale),
         **metrics.camera_accuracy(poses, found, placed),
+        "openings": _openings(room, truth, estimate.layout, (scale, rotation, shift)),
     }
 
 
 def mean(scores: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Means over rooms; `failed` counts them."""
+    """Means over rooms; `failed` counts them, and so does `openings`: found, true (those that a photo shows at least
+    half of), and right."""
     lengths = ("height_error_m", "depth_rmse_m", "seconds")
     names = ("floor_iou", "iou", "pixel_error", "edge_error", "rra15", "rta15", "maa30", *lengths)
     out: dict[str, Any] = {name: float(np.mean([score[name] for score in scores])) for name in names}
     for name in ("precision", "recall"):
         out[name] = {key: float(np.mean([score[name][key] for score in scores])) for key in scores[0][name]}
+    out["openings"] = {key: sum(score["openings"][key] for score in scores) for key in ("found", "true", "right")}
     return out | {"rooms": len(scores), "failed": sum(score["failed"] for score in scores)}
 
 
@@ -106,6 +112,30 @@ def _planes(
         key = f"{distance:g}m_{angle:g}deg"
         precision[key], recall[key] = matched.precision, matched.recall
     return {"precision": precision, "recall": recall}
+
+
+def _openings(room: RoomFolder, views: Sequence[View], layout: RoomLayout | None, world: Similarity) -> dict[str, int]:
+    """Doors and windows: how many are found, true and seen, and right."""
+    scale, rotation, shift = world
+    true = room.openings()
+    seen = np.zeros((len(true), SEEN_GRID**2), bool)
+    u, v = (np.ravel(g)[:, None] for g in np.meshgrid(*[(np.arange(SEEN_GRID) + 0.5) / SEEN_GRID] * 2))
+    for view, folder in zip(views, room.view_folders, strict=True):
+        depth, camera = read_depth(folder / "depth.png", view.camera), view.camera
+        for index, corners in enumerate(true):
+            points = corners[0] + u * (corners[1] - corners[0]) + v * (corners[3] - corners[0])
+            local = points @ view.T_camera_world[:3, :3].T + view.T_camera_world[:3, 3]
+            ahead = np.where(local[:, 2] > 0.1, local[:, 2], np.nan)
+            x, y = camera.fx * local[:, 0] / ahead + camera.cx, camera.fy * local[:, 1] / ahead + camera.cy
+            inside = np.flatnonzero((x >= 0) & (x < camera.width) & (y >= 0) & (y < camera.height))
+            there = depth[y[inside].astype(int), x[inside].astype(int)]
+            # Painted doors stand 3 cm before their walls.
+            seen[index, inside] |= there > ahead[inside] - 0.1
+    found = np.zeros((0, 4, 3))
+    if layout is not None:
+        found = (layout.opening_corners() - shift) @ rotation / scale
+    score = metrics.match_openings(true[seen.mean(1) >= 0.5], found)
+    return {"found": score.predicted, "true": score.true, "right": score.right}
 
 
 def _plan(room: RoomFolder, layout: RoomLayout | None, world: Similarity) -> dict[str, float]:

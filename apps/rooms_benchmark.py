@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import tyro
+from PIL import Image
 from rich.console import Console
 
 from apps.options import PresetName, StageOptions, stage_options
@@ -19,6 +20,7 @@ from apps.room_scores import Estimate, mean, score
 from apps.run import reconstruct
 from data.structured3d import RoomFolder, find_rooms
 from data.structured3d.images import read_depth
+from data.structured3d.scenes import PHOTO
 from layout.document import read_layout
 from layout.stage import find_room
 from layout.surfaces import DepthView
@@ -26,6 +28,7 @@ from recon.errors import ReconstructionError
 from recon.io.cameras import CameraSet, read_cameras
 from recon.photos import load_photos
 from recon.pipeline import PipelineConfig
+from recon.scene import PosedImage
 
 
 @dataclass(frozen=True)
@@ -75,16 +78,18 @@ def main(arguments: Arguments) -> int:
 
 
 def from_depth(room: RoomFolder, noise: float, bias: float) -> tuple[Estimate, float]:
-    """The layout from true cameras and true depth with errors (seeded by the scene's number), and its seconds."""
+    """The layout from photos, true cameras and depth with errors (seeded by the scene's number), and its seconds."""
     views = room.views()
     rng = np.random.default_rng(room.scene)
-    depths = []
+    depths, photos = [], []
     for view, folder in zip(views, room.view_folders, strict=True):
         depth = read_depth(folder / "depth.png", view.camera)
         depth = depth * (1 + rng.choice([-bias, bias])) * (1 + noise * rng.standard_normal(depth.shape))
         depths.append(DepthView(view.name, view.camera, view.T_world_camera, depth, np.ones_like(depth)))
+        photo = np.asarray(Image.open(folder / PHOTO).convert("RGB"), np.float32) / 255
+        photos.append(PosedImage(view.name, view.camera, view.T_world_camera, photo, np.ones(depth.shape, bool)))
     start = time.perf_counter()
-    layout, *_ = find_room(depths, CameraSet(views, units="metre"))
+    layout, *_ = find_room(depths, photos, CameraSet(views, units="metre"))
     return Estimate(layout, views), time.perf_counter() - start
 
 
@@ -107,10 +112,11 @@ def from_photos(room: RoomFolder, arguments: Arguments, console: Console) -> tup
 
 
 def _line(figures: dict[str, Any]) -> str:
-    first = next(iter(figures["precision"]))
+    first, openings = next(iter(figures["precision"])), figures["openings"]
     return (
         f"{figures['room']}  P {figures['precision'][first]:.3f}  R {figures['recall'][first]:.3f}  "
         f"floor {figures['floor_iou']:.3f}  IoU {figures['iou']:.3f}  PE {figures['pixel_error']:.3f}  "
         f"EE {figures['edge_error']:.2f}  RMSE {figures['depth_rmse_m']:.3f}  RRA {figures['rra15']:.2f}  "
-        f"RTA {figures['rta15']:.2f}  {figures['seconds']:.1f} s"
+        f"RTA {figures['rta15']:.2f}  openings {openings['right']} of {openings['true']}, {openings['found']} found  "
+        f"{figures['seconds']:.1f} s"
     )

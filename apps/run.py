@@ -14,6 +14,7 @@ from rich.console import Console
 from apps.options import StageOptions, stage_options
 from apps.report import reported
 from recon.dag import Manifest, Stage, run_stages
+from recon.ladder import parse_source
 from recon.pipeline import stages
 
 
@@ -47,6 +48,8 @@ def graph_of(photos: tuple[Path, ...], options: StageOptions) -> tuple[Stage, ..
 
 def reconstruct(photos: tuple[Path, ...], out: Path, options: StageOptions, console: Console) -> Manifest:
     """Runs the graph on `photos` into `out` as `options` ask."""
+    if notice := parse_source(options.options.cameras.source).notice():
+        console.print(notice, soft_wrap=True)
     return run_stages(
         graph_of(photos, options),
         out,

@@ -31,6 +31,8 @@ class Rooms:
     """Photos of each room."""
     plain_walls: bool = False
     """Walls of one colour each."""
+    openings: bool = False
+    """Doors and windows are open."""
     size: tuple[int, int] = (1024, 768)
     """Width and height of the photos, pixels."""
 
@@ -48,7 +50,9 @@ def main(rooms: Rooms) -> int:
         )
     console = Console(stderr=True)
     for seed in range(rooms.seed, rooms.seed + rooms.count):
-        room = generate(seed, rooms.shape, rooms.views, rooms.plain_walls, rooms.size, walk="around")
+        room = generate(
+            seed, rooms.shape, rooms.views, rooms.plain_walls, rooms.size, walk="around", openings=rooms.openings
+        )
         folder = write_room(room, rooms.out, scene=seed)
         console.print(f"{folder.name}  {folder.folder}", soft_wrap=True)
     return 0

@@ -56,6 +56,9 @@ def estimate(surfaces: Surfaces, R_upright_world: Float[np.ndarray, "3 3"]) -> R
     surfaces, oblique = surfaces.rotated(turn), [angle - yaw for angle in oblique]
     floor, ceiling = find_levels(surfaces)
     walls = find_walls(surfaces, floor.height, ceiling.height, oblique)
+    surfaces = surfaces.take(freespace.indoors(surfaces, walls, floor.height))
+    floor, ceiling = find_levels(surfaces)
+    walls = find_walls(surfaces, floor.height, ceiling.height, oblique)
     space = freespace.observe(surfaces, floor.height, ceiling.height)
     labelling = label_cells(walls, space, surfaces.centers[:, :2])
     room = room_cells(labelling, surfaces.centers[:, :2])

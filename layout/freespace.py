@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from layout.surfaces import Surfaces
+from layout.walls import COLUMN_M, WallLine
 
 CELL_M = 0.05
 MARGIN_M = 0.06
@@ -16,6 +18,10 @@ MARGIN_SHARE = 0.03
 BEHIND_M = 0.3
 MIN_RAYS = 3
 AROUND_CAMERA_M = 0.2
+THROUGH_M = 0.3
+"""What a ray meets farther than this behind a wall's plane was seen through the wall, below its lintel."""
+LINTEL_M = 0.15
+"""How far above such a ray the wall goes on at least."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,25 @@ class FreeSpace:
     def centers(self) -> Float[np.ndarray, "Y*X 2"]:
         y, x = np.indices(self.seen.shape)
         return self.origin + CELL_M * (np.stack([x.ravel(), y.ravel()], 1) + 0.5)
+
+
+def indoors(surfaces: Surfaces, walls: Sequence[WallLine], floor: float) -> Bool[np.ndarray, " N"]:
+    """Which points are not seen through a door or window: their rays pass no wall that goes on above them.
+
+    A passage without a lintel, and what is seen over furniture, is part of the room.
+    """
+    out = np.ones(len(surfaces.xyz), bool)
+    eyes = surfaces.centers[surfaces.view]
+    for wall in walls:
+        before = surfaces.centers[:, :2] @ wall.normal - wall.offset
+        after = surfaces.xyz[:, :2] @ wall.normal - wall.offset
+        crosses = np.flatnonzero((before[surfaces.view] > 0) & (after < -THROUGH_M))
+        share = before[surfaces.view[crosses]] / (before[surfaces.view[crosses]] - after[crosses])
+        at = eyes[crosses] + share[:, None] * (surfaces.xyz[crosses] - eyes[crosses])
+        column = np.floor((at[:, :2] @ wall.tangent - wall.start) / COLUMN_M).astype(int)
+        on = (column >= 0) & (column < len(wall.top))
+        out[crosses[on]] &= wall.top[column[on]] < at[on, 2] - floor + LINTEL_M
+    return out
 
 
 def observe(surfaces: Surfaces, floor: float, ceiling: float, margin: float = 1.0) -> FreeSpace:

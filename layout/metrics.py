@@ -63,6 +63,38 @@ def match_planes(truth: Planes, estimate: Planes, distance_m: float, angle_deg: 
     return PlaneScore(right, len(estimate), len(truth))
 
 
+def match_openings(
+    truth: Float[np.ndarray, "T 4 3"], estimate: Float[np.ndarray, "E 4 3"], least_iou: float = 0.5
+) -> PlaneScore:
+    """Greedy one-to-one matching of upright rectangles, best pairs first.
+
+    A pair is right where the IoU, seen along the true wall's normal, is above `least_iou`, and the estimate's wall is
+    within .3 m and 30 degrees of the true one. Corners run along the foot, then back along the top; metres.
+    """
+    overlap = np.array([[_rectangle_iou(true, found) for found in estimate] for true in truth])
+    overlap = overlap.reshape(len(truth), len(estimate))
+    right = 0
+    while overlap.size and overlap.max() > least_iou:
+        row, column = divmod(int(np.argmax(overlap)), overlap.shape[1])
+        overlap[row], overlap[:, column] = 0, 0
+        right += 1
+    return PlaneScore(right, len(estimate), len(truth))
+
+
+def _rectangle_iou(true: Float[np.ndarray, "4 3"], found: Float[np.ndarray, "4 3"]) -> float:
+    along = (true[1] - true[0]) / np.linalg.norm(true[1] - true[0])
+    normal = np.cross(along, [0, 0, 1])
+    way = (found[1] - found[0]) / np.linalg.norm(found[1] - found[0])
+    if abs(way @ along) < np.cos(np.radians(30)) or abs((found.mean(0) - true[0]) @ normal) > 0.3:
+        return 0.0
+    a, b = (
+        shapely.box(*np.min(places, 0), *np.max(places, 0))
+        for corners in (true, found)
+        for places in [np.stack([corners @ along, corners[:, 2]], 1)]
+    )
+    return float(shapely.intersection(a, b).area / shapely.union(a, b).area)
+
+
 @dataclass(frozen=True)
 class LabelScore:
     iou: float

@@ -100,6 +100,16 @@ class RoomLayout:
         planes[:, :3] = planes[:, :3] @ self.R_room_world
         return planes
 
+    def opening_corners(self) -> Float[np.ndarray, "O 4 3"]:
+        """Corners of all openings in the **world**, along the foot, then back along the top."""
+        corners = [
+            [[*(wall.start + t * wall.direction), self.floor.height + z] for t, z in (
+                (o.start, o.low), (o.end, o.low), (o.end, o.high), (o.start, o.high)
+            )]
+            for wall in self.walls for o in wall.openings
+        ]  # fmt: skip
+        return np.array(corners).reshape(-1, 4, 3) @ self.R_room_world
+
     def scaled(self, factor: float) -> RoomLayout:
         """The same room in other units."""
         walls = tuple(

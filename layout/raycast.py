@@ -20,11 +20,7 @@ def cast(
     From outside the prism the nearer walls are looked through: only surfaces that face the camera count. Where none
     does, the label is -1 and the depth NaN.
     """
-    x = (np.arange(camera.width) + 0.5 - camera.cx) / camera.fx
-    y = (np.arange(camera.height) + 0.5 - camera.cy) / camera.fy
-    grid = np.stack([*np.meshgrid(x, y), np.ones((camera.height, camera.width))], -1)
-    rays = grid @ (layout.R_room_world @ T_world_camera[:3, :3]).T
-    eye = layout.R_room_world @ T_world_camera[:3, 3]
+    eye, rays = room_rays(layout, camera, T_world_camera)
     depth, labels = np.full(rays.shape[:2], np.inf), np.full(rays.shape[:2], -1)
     with np.errstate(divide="ignore", invalid="ignore"):
         for index, wall in enumerate(layout.walls):
@@ -38,3 +34,21 @@ def cast(
             hit = (sign * rays[..., 2] > 0) & (z > 0) & (z < depth)
             depth[hit], labels[hit] = z[hit], label
     return labels, np.where(labels >= 0, depth, np.nan)
+
+
+def room_rays(
+    layout: RoomLayout, camera: Camera, T_world_camera: Float[np.ndarray, "4 4"]
+) -> tuple[Float[np.ndarray, " 3"], Float[np.ndarray, "H W 3"]]:
+    """The camera's centre in the room frame, and the rays through the pixels, of unit z in the camera's."""
+    x = (np.arange(camera.width) + 0.5 - camera.cx) / camera.fx
+    y = (np.arange(camera.height) + 0.5 - camera.cy) / camera.fy
+    grid = np.stack([*np.meshgrid(x, y), np.ones((camera.height, camera.width))], -1)
+    return layout.R_room_world @ T_world_camera[:3, 3], grid @ (layout.R_room_world @ T_world_camera[:3, :3]).T
+
+
+def on_wall(
+    layout: RoomLayout, index: int, points: Float[np.ndarray, "*B 3"]
+) -> tuple[Float[np.ndarray, " *B"], Float[np.ndarray, " *B"]]:
+    """Where points of the room frame lie along a wall, and how high above the floor."""
+    wall = layout.walls[index]
+    return (points[..., :2] - wall.start) @ wall.direction, points[..., 2] - layout.floor.height

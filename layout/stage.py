@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,9 @@ from layout.dxf import write_dxf
 from layout.estimate import estimate, upright_surfaces
 from layout.glb import write_room
 from layout.levels import metre_length
+from layout.lines import refine
 from layout.model import RoomLayout
+from layout.openings import find_openings
 from layout.overlay import draw
 from layout.surfaces import DepthView
 from layout.svg import write_svg
@@ -48,7 +50,7 @@ def run(inputs: Mapping[str, Path], config: LayoutConfig, out: Path, progress: P
     keys = {photo.name: photo.key for photo in load_photos(inputs["photos"])}
     photos = load_posed(inputs["photos"], inputs["cameras"], config.long_side)
     depths = [read_depth(inputs["depth"] / f"{keys[photo.name]}.npz", photo) for photo in photos]
-    layout, reason, scale = find_room(depths, cameras)
+    layout, reason, scale = find_room(depths, photos, cameras)
     small = [_resized(photo, depth) for photo, depth in zip(photos, depths, strict=True)]
     write_layout(out, layout, reason, scale, small, [keys[photo.name] for photo in photos])
     progress.fact("room", layout is not None)
@@ -72,15 +74,25 @@ def run(inputs: Mapping[str, Path], config: LayoutConfig, out: Path, progress: P
     progress.fact("units", scale.units)
 
 
-def find_room(depths: Sequence[DepthView], cameras: CameraSet) -> tuple[RoomLayout | None, str | None, Scale]:
-    """The layout in the units of the scene; or None and why; and what is known of the scale."""
+def find_room(
+    depths: Sequence[DepthView], photos: Sequence[PosedImage], cameras: CameraSet
+) -> tuple[RoomLayout | None, str | None, Scale]:
+    """The layout in the units of the scene; or None and why; and what is known of the scale.
+
+    Args:
+        depths, photos: of the same views.
+    """
     metric = cameras.units == "metre"
     metre, assumption = 1.0, None
     try:
         surfaces, R = upright_surfaces(depths)
         if not metric:
             metre, assumption = metre_length(surfaces)
-        layout, reason = estimate(surfaces.scaled(1 / metre), R).scaled(metre), None
+        layout, reason = estimate(surfaces.scaled(1 / metre), R), None
+        views = [depth.transformed(np.eye(3), 1 / metre) for depth in depths]
+        posed = [replace(p, T_world_camera=v.T_world_camera) for p, v in zip(photos, views, strict=True)]
+        layout = refine(layout, views, posed)
+        layout = find_openings(layout, views).scaled(metre)
     except (NoRoomError, ReconstructionError) as error:
         layout, reason = None, str(error)
     return layout, reason, Scale(cameras.units, cameras.scale_source, metre, assumption)

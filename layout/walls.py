@@ -51,6 +51,8 @@ class WallLine(Line):
     """Place along the tangent of the first column of `coverage`."""
     coverage: Float[np.ndarray, " C"]
     """Per column of 5 cm, how well surface on the line supports a wall, in [0, 1]."""
+    top: Float[np.ndarray, " C"]
+    """Per column, how high above the floor surface was seen on the line; 0 where none was."""
     area: float
     """Supporting surface, square metres."""
 
@@ -115,8 +117,8 @@ def _peaks(points: Surfaces, share: Float[np.ndarray, " N"], angle: float, heigh
         area = float(weight[near].sum())
         if area < MIN_SUPPORT_M2:
             break
-        start, coverage = _coverage(points.xyz[near, :2] @ line.tangent, share[near], height)
-        found = WallLine(angle, offset, start, coverage, area)
+        start, coverage, top = _coverage(points.xyz[near, :2] @ line.tangent, share[near], height)
+        found = WallLine(angle, offset, start, coverage, top, area)
         if found.length > MIN_LENGTH_M:
             out.append(found)
     return out
@@ -124,8 +126,9 @@ def _peaks(points: Surfaces, share: Float[np.ndarray, " N"], angle: float, heigh
 
 def _coverage(
     t: Float[np.ndarray, " N"], share: Float[np.ndarray, " N"], height: float
-) -> tuple[float, Float[np.ndarray, " C"]]:
-    """Per column, the share of the room's height that is covered; what is high counts double, and half is full."""
+) -> tuple[float, Float[np.ndarray, " C"], Float[np.ndarray, " C"]]:
+    """Where the columns start; per column, the share of the room's height that is covered (what is high counts double,
+    and half is full), and up to which height."""
     start = float(np.floor(t.min() / COLUMN_M) * COLUMN_M)
     columns, rows = int((t.max() - start) / COLUMN_M) + 1, max(1, round(height / ROW_M))
     hit = np.zeros((columns, rows), bool)
@@ -133,7 +136,8 @@ def _coverage(
     # Points are sparser than columns far away: a gap between two hits is no gap of the surface.
     hit = _closed(hit)
     value = np.where((np.arange(rows) + 0.5) / rows > HIGH, 2.0, 1.0)
-    return start, np.minimum((hit * value).sum(1) / value.sum() * 2, 1.0)
+    top = (hit * (np.arange(rows) + 1)).max(1) * (height / rows)
+    return start, np.minimum((hit * value).sum(1) / value.sum() * 2, 1.0), top
 
 
 def _closed(hit: Bool[np.ndarray, "C R"]) -> Bool[np.ndarray, "C R"]:

@@ -10,9 +10,14 @@ from pathlib import Path
 
 from recon.errors import InputError
 from recon.io.known import model_files
+from recon.io.pointmaps import pointmap_files
+from recon.priors.networks import NETWORKS
 
 RUNGS = {
     "known:PATH": "cameras of a COLMAP model, a transforms.json or a cameras.json of fewview",
+    "pointmaps:PATH": "pre-computed pointmaps of any network, an npz file or a folder of them, refined by matches",
+    "mapanything": "pointmaps by MapAnything, an optional package, refined by matches",
+    "mast3r": "pointmaps by MASt3R, an optional package that is not for commercial use, refined by matches",
     "keypoints": "cameras of a rig of videos, calibrated from the people in them",
     "matching": "cameras found from what the photos share",
 }
@@ -26,13 +31,26 @@ class CameraSource:
     rung: str
     path: Path | None = None
 
+    @property
+    def is_learned(self) -> bool:
+        """Whether the rung is pointmaps."""
+        return self.rung == "pointmaps" or self.rung in NETWORKS
+
     def files(self) -> tuple[Path, ...]:
         """What the rung reads: its contents belong to the key of the stage.
 
         Raises:
-            InputError: there is no such model.
+            InputError: there is no such model, or the package of the network is not installed.
         """
-        return model_files(self.path) if self.path is not None else ()
+        if self.rung in NETWORKS:
+            NETWORKS[self.rung].require()
+        if self.path is None:
+            return ()
+        return pointmap_files(self.path) if self.rung == "pointmaps" else model_files(self.path)
+
+    def notice(self) -> str | None:
+        """What the user must know before anything is downloaded, such as a licence."""
+        return NETWORKS[self.rung].notice() if self.rung in NETWORKS else None
 
     def reason(self) -> str:
         """Why this rung and no other, for the manifest."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import cv2
@@ -88,6 +89,15 @@ def save_photos(folder: Path, photos: list[Photo]) -> None:
     """Write `views.json`; the same photos always give the same bytes."""
     text = json.dumps({"views": [asdict(photo) for photo in photos]}, indent=1, sort_keys=True)
     (folder / "views.json").write_text(text + "\n", encoding="utf-8")
+
+
+def named_like(photo: str, names: Sequence[str]) -> list[int]:
+    """Places of the names that mean the photo: by its whole name, else by its file's name, else without suffix."""
+    for same in (str, lambda name: PurePosixPath(name).name, lambda name: PurePosixPath(name).stem):
+        fitting = [k for k, name in enumerate(names) if same(name) == same(photo)]
+        if fitting:
+            return fitting
+    return []
 
 
 def _read_png(path: Path, flags: int) -> np.ndarray:

@@ -15,7 +15,9 @@ from recon.depth import DepthConfig
 from recon.fusion import MeshConfig
 from recon.ingest import IngestConfig
 from recon.io.weights import digest
+from recon.ladder import parse_source
 from recon.matching import MatchingConfig
+from recon.priors import PointmapsConfig
 from recon.sfm import MappingConfig
 from splatting.config import SplatConfig
 from splatting.render import RenderConfig
@@ -49,6 +51,10 @@ def stages(config: PipelineConfig, photos: tuple[Path, ...]) -> tuple[Stage, ...
 
         keypoints -> motion -> photos -> matches -> cameras ...
 
+    With pointmaps, of a network or pre-computed, these come before the cameras, see `pointmap_stages`:
+
+        photos -> matches -> pointmaps -> cameras ...
+
     Args:
         config: one configuration a stage.
         photos: the user's files and folders; the takes of a rig, as for `rig_stages`.
@@ -64,6 +70,7 @@ def stages(config: PipelineConfig, photos: tuple[Path, ...]) -> tuple[Stage, ...
     else:
         ingest = replace(config.photos, photos=photos)
         first = Stage("photos", "recon.ingest:run", config=ingest, sources=ingest.sources())
+    pointmaps = pointmap_stages(config)
     return (
         *rig,
         first,
@@ -75,11 +82,12 @@ def stages(config: PipelineConfig, photos: tuple[Path, ...]) -> tuple[Stage, ...
             version=2,
             weights=(digest("aliked-n16"), digest("lightglue-aliked")),
         ),
+        *pointmaps,
         # pycolmap and open3d can abort the interpreter, so these two run in child processes.
         Stage(
             "cameras",
             "recon.sfm:run",
-            ("photos", "matches", "motion") if rig else ("photos", "matches"),
+            ("photos", "matches", *(stage.name for stage in (*rig[-1:], *pointmaps))),
             config.cameras,
             version=2,
             sources=config.cameras.files(),
@@ -118,6 +126,21 @@ def rig_stages(config: PipelineConfig, takes: tuple[Path, ...]) -> tuple[Stage, 
             "motion", "calibration.stage:run", ("keypoints",), config.motion, version=2, sources=config.motion.sources()
         ),
     )
+
+
+def pointmap_stages(config: PipelineConfig) -> tuple[Stage, ...]:
+    """The stage `pointmaps`, where `--cameras` names a learned rung.
+
+    Raises:
+        InputError: the pointmaps are missing, or the package of the network.
+    """
+    source = parse_source(config.cameras.source)
+    if not source.is_learned:
+        return ()
+    # Only MASt3R looks at pairs: at those that matching found worth it.
+    needs = ("photos", "matches") if source.rung == "mast3r" else ("photos",)
+    pointmaps = PointmapsConfig(config.cameras.source)
+    return (Stage("pointmaps", "recon.priors:run", needs, pointmaps, sources=source.files(), isolated=True),)
 
 
 PRESETS = {

@@ -153,7 +153,8 @@ def _training(out: Path) -> Training:
 
 
 def _weights(out: Path, done: Mapping[str, StageResult]) -> tuple[WeightsUsed, ...]:
-    """The networks that ran; a stage's record names those that it may load."""
+    """The networks that ran: a stage's record names those of the registry that it may load, and its fact `licence`
+    tells of one that an optional package brings."""
     digests: set[str] = set()
     for stage in done.values():
         spared = stage.facts.get("matcher") == "sift" or (
@@ -161,8 +162,14 @@ def _weights(out: Path, done: Mapping[str, StageResult]) -> tuple[WeightsUsed, .
         )
         record = None if spared else read_record(out / stage.name)
         digests.update(record.ingredients["weights"] if record else [])
-    return tuple(
+    own = [
         WeightsUsed(entry.name, entry.licence, entry.used_for, f"{entry.package} {entry.version}")
         for entry in REGISTRY.values()
         if entry.sha256 in digests
-    )
+    ]
+    brought = [
+        WeightsUsed(stage.name, str(stage.facts["licence"]).rstrip("."), f"stage `{stage.name}`", "an optional package")
+        for stage in done.values()
+        if "licence" in stage.facts
+    ]
+    return (*own, *brought)

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 import numpy as np
@@ -67,6 +67,8 @@ class Layout:
     pieces: tuple[Placed, ...]
     """Furniture."""
     stand: Stand
+    beyond: Mapping[int, float] = field(default_factory=dict)
+    """Walls whose doors and windows are open, and how deep the space behind them is."""
 
 
 def make_layout(rng: np.random.Generator, shape: Shape, views: int, walk: Walk = "across") -> Layout:

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Int, UInt8
 
 from data.gallery import textures
+from data.gallery.beyond import KINDS, behind, find_holes, open_up, pierce
 from data.gallery.layout import SHAPES, Layout, Shape, Walk, make_layout, walls
 from data.gallery.render import Light, Renderer, photograph
 from data.gallery.solids import Box, Face, Frame, faces
@@ -56,7 +57,8 @@ class Room:
     planes: list[Plane]
     """Floor, ceiling, then the walls in the order of the polygon's edges."""
     instances: dict[int, str]
-    """What each instance is: floor, ceiling, wall, lamp, door, window, picture or a kind of furniture."""
+    """What each instance is: floor, ceiling, wall, lamp, door, window, picture, a kind of furniture, or `beyond`: what
+    open doors and windows show."""
     shots: list[Shot]
     layout: Layout
     """What stands where."""
@@ -73,6 +75,7 @@ def generate(
     plain_walls: bool = False,
     size: tuple[int, int] = (1024, 768),
     walk: Walk = "across",
+    openings: bool = False,
 ) -> Room:
     """Build, furnish, light and photograph a room; equal arguments give equal bytes.
 
@@ -84,6 +87,7 @@ def generate(
             textured.
         size: width and height of the photos in pixels.
         walk: `across` looks across the room from one side; `around` turns, so that more walls are seen.
+        openings: doors and windows are open, and something is seen through them; else they are closed, and flat.
 
     Raises:
         ValueError: an argument is out of range.
@@ -94,12 +98,16 @@ def generate(
         raise ValueError(f"cannot take {views} photos of {size[0]}x{size[1]} pixels")
     rng = np.random.default_rng([seed, SHAPES.index(shape)])
     layout = make_layout(rng, shape, views, walk)
+    if openings:
+        layout = open_up(rng, layout)
     lights = _lights(rng, layout)
     instances: dict[int, str] = {}
     parts, planes = _shell(rng, layout, plain_walls, instances)
     for light in lights:
         parts += _lamp(light, layout.height, _new(instances, "lamp"), rng)
     for placed in (*layout.openings, *layout.pieces):
+        if layout.beyond and placed.piece.kind in KINDS:
+            continue
         instance = _new(instances, placed.piece.kind)
         for box in placed.piece.boxes:
             parts += faces(box, placed.frame, instance, rng)
@@ -139,7 +147,7 @@ def _shell(
              outline=above),
     ]  # fmt: skip
     planes = [Plane("floor", ez, 0.0, parts[0].instance), Plane("ceiling", -ez, height, parts[1].instance)]
-    for a, b, normal in walls(polygon):
+    for index, (a, b, normal) in enumerate(walls(polygon)):
         length = float(np.linalg.norm(b - a))
         papers = (textures.plaster, textures.wallpaper, textures.bricks)
         if plain_walls:
@@ -147,7 +155,14 @@ def _shell(
         else:
             paper = papers[rng.choice(3, p=[0.4, 0.4, 0.2])](rng, length, height)
         instance = _new(instances, "wall")
-        parts.append(Face(np.array([*b, 0]), np.array([*(a - b) / length, 0]), ez, (length, height), paper, instance))
+        face = Face(np.array([*b, 0]), np.array([*(a - b) / length, 0]), ez, (length, height), paper, instance)
+        if index in layout.beyond:
+            here = [hole for hole in find_holes(layout) if hole.wall == index]
+            seen_through = _new(instances, "beyond")
+            parts += behind(rng, (a, b, normal), here, layout.beyond[index], height, seen_through)
+            parts += pierce(face, here)
+        else:
+            parts.append(face)
         planes.append(Plane("wall", np.array([*normal, 0]), -float(normal @ a), instance))
     return parts, planes
 

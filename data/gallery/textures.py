@@ -240,8 +240,8 @@ def door(rng: np.random.Generator) -> Texture:
     return make_texture(image)
 
 
-def window(rng: np.random.Generator) -> Texture:
-    """A view of clouds, trees and a meadow behind white bars."""
+def landscape(rng: np.random.Generator) -> Rgb:
+    """Clouds, trees and a meadow."""
     rows, cols = 420, 560
     sky = np.linspace(0.62, 0.9, rows)[:, None, None] * np.array([0.85, 0.95, 1.1])
     clouds = np.clip(noise(rng, rows, cols, 130, stretch=2), 0, 2)[..., None] * 0.1
@@ -252,6 +252,13 @@ def window(rng: np.random.Generator) -> Texture:
     image[ground] = trees[ground]
     meadow = rows // 5
     image[-meadow:] = np.array([0.4, 0.52, 0.22]) * (1 + 0.2 * noise(rng, meadow, cols, 10))[..., None]
+    return image
+
+
+def window(rng: np.random.Generator) -> Texture:
+    """A landscape behind white bars."""
+    image = landscape(rng)
+    rows, cols = image.shape[:2]
     for x in (0, cols // 2 - 8, cols - 16):
         image[:, x : x + 16] = 0.88
     for y in (0, int(rows * 0.35), rows - 16):

@@ -91,6 +91,22 @@ class RoomFolder:
         except KeyError as error:
             raise InputError(f"{self.name} has no height: it lacks {error}.", "Leave this room out.") from error
 
+    def openings(self) -> Float[np.ndarray, "O 4 3"]:
+        """Corners of the doors and windows on this room's walls, metres: along the foot, then back along the top."""
+        walls = [plane for plane in self.annotation.room_planes(int(self.folder.name)) if plane.type == "wall"]
+        out = []
+        for group in self.annotation.semantics:
+            if group.type not in ("door", "window"):
+                continue
+            for number in group.planeID:
+                corners = self.annotation.outline(number)
+                off = [np.abs(corners @ plane.normal + plane.offset / 1000).max() for plane in walls]
+                if min(off) < 0.05:
+                    foot = corners[np.argsort(corners[:, 2], kind="stable")[:2]]
+                    up = np.array([0, 0, np.ptp(corners[:, 2])])
+                    out.append([foot[0], foot[1], foot[1] + up, foot[0] + up])
+        return np.array(out).reshape(-1, 4, 3)
+
 
 def find_rooms(root: Path) -> list[RoomFolder]:
     """All rooms below `root` with perspective views, but for those that the errata list; sorted.

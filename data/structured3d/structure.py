@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Float
 
 from data.gallery import Room
-from data.gallery.layout import Placed, walls
+from data.gallery.beyond import Hole, find_holes
+from data.gallery.layout import walls
 from data.structured3d import projection
 from data.structured3d.annotation import Annotation, Group, Junction, Line, Plane, Vector
 from data.structured3d.layouts import Rings, ViewJunction, ViewLayout, ViewPlane
@@ -27,12 +28,11 @@ def annotate(room: Room, room_id: int) -> Annotation:
     for plane, edges in zip(room.planes, faces, strict=True):
         build.plane(plane.kind, plane.normal, 1000 * plane.offset, edges)
     semantics = [Group(room_id, tuple(range(len(room.planes))), "living room")]
-    for opening in room.layout.openings:
-        if opening.piece.kind in ("door", "window"):
-            corners = [build.junction(tuple(corner)) for corner in 1000 * _opening(opening)]
-            wall = room.planes[_wall_behind(room, opening)]
-            number = build.plane("wall", wall.normal, 1000 * wall.offset, _ring(corners))
-            semantics.append(Group(room_id + len(semantics), (number,), opening.piece.kind))
+    for hole in find_holes(room.layout):
+        corners = [build.junction(tuple(corner)) for corner in 1000 * _corners(room, hole)]
+        wall = room.planes[FIRST_WALL + hole.wall]
+        number = build.plane("wall", wall.normal, 1000 * wall.offset, _ring(corners))
+        semantics.append(Group(room_id + len(semantics), (number,), hole.kind))
     return build.finished(tuple(semantics), len(room.planes), room.shape)
 
 
@@ -136,19 +136,12 @@ class _JunctionTable:
         return round(float(pixel[0]), 4) + 0.0, round(float(pixel[1]), 4) + 0.0
 
 
-def _opening(placed: Placed) -> Float[np.ndarray, "4 3"]:
-    """Corners of a door or window on its wall, metres."""
-    (box,) = placed.piece.boxes
-    (x0, _, z0), (x1, _, z1) = box.low, box.high
-    return placed.frame.world(np.array([[x0, 0, z0], [x1, 0, z0], [x1, 0, z1], [x0, 0, z1]]))
-
-
-def _wall_behind(room: Room, placed: Placed) -> int:
-    off = [
-        abs(plane.normal[:2] @ placed.frame.origin + plane.offset) + abs(plane.normal[:2] @ placed.frame.forward - 1)
-        for plane in room.planes[FIRST_WALL:]
-    ]
-    return FIRST_WALL + int(np.argmin(off))
+def _corners(room: Room, hole: Hole) -> Float[np.ndarray, "4 3"]:
+    """Of a door or window on its wall, metres."""
+    a, b, _ = walls(room.polygon)[hole.wall]
+    way = (b - a) / np.linalg.norm(b - a)
+    plan = np.stack([a + t * way for t in (hole.start, hole.end, hole.end, hole.start)])
+    return np.concatenate([plan, np.array([[hole.low], [hole.low], [hole.high], [hole.high]])], 1)
 
 
 def _ring(places: list[int]) -> list[tuple[int, int]]:

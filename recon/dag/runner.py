@@ -24,6 +24,7 @@ from recon.dag.faults import memory_fault, write_fault, writing
 from recon.dag.files import read_json
 from recon.dag.isolate import Child
 from recon.dag.keys import difference, ingredients, key_of, plain
+from recon.dag.live import LiveProgress
 from recon.dag.lock import FolderLock
 from recon.dag.manifest import Manifest, StageEntry, attempts_before, describe, still_pending
 from recon.dag.memory import peak_mib, reset_peak
@@ -150,6 +151,7 @@ class _Run:
     ) -> None:
         self.graph, self.manifest, self.hashes, self.display = graph, manifest, hashes, display
         self.out, self.wanted, self.redo = manifest.out, wanted, redo
+        self.live = LiveProgress(self.out)
         self.errors: list[BaseException] = []
         self._before = read_json(self.out / "manifest.json")
 
@@ -232,6 +234,7 @@ class _Run:
         self._save()
         self.display.started(stage.name, decision.reason)
         with writing(self.out), logging_to(self.out / entry.log):
+            self.live.started(stage.name)
             self._work(stage, entry, decision, lock)
         entry.status = "ok"
 
@@ -304,6 +307,7 @@ class _Run:
         def send(event: str, payload: Any) -> None:
             if event == "step":
                 self.display.step(stage.name, *payload)
+                self.live.step(stage.name, *payload)
             elif event == "fallback":
                 entry.fallbacks.append(payload)
                 self.display.say(f"{stage.name}: {payload['used']} instead of {payload['wanted']}: {payload['reason']}")

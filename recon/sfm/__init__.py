@@ -21,10 +21,12 @@ from recon.sfm.scale import parse_length
 class MappingConfig:
     """How cameras are found."""
 
-    source: Annotated[str, tyro.conf.arg(name="cameras", prefix_name=False)] = "matching"
+    source: Annotated[str, tyro.conf.arg(name="cameras", aliases=["--prior"], prefix_name=False)] = "matching"
     """Where cameras come from: `matching` (what the photos share), `known:PATH` (a COLMAP model, a transforms.json or
-    a cameras.json; photos that it lacks are added to it), or `keypoints` (a folder of videos of a rig of static
-    cameras, calibrated from the people in them as by `fewview calibrate`)."""
+    a cameras.json; photos that it lacks are added to it), `pointmaps:PATH` (pre-computed pointmaps, an npz or a folder
+    of them, made exact by matches; docs/pointmaps.md), `mapanything` or `mast3r` (pointmaps by that network, where its
+    package is installed), or `keypoints` (a folder of videos of a rig of static cameras, calibrated from the people in
+    them as by `fewview calibrate`)."""
     intrinsics: Annotated[str | None, tyro.conf.arg(prefix_name=False)] = None
     """Known intrinsics: a focal length in pixels of the originals, or a file of cameras as for `known:`."""
     scale: Annotated[str | None, tyro.conf.arg(prefix_name=False)] = None
@@ -72,7 +74,8 @@ def run(inputs: Mapping[str, Path], config: MappingConfig, out: Path, progress: 
     Run it in a child process: pycolmap aborts on what it takes for a bug.
 
     Args:
-        inputs: `photos` and `matches`; `motion` where the photos are of a rig calibrated from people.
+        inputs: `photos` and `matches`; `motion` where the photos are of a rig calibrated from people, `pointmaps`
+            where there are any.
 
     Raises:
         ReconstructionError: the photos do not overlap enough to place two of them.
@@ -85,7 +88,7 @@ def run(inputs: Mapping[str, Path], config: MappingConfig, out: Path, progress: 
         return
     from recon.sfm.stage import place_photos  # pycolmap takes a second to import
 
-    place_photos(inputs["photos"], inputs["matches"], config, out, progress)
+    place_photos(inputs["photos"], inputs["matches"], inputs.get("pointmaps"), config, out, progress)
 
 
 __all__ = ["MappingConfig", "run"]

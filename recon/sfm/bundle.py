@@ -118,14 +118,18 @@ class Bundle:
             uv = distorted / (1 + self.k1[lens] * (uv**2).sum(axis=1, keepdims=True))
         return np.column_stack([uv, np.ones(len(uv))])
 
-    def residuals(self) -> Float[np.ndarray, "N 2"]:
-        """Projected minus observed, in pixels."""
-        X = self.in_camera()
+    def project(self, image: Int[np.ndarray, " M"], points: Float[np.ndarray, "M 3"]) -> Float[np.ndarray, "M 2"]:
+        """Where images see world points that lie before them, in pixels."""
+        X = np.einsum("nij,nj->ni", self.R[image], points) + self.t[image]
         uv = X[:, :2] / np.maximum(X[:, 2:], _MIN_DEPTH)
-        lens, sensor = self.lens[self.image], self.sensor[self.image]
+        lens = self.lens[image]
         radial = 1 + self.k1[lens] * (uv**2).sum(axis=1)
         scale = np.exp(self.log_focal[lens]) * radial
-        return uv * scale[:, None] + self.principal[sensor] - self.xy
+        return uv * scale[:, None] + self.principal[self.sensor[image]]
+
+    def residuals(self) -> Float[np.ndarray, "N 2"]:
+        """Projected minus observed, in pixels."""
+        return self.project(self.image, self.points[self.point]) - self.xy
 
     def errors_px(self) -> Float[np.ndarray, " N"]:
         """Distance between projection and observation; infinite behind the camera."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 
 from recon.errors import InputError
 from recon.io.known import read_known
-from recon.photos import Photo
+from recon.photos import Photo, named_like
 from recon.scene import Camera, View
 
 _SHAPE_TOLERANCE = 0.01
@@ -89,15 +89,10 @@ def _intrinsics(photos: Sequence[Photo], text: str) -> tuple[dict[int, Camera], 
 
 
 def _by_photo(photos: Sequence[Photo], views: Sequence[View], path: Path) -> dict[int, View]:
-    """The view of each photo that has one: by its whole name, else by its file's name, else without suffix."""
-    found: dict[int, View] = {}
-    for i, photo in enumerate(photos):
-        for same in (str, lambda name: PurePosixPath(name).name, lambda name: PurePosixPath(name).stem):
-            fitting = [view for view in views if same(view.name) == same(photo.name)]
-            if len(fitting) == 1:
-                found[i] = fitting[0]
-            if fitting:
-                break
+    """The view of each photo that has one."""
+    names = [view.name for view in views]
+    fitting = {i: named_like(photo.name, names) for i, photo in enumerate(photos)}
+    found = {i: views[places[0]] for i, places in fitting.items() if len(places) == 1}
     if not found:
         raise InputError(
             f"The cameras in {path} are of other photos: none is named like {photos[0].name}.",

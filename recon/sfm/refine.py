@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from recon.sfm.bundle import Bundle, Prior, adjust, cost
+from recon.sfm.bundle import Bundle, PosePrior, Prior, adjust, cost
 from recon.sfm.mapping import Candidate, Sensors
 
 EXIF_DEVIATION = 0.05
@@ -57,14 +58,25 @@ def refine(candidate: Candidate, prior: Prior, max_error_px: float, min_observat
 
     Fewer than two photos may be left.
     """
+    photos = candidate.photos
     candidate = _without_outliers(
         replace(candidate, bundle=adjust(candidate.bundle, prior)), max_error_px, min_observations
     )
-    bundle = candidate.bundle
+    bundle, prior = candidate.bundle, prior_without(prior, photos, candidate.photos)
     if len(candidate.photos) < 2:
         return candidate
     bundle = _with_supported_distortion(bundle, prior)
     return _without_outliers(replace(candidate, bundle=bundle), max_error_px, min_observations)
+
+
+def prior_without(prior: Prior, photos: Sequence[int], left: Sequence[int]) -> Prior:
+    """The prior for a model of which only the photos `left` are left."""
+    if prior.poses is None:
+        return prior
+    rows = [photos.index(i) for i in left]
+    poses = prior.poses
+    kept = PosePrior(poses.R[rows], poses.center[rows], poses.rotation_deviation[rows], poses.center_deviation[rows])
+    return replace(prior, poses=kept)
 
 
 def _with_supported_distortion(bundle: Bundle, prior: Prior) -> Bundle:

@@ -10,37 +10,27 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
 
 from recon.io.cameras import CameraSet, Verdict
 from recon.io.colmap import write_camera_exports
 from recon.ladder import parse_source
 from recon.photos import load_photos
 from recon.progress import Progress
-from recon.scene import Camera, invert_rigid
+from recon.scene import Camera
 from recon.sfm import MappingConfig
-from recon.sfm.bundle import PosePrior
 from recon.sfm.files import make_points, make_views
-from recon.sfm.given import map_around
 from recon.sfm.graph import MatchGraph, load_graph
 from recon.sfm.known import Known, join_known
 from recon.sfm.lens import ideal, to_ideal
 from recon.sfm.mapping import Candidate, Sensors, find_sensors
+from recon.sfm.near import Deviations, Near, refine_near
 from recon.sfm.reasons import no_model
-from recon.sfm.refine import make_prior, refine
 
 # Rigs found from people are better in shape than their single centres are: on a real one, deviations of .05 for centres
 # let a few matches on one plane move cameras by twice their error, .01 halved the error that is left of rotations.
-ROTATION_DEVIATION_DEG = 0.5
-"""Of a rotation found from people, about any axis."""
-CENTER_DEVIATION = 0.01
-"""Of a centre along any axis, as a share of the cameras' mean distance from their centroid."""
-FOCAL_DEVIATION = 0.02
-"""Of the logarithm of a focal length."""
+DEVIATIONS = Deviations(rotation_deg=0.5, center=0.01, log_focal=0.02)
 TOLERANCES_PX = (30.0, 8.0)
 """Reprojection errors (working pixels) up to which matches are believed: at first, and once poses were moved."""
-_FREE = 1e3
-"""Factor on the deviations of photos that the calibration did not place."""
 
 
 def place_rig(
@@ -91,42 +81,12 @@ def refine_rig(graph: MatchGraph, sensors: Sensors, known: Known, max_error_px: 
 
     Photos that share nothing with others stay where they were.
     """
-    centers = np.array([pose[:3, 3] for pose in known.poses.values()])
-    extent = float(np.linalg.norm(centers - centers.mean(0), axis=1).mean())
     focals = {int(sensors.lens[i]): ideal(camera).fx * sensors.scale[i] for i, camera in known.cameras.items()}
     wide = sensors.size.max()  # a guess for cameras that were not calibrated: 53 degrees
     guess = np.array([focals.get(lens, wide) for lens in range(len(sensors.groups))])
-    now, start, found = dict(known.poses), guess, None
-    for tolerance in TOLERANCES_PX:
-        candidates = map_around(graph, sensors, start, now, "the rig", seed, tolerance)
-        if not candidates:
-            return found
-        candidate = candidates[0]
-        here = [_pose(candidate, k) for k in range(len(candidate.photos))]
-        before = np.array([known.poses.get(i, own) for i, own in zip(candidate.photos, here, strict=True)])
-        believed = np.array([1.0 if i in known.poses else _FREE for i in candidate.photos])
-        prior = make_prior(candidate, sensors, focals, guess)
-        prior = replace(
-            prior,
-            log_focal_deviation=np.full_like(prior.log_focal_deviation, FOCAL_DEVIATION),
-            poses=PosePrior(
-                np.swapaxes(before[:, :3, :3], 1, 2),
-                before[:, :3, 3],
-                believed * np.radians(ROTATION_DEVIATION_DEG),
-                believed * CENTER_DEVIATION * extent,
-            ),
-        )
-        found = refine(candidate, prior, max_error_px, min_observations=0)
-        now = {i: _pose(found, k) for k, i in enumerate(found.photos)}
-        start = start.copy()
-        start[np.unique(sensors.lens[found.photos])] = np.exp(found.bundle.log_focal)
-    return found
-
-
-def _pose(candidate: Candidate, k: int) -> Float[np.ndarray, "4 4"]:
-    T = np.eye(4)
-    T[:3, :3], T[:3, 3] = candidate.bundle.R[k], candidate.bundle.t[k]
-    return invert_rigid(T)
+    near = Near("the rig", known.poses, focals, guess, TOLERANCES_PX, DEVIATIONS)
+    refined = refine_near(graph, sensors, near, max_error_px, seed)
+    return None if refined is None else refined[0]
 
 
 def refocused(camera: Camera, focal_px: float) -> Camera:

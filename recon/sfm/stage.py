@@ -9,7 +9,7 @@ import numpy as np
 
 from recon.io.cameras import CameraSet, Verdict
 from recon.io.colmap import write_camera_exports
-from recon.ladder import CameraSource, parse_source
+from recon.ladder import parse_source
 from recon.photos import Photo, load_photos
 from recon.progress import Progress
 from recon.sfm import MappingConfig
@@ -21,11 +21,21 @@ from recon.sfm.frame import normalise, scaled
 from recon.sfm.given import map_around
 from recon.sfm.graph import MatchGraph, load_graph
 from recon.sfm.hypotheses import Start, best_model, complete
-from recon.sfm.known import Known, join_known
+from recon.sfm.known import MIN_POSES, Known, join_known
 from recon.sfm.lens import ideal, to_ideal
 from recon.sfm.mapping import Candidate, Sensors, find_sensors
+from recon.sfm.near import refine_near
+from recon.sfm.pointmaps import (
+    Pointmaps,
+    believed_pairs,
+    hardly_matched,
+    load_pointmaps,
+    near_pointmaps,
+    posed,
+    with_points,
+)
 from recon.sfm.reasons import CONTRADICTED, MISFIT, UNSUPPORTED, no_model, why_left_out
-from recon.sfm.refine import make_prior, refine, without_photo
+from recon.sfm.refine import make_prior, prior_without, refine, without_photo
 from recon.sfm.scale import metres_per_unit, parse_length
 
 _GUESS_DEG = 60.0
@@ -33,41 +43,54 @@ _GUESS_DEG = 60.0
 
 
 def place_photos(
-    photos_folder: Path, matches_folder: Path, config: MappingConfig, out: Path, progress: Progress
+    photos_folder: Path,
+    matches_folder: Path,
+    pointmaps_folder: Path | None,
+    config: MappingConfig,
+    out: Path,
+    progress: Progress,
 ) -> None:
     """See `recon.sfm.run`."""
     source = parse_source(config.source)
     graph = load_graph(photos_folder, matches_folder)
-    known = join_known(graph.photos, source.path, config.intrinsics)
+    known = join_known(graph.photos, source.path if source.rung == "known" else None, config.intrinsics)
     graph = _ideal_graph(graph, known)
     sensors = find_sensors(graph, config.working_px, known.cameras)
     focals = _known_focals(graph, sensors, known)
-    if not known.poses and all(pair.model in ("none", "panoramic") for pair in graph.pairs):
-        raise no_model(graph)  # mapping would make depth of the noise
     starts = _starts(sensors, focals, config)
     fates: dict[int, str] = {}
-    model = _map_given(graph, sensors, known, starts, config) if known.poses else None
-    if model is None and not known.poses:
-        model = _map_free(graph, sensors, starts, config, fates, progress)
-    if model is None:
-        raise no_model(graph)
-    prior = make_prior(model, sensors, focals, _focals_at(sensors, _GUESS_DEG))
-    best = _settle(model, prior, graph, sensors, config, fates)
+    best, rung, why, seen = None, source.rung, source.reason(), None
+    if pointmaps_folder is not None:
+        seen = load_pointmaps(pointmaps_folder, graph)
+        best, graph = _map_seen(graph, sensors, seen, focals, known, config, fates, progress)
+        if best is None:
+            rung, why, seen = "matching", "what the photos share contradicts the poses of the pointmaps", None
+            progress.fallback("the poses of the pointmaps", "matching", why)
+    if best is None:
+        if not known.poses and all(pair.model in ("none", "panoramic") for pair in graph.pairs):
+            raise no_model(graph)  # mapping would make depth of the noise
+        model = _map_given(graph, sensors, known, starts, config) if known.poses else None
+        if model is None and not known.poses:
+            model = _map_free(graph, sensors, starts, config, fates, progress)
+        if model is None:
+            raise no_model(graph)
+        prior = make_prior(model, sensors, focals, _focals_at(sensors, _GUESS_DEG))
+        best = _settle(model, prior, graph, sensors, config, fates)
     if len(best.photos) < 2:
         raise no_model(graph)
     _doubt_given(best, graph, sensors, config, progress)
-    best, units, scale_source = _in_frame(best, known, sensors, graph, config)
+    best, units, scale_source = _in_frame(best, known, seen, sensors, graph, config)
     cameras = CameraSet(
         views=make_views(best, sensors, graph, known.cameras),
         units=units,
         scale_source=scale_source,
-        prior=source.rung,
+        prior=rung,
         verdicts=_verdicts(load_photos(photos_folder, excluded=True), graph, best, sensors, fates, known),
         given=tuple(graph.photos[i].name for i in best.photos if i in known.poses),
         advice=tuple(what_next(best, graph, sensors)),
     )
     write_camera_exports(out, cameras, make_points(best, sensors, graph, known.cameras, photos_folder))
-    _say(graph, best, sensors, focals, known, source, cameras, progress)
+    _say(graph, best, sensors, focals, known, why, cameras, progress)
 
 
 def _ideal_graph(graph: MatchGraph, known: Known) -> MatchGraph:
@@ -115,6 +138,50 @@ def _map_free(
     return complete(scored, graph, sensors, config.max_error_px, config.seed)
 
 
+def _map_seen(
+    graph: MatchGraph,
+    sensors: Sensors,
+    seen: Pointmaps,
+    focals: dict[int, float],
+    known: Known,
+    config: MappingConfig,
+    fates: dict[int, str],
+    progress: Progress,
+) -> tuple[Candidate | None, MatchGraph]:
+    """Settled around the poses of pointmaps, and with what pairs; what contradicts the matches is mapped from these.
+
+    None where no two poses stand.
+    """
+    near = near_pointmaps(seen, sensors, focals, _focals_at(sensors, _GUESS_DEG))
+    while len(near.poses) >= MIN_POSES:
+        maps = {i: seen.maps[i] for i in near.poses}
+        used = believed_pairs(graph, sensors, near)
+        alone = hardly_matched(used, maps)
+        refined = refine_near(used, sensors, near, config.max_error_px, config.seed)
+        best = posed(near, sensors)
+        if refined is not None:
+            model, prior = refined
+            # What hardly shares anything stays where it is: matches say nothing for or against it.
+            held = np.isin(model.photos, alone)
+            model = replace(model, bundle=replace(model.bundle, held=held))
+            best = _settle(model, prior, used, sensors, config, fates)
+            best = replace(best, bundle=replace(best.bundle, held=np.zeros(len(best.photos), bool)))
+        best = with_points(best, maps, alone, sensors, known.cameras)
+        for i in alone:
+            k = best.photos.index(i)
+            if (best.bundle.image == k).sum() < config.min_observations:
+                fates[i] = UNSUPPORTED
+                best = without_photo(best, i)
+        stays = {i: T for i, T in near.poses.items() if i in best.photos}
+        if len(stays) == len(near.poses):
+            return best, used
+        for i in sorted(near.poses.keys() - stays):
+            name = graph.photos[i].name
+            progress.fallback(f"the pose that the pointmap of {name} has", "what the matches say of it", fates[i])
+        near = replace(near, poses=stays)
+    return None, graph
+
+
 def _settle(
     model: Candidate,
     prior: Prior,
@@ -126,6 +193,7 @@ def _settle(
     """Refined, until nothing contradicts the place of a photo that is left; notes why the others are not."""
     while True:
         refined = refine(model, prior, config.max_error_px, config.min_observations)
+        prior = prior_without(prior, model.photos, refined.photos)
         fates.update({i: UNSUPPORTED for i in model.photos if i not in refined.photos})
         pairs = agreements(refined, graph, sensors, config.max_error_px)
         held = {i for i, is_held in zip(refined.photos, refined.bundle.held, strict=True) if is_held}
@@ -138,6 +206,7 @@ def _settle(
         model = refined
         for i in gone:
             model = without_photo(model, i)
+        prior = prior_without(prior, refined.photos, model.photos)
         if len(model.photos) < 2:
             return model
 
@@ -178,13 +247,22 @@ def _focals_at(sensors: Sensors, angle_deg: float, known: dict[int, float] | Non
 
 
 def _in_frame(
-    best: Candidate, known: Known, sensors: Sensors, graph: MatchGraph, config: MappingConfig
+    best: Candidate,
+    known: Known,
+    seen: Pointmaps | None,
+    sensors: Sensors,
+    graph: MatchGraph,
+    config: MappingConfig,
 ) -> tuple[Candidate, str, str]:
     """The model in its world frame, the units of that, and what fixed them."""
     units, scale_source = known.units, known.scale_source
     if not known.poses:
+        depth = float(np.median(best.bundle.in_camera()[:, 2]))
         best = replace(best, bundle=normalise(best.bundle))
         units, scale_source = "unknown", "none: the median depth of the sparse points is set to 1"
+        if seen is not None and seen.units == "metre":
+            best = replace(best, bundle=scaled(best.bundle, depth))
+            units, scale_source = "metre", seen.scale_source
     if config.scale is None:
         return best, units, scale_source
     length = parse_length(config.scale)
@@ -224,13 +302,13 @@ def _say(
     sensors: Sensors,
     known_focals: dict[int, float],
     known: Known,
-    source: CameraSource,
+    why: str,
     cameras: CameraSet,
     progress: Progress,
 ) -> None:
     """The facts of the manifest."""
-    progress.fact("prior", source.rung)
-    progress.fact("prior_reason", source.reason())
+    progress.fact("prior", cameras.prior)
+    progress.fact("prior_reason", why)
     progress.fact("units", cameras.units)
     progress.fact("scale_source", cameras.scale_source)
     progress.fact("given_poses", len(cameras.given))

@@ -126,15 +126,17 @@ def test_damaged_files_are_named(room: tuple[Path, Path], tmp_path: Path, file: 
         read_results(out)
 
 
-def test_artifacts_of_an_earlier_run_do_not_count(room: tuple[Path, Path], tmp_path: Path) -> None:
+def test_artifacts_of_an_earlier_run_do_not_count_and_licences_do(room: tuple[Path, Path], tmp_path: Path) -> None:
     out = tmp_path / "run"
     shutil.copytree(room[1], out)
     manifest = json.loads((out / "manifest.json").read_text())
     for name in ("splat", "mesh", "renders"):
         manifest["stages"][name]["status"] = "skipped"
+    manifest["stages"]["depth"]["facts"]["licence"] = "Weights under CC BY-NC-SA 4.0: not for commercial use."
     (out / "manifest.json").write_text(json.dumps(manifest))
     found = read_results(out)
     assert not found.finished("splat")
+    assert found.weights[-1].licence == "Weights under CC BY-NC-SA 4.0: not for commercial use"
     assert all(photo.psnr_db is None and photo.render is None for photo in found.photos)
     assert "splat/splat.ply" not in [file.path for file in found.files]
     assert "cameras/sparse/0" in [file.path for file in found.files]

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from data.gallery import Room, Shot, generate, write_scene
+from data.gallery.beyond import find_holes
 from data.gallery.layout import SHAPES, Shape, contains, make_layout, overlap, walls
 from data.photosets import load_photoset
 from recon.scene import View
@@ -140,6 +141,37 @@ def test_furniture_stands_on_the_floor_and_does_not_collide(shape: Shape) -> Non
             assert not overlap(a.corners(), b.corners())
     assert min(counts) >= 2
     assert np.mean(counts) >= 4
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_only_open_doors_and_windows_are_seen_through(shape: Shape) -> None:
+    room = generate(seed=2, shape=shape, views=2, size=(160, 120), walk="around", openings=True)
+    holes = find_holes(room.layout)
+    assert {hole.kind for hole in holes} == {"door", "window"}
+    beyond = [number for number, kind in room.instances.items() if kind == "beyond"]
+    assert not {"door", "window"} & set(room.instances.values()), "they are open"
+    passed = set()
+    for shot in room.shots:
+        rows, columns = np.nonzero(np.isin(shot.instance, beyond))
+        camera, T = shot.view.camera, shot.view.T_world_camera
+        ray = np.stack([(columns + 0.5 - camera.cx) / camera.fx, (rows + 0.5 - camera.cy) / camera.fy], 1)
+        ray = np.concatenate([ray, np.ones((len(ray), 1))], 1) @ T[:3, :3].T
+        depth = shot.depth[rows, columns]
+        through = np.zeros(len(ray), bool)
+        for index, hole in enumerate(holes):
+            a, b, normal = walls(room.polygon)[hole.wall]
+            z = ((a - shot.view.center[:2]) @ normal) / (ray[:, :2] @ normal)
+            at = shot.view.center + z[:, None] * ray
+            along = (at[:, :2] - a) @ (b - a) / np.linalg.norm(b - a)
+            # Rays are cast in float32.
+            inside = (z > 0) & (z < depth + 1e-3) & (hole.start - 1e-3 < along) & (along < hole.end + 1e-3)
+            inside &= (hole.low - 1e-3 < at[:, 2]) & (at[:, 2] < hole.high + 1e-3)
+            through |= inside
+            passed |= {index} if inside.any() else set()
+        assert through.all()
+    assert passed
+    with_closed = generate(seed=2, shape=shape, views=2, size=(160, 120), walk="around")
+    assert {"door", "window"} <= set(with_closed.instances.values())
 
 
 def test_equal_arguments_give_equal_rooms_and_seeds_differ() -> None:

@@ -46,6 +46,20 @@ def test_the_best_pairs_are_matched_first() -> None:
     assert metrics.match_planes(truth, estimate, 0.15, 10).right == 2
 
 
+def test_openings_match_one_to_one_by_their_overlap() -> None:
+    door = np.array([[1, 0, 0], [2, 0, 0], [2, 0, 2], [1, 0, 2.0]])
+    window = door + np.array([2, 0, 0.8])
+    truth = np.stack([door, window])
+    perfect = metrics.match_openings(truth, truth[::-1])
+    assert (perfect.right, perfect.precision, perfect.recall) == (2, 1, 1)
+    for shift, right in ((0.3, 1), (0.35, 0)):  # IoU .54 and .48
+        assert metrics.match_openings(truth, door[None] + np.array([shift, 0, 0])).right == right
+    assert metrics.match_openings(truth, door[None] + np.array([0, 0.31, 0])).right == 0, "on another wall"
+    assert metrics.match_openings(truth, np.stack([door, door])).precision == 0.5, "a true one is used once"
+    nothing = metrics.match_openings(truth, np.zeros((0, 4, 3)))
+    assert (nothing.precision, nothing.recall) == (0, 0)
+
+
 def test_labels() -> None:
     labels, depth = cast(room(RECTANGLE), CAMERA, pose(1, 1, 40))
     renamed = np.array([5, 3, 9, 2, 7, 8])[labels]

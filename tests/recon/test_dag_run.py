@@ -20,6 +20,7 @@ from dag_toys import Toy, chain, crash, tell, tree, write
 from rich.console import Console
 
 from recon.dag import Manifest, Stage, run_stages
+from recon.dag.live import Step, read_step
 from recon.dag.memory import peak_mib
 from recon.errors import EnvironmentFault, InputError, ReconstructionError
 from recon.progress import Progress
@@ -255,7 +256,7 @@ def test_a_full_disk_loses_nothing(tmp_path: Path, isolated: bool) -> None:
     )
     assert stored(tmp_path)["stages"]["big"]["error"]["class"] == "EnvironmentFault"
     assert (tmp_path / "first" / "text.txt").exists()
-    assert {path.name for path in (tmp_path / ".work").iterdir()} <= {"lock", "hashes.json"}
+    assert {path.name for path in (tmp_path / ".work").iterdir()} <= {"lock", "hashes.json", "progress.json"}
 
 
 def test_a_manifest_that_cannot_be_written_is_a_clear_error_and_the_run_resumes(tmp_path: Path) -> None:
@@ -322,6 +323,21 @@ def test_peak_memory_is_the_stages_own(tmp_path: Path) -> None:
     assert peaks["child"] is not None
     assert peaks["child"] < 100
     assert peaks["here"] < before - 150
+
+
+def test_another_process_can_follow_the_stage_at_work(tmp_path: Path) -> None:
+    seen = []
+
+    def watched(inputs: Mapping[str, Path], config: None, out: Path, progress: Progress) -> None:
+        seen.append(read_step(tmp_path))
+        time.sleep(0.6)
+        progress.step(3, 7, "photo")
+        seen.append(read_step(tmp_path))
+
+    assert read_step(tmp_path) is None
+    run([Stage("watched", watched)], tmp_path)
+    assert seen[0] == Step("watched")
+    assert seen[1] == Step("watched", 3, 7, "photo", seconds=pytest.approx(0.6, abs=0.4))
 
 
 def test_live_display(tmp_path: Path) -> None:

@@ -1,0 +1,100 @@
+"""The folders of the visitors' runs. A run's name is its key: 128 random bits that only its visitor was told."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+_ID = re.compile(r"[A-Za-z0-9_-]{22}")
+SERVED = ".served"
+"""Where gradio keeps uploads and copies of what it shows: the one folder that it serves from."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One visitor's photos, and what became of them."""
+
+    id: str
+    folder: Path
+
+    @property
+    def photos(self) -> Path:
+        """What was uploaded."""
+        return self.folder / "photos"
+
+    @property
+    def out(self) -> Path:
+        """What `fewview run` writes."""
+        return self.folder / "out"
+
+    @property
+    def log(self) -> Path:
+        """What the child process said."""
+        return self.folder / "log.txt"
+
+
+class Store:
+    """All runs, below one folder that only its owner can read."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.resolve()
+        self.root.mkdir(parents=True, exist_ok=True)
+        self.root.chmod(0o700)
+        self.served.mkdir(exist_ok=True)
+
+    @property
+    def served(self) -> Path:
+        return self.root / SERVED
+
+    def new(self) -> Run:
+        """An empty folder of a new run."""
+        run = self._run(secrets.token_urlsafe(16))
+        run.photos.mkdir(parents=True)
+        return run
+
+    def find(self, id: str | None) -> Run | None:
+        """The run of that name, which may be anything that a browser sent."""
+        if not isinstance(id, str) or not _ID.fullmatch(id):
+            return None
+        run = self._run(id)
+        return run if run.photos.is_dir() else None
+
+    def sweep(self, before: float, busy: Collection[str]) -> list[str]:
+        """Deletes runs and served files that were not touched since `before` (a POSIX time).
+
+        Args:
+            busy: names of runs that wait or are at work.
+
+        Returns:
+            Names of what was deleted.
+        """
+        old = [
+            path
+            for path in (*self.root.iterdir(), *self.served.iterdir())
+            if (_ID.fullmatch(path.name) or path.parent == self.served)
+            and path.name not in busy
+            and _touched(path) < before
+        ]
+        for path in old:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        return sorted(path.name for path in old)
+
+    def _run(self, id: str) -> Run:
+        return Run(id, self.root / id)
+
+
+def within(folder: Path, name: str) -> Path | None:
+    """The file or folder `name` below `folder`, or None where it is absent or a link that leads out of it."""
+    path = (folder / name).resolve()
+    return path if path.exists() and path.is_relative_to(folder.resolve()) else None
+
+
+def _touched(path: Path) -> float:
+    """When something directly or one level below was last written."""
+    entries = [path, *(path.iterdir() if path.is_dir() else ())]
+    return max(os.stat(entry, follow_symlinks=False).st_mtime for entry in entries)

@@ -1,0 +1,81 @@
+"""The room: plan, dimensions, its mesh, and its edges on the photos."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from apps.results import Results
+from apps.web import html
+from apps.web.server import Server
+from apps.web.store import within
+
+
+class LayoutTab:
+    """The plan and what it says."""
+
+    stages = ("layout",)
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        with gr.Tab("Layout"):
+            plan = gr.HTML()
+            with gr.Accordion("The empty room", open=False):
+                room = gr.Model3D(label="Room", height=420, interactive=False, clear_color=(0.94, 0.94, 0.94, 1.0))
+            with gr.Accordion("Its edges on the photos (red where inferred)", open=True):
+                overlays = gr.Gallery(
+                    label="Overlays", columns=2, height="auto", object_fit="contain", interactive=False
+                )
+        self.outputs: list[Component] = [plan, room, overlays]
+
+    def fill(self, results: Results | None) -> list[Any]:
+        if results is None or results.room is None:
+            return ["<p>The floor plan of a room appears here.</p>", None, None]
+        if not results.room.found:
+            said = html.table(("No room was found", ""), [("Why", results.room.reason)])
+            return [said, None, None]
+        overlays = [
+            (path, photo.name)
+            for photo in results.photos
+            if photo.overlay is not None and (path := self._server.publish(results, photo.overlay)) is not None
+        ]
+        return [_plan(results), self._server.publish(results, "layout/room.glb"), overlays]
+
+
+def _plan(results: Results) -> str:
+    drawing = within(results.out, "layout/floorplan.svg")
+    document = within(results.out, "layout/layout.json")
+    assert results.scale is not None
+    parts = [f"<p>{results.scale.sentence}</p>"]
+    if drawing is not None:
+        parts.append(html.svg_picture(drawing, "Floor plan with dimensions; the table below says the same."))
+    if document is not None:
+        parts += _dimensions(document, results.scale.unit)
+    return "".join(parts)
+
+
+def _dimensions(document: Path, unit: str) -> list[str]:
+    layout = json.loads(document.read_text(encoding="utf-8"))
+    area = f"{unit}²" if unit == "m" else "square units"
+    whole = [
+        ("Floor area", f"{layout['area']:.2f} {area}"),
+        ("Perimeter", f"{layout['perimeter']:.2f} {unit}"),
+        ("Height", f"{layout['height']:.2f} {unit}"),
+    ]
+    walls = [
+        (
+            number,
+            f"{wall['length']:.2f} {unit}",
+            "seen" if wall["observed"] else "inferred: no photo shows it",
+            f"{wall['confidence']:.0%}",
+        )
+        for number, wall in enumerate(layout["walls"], 1)
+    ]
+    return [
+        html.table(("room", ""), whole),
+        html.table(("wall", "length", "how it is known", "confidence"), walls),
+    ]

@@ -1,0 +1,61 @@
+"""The splats and the mesh, to be turned."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from apps.results import Results
+from apps.web.server import Server
+
+_SPLAT_BYTES = 32
+_HOW = "Drag to turn, scroll or pinch to zoom, drag with the right button to move."
+
+
+class SplatTab:
+    """The Gaussians, as a viewer in the browser can draw them."""
+
+    stages = ("splat", "renders")
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        with gr.Tab("3D splat"):
+            self._model = gr.Model3D(label="Gaussian splats", height=520, interactive=False, elem_id="splat")
+            self._note = gr.Markdown()
+        self.outputs: list[Component] = [self._model, self._note]
+
+    def fill(self, results: Results | None) -> list[Any]:
+        path = None
+        if results is not None and results.finished("renders"):
+            path = self._server.publish(results, "renders/preview.splat")
+        if path is None:
+            return [None, "Photos become splats here."]
+        note = _HOW
+        if results is not None and results.training is not None:
+            shown = Path(path).stat().st_size // _SPLAT_BYTES
+            note += f" This view shows {shown:,} of {results.training.gaussians:,} Gaussians, turned and scaled to fit;"
+            note += " the PLY and SPZ files in Downloads hold all of them, in the frame and units of the cameras."
+        return [path, note]
+
+
+class MeshTab:
+    """The surface of the splats."""
+
+    stages = ("mesh",)
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        with gr.Tab("Mesh"):
+            self._model = gr.Model3D(
+                label="Mesh", height=520, interactive=False, clear_color=(0.94, 0.94, 0.94, 1.0), elem_id="mesh"
+            )
+            gr.Markdown(_HOW)
+        self.outputs: list[Component] = [self._model]
+
+    def fill(self, results: Results | None) -> list[Any]:
+        if results is None or not results.finished("mesh"):
+            return [None]
+        return [self._server.publish(results, "mesh/mesh.glb")]

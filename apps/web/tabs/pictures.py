@@ -1,0 +1,65 @@
+"""Depth, normals, renders beside the photos, and the films."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from apps.results import Results
+from apps.web.server import Server
+
+_KINDS = {
+    "depth": ("Depth", "Median depth of the splats, near red, far blue; one range for all photos."),
+    "normal": ("Normals", "Which way surfaces face: red right, green up, blue towards the camera."),
+    "compare": ("Beside the photos", "Each row: the photo, its render, and where they differ (brighter is worse)."),
+}
+"""Folders of `renders/`, with the title of each and what it shows."""
+
+
+class DepthTab:
+    """What the splats show from each photo's place."""
+
+    stages = ("renders",)
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self.outputs: list[Component] = []
+        with gr.Tab("Depth"), gr.Tabs():
+            for title, what in _KINDS.values():
+                with gr.Tab(title):
+                    gr.Markdown(what)
+                    self.outputs.append(
+                        gr.Gallery(label=title, columns=2, height="auto", object_fit="contain", interactive=False)
+                    )
+
+    def fill(self, results: Results | None) -> list[Any]:
+        if results is None or not results.finished("renders"):
+            return [None] * len(_KINDS)
+        return [
+            [
+                (path, photo.name)
+                for photo in results.photos
+                if (path := self._server.publish(results, f"renders/{kind}/{photo.key}.png")) is not None
+            ]
+            for kind in _KINDS
+        ]
+
+
+class VideoTab:
+    """The two films that every run makes."""
+
+    stages = ("renders",)
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        with gr.Tab("Video"):
+            through = gr.Video(label="Through the photos", interactive=False, loop=True, height=480)
+            around = gr.Video(label="Around the scene", interactive=False, loop=True, height=480)
+        self.outputs: list[Component] = [through, around]
+
+    def fill(self, results: Results | None) -> list[Any]:
+        if results is None or not results.finished("renders"):
+            return [None, None]
+        return [self._server.publish(results, f"renders/{name}.mp4") for name in ("path", "orbit")]

@@ -1,0 +1,168 @@
+"""Doors, windows and passages: rectangles of a wall behind whose plane the depth maps see. Metres.
+
+A closed door or a curtained window leaves no trace in depth: it is absent, not guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from jaxtyping import Float
+
+from layout.model import Opening, OpeningKind, RoomLayout, Wall
+from layout.raycast import FIRST_WALL, cast, on_wall, room_rays
+from layout.surfaces import DepthView
+
+CELL_M = 0.04
+LONG_SIDE = 400
+"""Of the grid of rays that each view is asked for."""
+NOISE_M, NOISE_SHARE = 0.03, 0.01
+"""Of depth: what is nearer behind the wall than one and a half times this is the wall itself."""
+REVEAL_M = 0.2
+"""Walls are thinner: an opening is one where half of its rays end farther behind."""
+UNKNOWN = -0.5
+"""Value of a cell that no ray tells about: an opening covers few of them."""
+BRIDGE = 5
+"""Cells: an unknown strip of an opening that is narrower does not split it."""
+MIN_SIDE_M, MIN_AREA_M2 = 0.4, 0.25
+MIN_OPEN, MIN_KNOWN, MIN_FRAME = 0.75, 0.6, 0.5
+"""Shares of an opening's known cells that are open, of its cells that are known, and of the known cells around it
+that are wall."""
+FRAME_M = 0.16
+"""Width of what must be wall around an opening."""
+SILL_M = 0.3
+"""What begins lower reaches to the floor: just above it, rays end on the floor behind."""
+DOOR_WIDTH_M, DOOR_HEIGHT_M = 1.3, 1.7
+"""At most, and at least."""
+
+
+@dataclass(frozen=True)
+class WallEvidence:
+    """What rays tell about a wall, on a grid of cells: rows upwards from the floor, columns along the wall."""
+
+    value: Float[np.ndarray, "Z T"]
+    """-1 wall, 1 open, 0 between; NaN where no ray tells."""
+    beyond: Float[np.ndarray, "Z T"]
+    """Mean distance behind the wall's plane at which rays end."""
+
+
+def find_openings(layout: RoomLayout, views: Sequence[DepthView]) -> RoomLayout:
+    """The layout with the openings of its observed walls.
+
+    Args:
+        layout: metres.
+        views: metres, the layout's world.
+    """
+    evidence = gather_evidence(layout, views)
+    walls = [
+        replace(wall, openings=tuple(_openings(wall, layout.height, found))) if wall.observed else wall
+        for wall, found in zip(layout.walls, evidence, strict=True)
+    ]
+    return replace(layout, walls=tuple(walls))
+
+
+def gather_evidence(layout: RoomLayout, views: Sequence[DepthView]) -> list[WallEvidence]:
+    """Of every wall. Rays that end in the room, before the wall, tell nothing about it."""
+    shapes = [_shape(wall.length, layout.height) for wall in layout.walls]
+    sums = [np.zeros((3, *shape)) for shape in shapes]
+    for view in views:
+        small = view.camera.fitted(LONG_SIDE)
+        rows = ((np.arange(small.height) + 0.5) * view.camera.height / small.height).astype(int)
+        columns = ((np.arange(small.width) + 0.5) * view.camera.width / small.width).astype(int)
+        depth, confidence = view.depth[np.ix_(rows, columns)], view.confidence[np.ix_(rows, columns)]
+        labels, shell = cast(layout, small, view.T_world_camera)
+        ratio = depth / shell
+        near = np.abs(ratio - 1) < 0.08
+        ratio /= np.median(ratio[near]) if near.any() else 1.0
+        eye, rays = room_rays(layout, small, view.T_world_camera)
+        for index, wall in enumerate(layout.walls):
+            here = (labels == FIRST_WALL + index) & np.isfinite(ratio) & (confidence > 0)
+            away = float((eye[:2] - wall.start) @ wall.normal)
+            beyond = away * (ratio[here] - 1)
+            limit = 1.5 * (NOISE_M + NOISE_SHARE * depth[here])
+            value = np.clip(beyond / limit - 1, -1, 1)
+            along, up = on_wall(layout, index, eye + shell[here][:, None] * rays[here])
+            place = (
+                np.clip((up / CELL_M).astype(int), 0, shapes[index][0] - 1),
+                np.clip((along / CELL_M).astype(int), 0, shapes[index][1] - 1),
+            )
+            tells = beyond > -limit
+            place, weight = (place[0][tells], place[1][tells]), confidence[here][tells]
+            np.add.at(sums[index][0], place, weight)
+            np.add.at(sums[index][1], place, weight * value[tells])
+            np.add.at(sums[index][2], place, weight * np.minimum(beyond[tells], 1.0))
+    out = []
+    for total in sums:
+        # Far away and at a slant, rays are farther apart than cells.
+        weight, value, beyond = (cv2.blur(part, (3, 3), borderType=cv2.BORDER_CONSTANT) for part in total)
+        known = weight > 0.05
+        weight = np.where(known, weight, np.nan)
+        out.append(WallEvidence(value / weight, beyond / weight))
+    return out
+
+
+def best_rectangle(value: Float[np.ndarray, "Z T"]) -> tuple[int, int, int, int]:
+    """The rectangle [z0, z1) x [t0, t1) with the largest sum (Kadane's algorithm along t for every pair of rows)."""
+    rows = np.concatenate([np.zeros((1, value.shape[1])), np.cumsum(value, 0)])
+    low, high = np.triu_indices(len(rows), 1)
+    along = np.concatenate([np.zeros((len(low), 1)), np.cumsum(rows[high] - rows[low], 1)], 1)
+    least = np.minimum.accumulate(along, 1)
+    gain = along - least
+    pair, end = np.unravel_index(int(np.argmax(gain)), gain.shape)
+    start = int(np.argmax(along[pair] == least[pair, end]))
+    return int(low[pair]), int(high[pair]), start, int(end)
+
+
+def _openings(wall: Wall, height: float, evidence: WallEvidence) -> list[Opening]:
+    known = np.isfinite(evidence.value)
+    value = np.where(known, evidence.value, UNKNOWN)
+    wide = np.ones((BRIDGE, BRIDGE), np.uint8)
+    bridged = cv2.morphologyEx((value > 0).astype(np.uint8), cv2.MORPH_CLOSE, wide, borderValue=0)
+    # What is between two openings is seen to be wall; what merely hides a strip of one does not split it.
+    count, part = cv2.connectedComponents(((value > 0) | ((bridged > 0) & ~known)).astype(np.uint8), connectivity=4)
+    out = []
+    for label in range(1, count):
+        z0, z1, t0, t1 = best_rectangle(np.where((part == label) | (value <= 0), value, -1.0))
+        if (z1 - z0) * (t1 - t0) * CELL_M**2 > MIN_AREA_M2:
+            found = _judged(wall, height, evidence, z0, z1, t0, t1)
+            out += [found] if found is not None else []
+    return sorted(out, key=lambda opening: opening.start)
+
+
+def _judged(wall: Wall, height: float, evidence: WallEvidence, z0: int, z1: int, t0: int, t1: int) -> Opening | None:
+    """The opening, or None where the rectangle is none."""
+    inside = evidence.value[z0:z1, t0:t1]
+    known = np.isfinite(inside)
+    beyond = evidence.beyond[z0:z1, t0:t1][known]
+    if known.mean() < MIN_KNOWN or np.median(beyond) < REVEAL_M or (inside[known] > 0).mean() < MIN_OPEN:
+        return None
+    frame = round(FRAME_M / CELL_M)
+    low = 0.0 if z0 * CELL_M < SILL_M else z0 * CELL_M
+    to_top = height - z1 * CELL_M < FRAME_M
+    sides = [evidence.value[z0:z1, max(t0 - frame, 0) : t0], evidence.value[z0:z1, t1 : t1 + frame]]
+    if not to_top:
+        sides.append(evidence.value[z1 : z1 + frame, t0:t1])
+    elif low > 0:
+        return None  # no wall above it and wall below: the top of something that stands before the true wall
+    shares = [float((side[np.isfinite(side)] < 0).mean()) if np.isfinite(side).any() else 0.0 for side in sides]
+    if sum(share > MIN_FRAME for share in shares) < len(sides) - (not to_top):
+        return None
+    start, end = t0 * CELL_M, min(t1 * CELL_M, wall.length)
+    high = height if to_top else z1 * CELL_M
+    if min(end - start, high - low) < MIN_SIDE_M:
+        return None
+    confidence = float((inside[known] > 0).mean() * known.mean() * np.mean(shares))
+    return Opening(_kind(end - start, low, high), start, end, low, high, round(confidence, 3))
+
+
+def _kind(width: float, low: float, high: float) -> OpeningKind:
+    if low > 0:
+        return "window"
+    return "door" if width <= DOOR_WIDTH_M and high >= DOOR_HEIGHT_M else "opening"
+
+
+def _shape(length: float, height: float) -> tuple[int, int]:
+    return max(1, int(np.ceil(height / CELL_M))), max(1, int(np.ceil(length / CELL_M)))

@@ -1,0 +1,181 @@
+"""The stage's course: read or predict, join to the photos, align, write."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from recon.errors import InputError, ReconstructionError
+from recon.io.cameras import CameraSet, Verdict, write_cameras
+from recon.io.pointmaps import PairPoints, ViewPoints, check_pointmaps, read_pointmaps
+from recon.ladder import CameraSource, parse_source
+from recon.photos import Photo, load_photos, named_like
+from recon.priors.alignment import align_pairs
+from recon.priors.maps import PlacedMap, make_pointmap, place_map
+from recon.priors.networks import NETWORKS, predict
+from recon.priors.pairs import PointmapPair
+from recon.progress import Progress
+from recon.scene import Camera, View
+
+_LEAST = 2
+"""Photos with pointmaps that can be placed to each other."""
+
+
+def place_by_pointmaps(photos_folder: Path, matches: Path | None, source: str, out: Path, progress: Progress) -> None:
+    """See `recon.priors.run`."""
+    photos, rung = load_photos(photos_folder), parse_source(source)
+    views: dict[int, PlacedMap] = {}
+    pairs: dict[tuple[int, int], PointmapPair] = {}
+    units = set()
+    for where, read in _read(rung, photos, photos_folder, matches, progress):
+        if isinstance(read, ViewPoints):
+            views |= _views(read, photos, where)
+            units.add(read.units)
+        else:
+            pairs |= _pairs(read, photos, where)
+    if views and pairs:
+        raise InputError(
+            f"{rung.path} holds both pointmaps in one world and pairwise ones.", "Give either the one or the other."
+        )
+    if len(units) > 1:
+        raise InputError(f"The pointmaps in {rung.path} differ in their units.", "Give all the same.")
+    if pairs:
+        views = _aligned(pairs, photos, progress)
+    if len(views) < _LEAST:
+        named = f" in {rung.path}" if rung.path else ""
+        raise InputError(
+            f"The pointmaps{named} are of {len(views)} of the photos; {_LEAST} fix a frame and its scale.",
+            f"Name them after the photos' files, such as {photos[0].name}.",
+        )
+    _write(out, photos, views, rung, units.pop() if units else "unknown")
+    progress.fact("photos", f"{len(views)} of {len(photos)}")
+    progress.fact("focal_px", {photos[i].name: round(views[i].focal_px, 1) for i in sorted(views)})
+
+
+def _read(
+    rung: CameraSource, photos: Sequence[Photo], folder: Path, matches: Path | None, progress: Progress
+) -> Iterator[tuple[str, ViewPoints | PairPoints]]:
+    """Pointmaps and where they come from; no more than one file is in memory."""
+    if rung.path is not None:
+        files = rung.files()
+        for done, file in enumerate(files):
+            progress.step(done, len(files), "file")
+            yield str(file), read_pointmaps(file)
+        return
+    network = NETWORKS[rung.rung]
+    progress.note(network.notice())
+    progress.fact("licence", f"{network.licence}.")
+    worth = _matched_pairs(matches, photos) if matches else []
+    for done, arrays in enumerate(predict(rung.rung, photos, folder, worth)):
+        progress.step(done, 2 * len(worth) or 1, "prediction")
+        yield network.title, check_pointmaps(arrays, network.title)
+
+
+def _matched_pairs(matches: Path, photos: Sequence[Photo]) -> list[tuple[int, int]]:
+    """The pairs that matching looked at: all of few photos, the promising ones of many."""
+    index = {photo.name: i for i, photo in enumerate(photos)}
+    entries = json.loads((matches / "pairs.json").read_text(encoding="utf-8"))["pairs"]
+    return [(index[entry["a"]], index[entry["b"]]) for entry in entries]
+
+
+def _views(read: ViewPoints, photos: Sequence[Photo], where: str) -> dict[int, PlacedMap]:
+    found = {}
+    for i, k in _joined(photos, read.photos, [read.points.shape[1:3]] * len(read.photos), where).items():
+        size = photos[i].width, photos[i].height
+        try:
+            found[i] = place_map(make_pointmap(read.points[k], read.confidence[k], size), read.Ts_world_camera[k])
+        except ValueError as error:
+            raise InputError(
+                f"{where}, photo {photos[i].name}: {error}.",
+                "Give points in the world and camera-to-world poses, OpenCV axes.",
+            ) from error
+    return found
+
+
+def _pairs(read: PairPoints, photos: Sequence[Photo], where: str) -> dict[tuple[int, int], PointmapPair]:
+    found: dict[tuple[int, int], PointmapPair] = {}
+    shapes = {
+        int(view): points.shape[1:3] for points, views in zip(read.points, read.pairs.T, strict=True) for view in views
+    }
+    index = {
+        k: i for i, k in _joined(photos, read.photos, [shapes.get(k) for k in range(len(read.photos))], where).items()
+    }
+    for e, (a, b) in enumerate(read.pairs):
+        if a in index and b in index:
+            i, j = index[a], index[b]
+            maps = [
+                make_pointmap(points[e], confidence[e], (photos[k].width, photos[k].height))
+                for points, confidence, k in zip(read.points, read.confidence, (i, j), strict=True)
+            ]
+            found[i, j] = PointmapPair(i, j, *maps)
+    return found
+
+
+def _joined(
+    photos: Sequence[Photo], names: Sequence[str], shapes: Sequence[tuple[int, ...] | None], where: str
+) -> dict[int, int]:
+    """By photo, the place of its name."""
+    found = {}
+    for i, photo in enumerate(photos):
+        fitting = named_like(photo.name, names)
+        if len(fitting) != 1:
+            continue
+        k = fitting[0]
+        height, width = shapes[k] or (1, 1)
+        if (width - height) * (photo.width - photo.height) < 0:
+            raise InputError(
+                f"{where}: the pointmap of {photo.name} is {width}x{height}, but the upright photo "
+                f"{photo.width}x{photo.height}.",
+                "Make pointmaps of the upright photos.",
+            )
+        found[i] = k
+    if not found:
+        raise InputError(
+            f"{where} is of other photos: it names {names[0]}, but no photo {photos[0].name}.",
+            "Name the pointmaps after the photos' files.",
+        )
+    return found
+
+
+def _aligned(
+    pairs: dict[tuple[int, int], PointmapPair], photos: Sequence[Photo], progress: Progress
+) -> dict[int, PlacedMap]:
+    """Photos of the pairs, in one world."""
+    there = sorted({view for pair in pairs for view in pair})
+    place = {i: k for k, i in enumerate(there)}
+    usable = [replace(pairs[i, j], i=place[i], j=place[j]) for i, j in sorted(pairs)]
+    try:
+        placed, left_out = align_pairs(usable, [photos[i].name for i in there])
+    except ValueError as error:
+        raise ReconstructionError(
+            f"The pairwise pointmaps do not fit together: {error}.",
+            "Give more pairs: they must tie all photos together, and each must be the first of one at least.",
+        ) from error
+    progress.fact("pairs", len(usable))
+    progress.fact("pairs_left_out", [[photos[there[i]].name, photos[there[j]].name] for i, j in left_out])
+    return dict(zip(there, placed, strict=True))
+
+
+def _write(out: Path, photos: Sequence[Photo], views: dict[int, PlacedMap], source: CameraSource, units: str) -> None:
+    cameras, verdicts = [], []
+    for i, photo in enumerate(photos):
+        verdicts.append(Verdict(photo.name, i in views, None if i in views else "There is no pointmap of it."))
+        if i not in views:
+            continue
+        view = views[i]
+        camera = Camera(photo.width, photo.height, view.focal_px, view.focal_px, photo.width / 2, photo.height / 2)
+        cameras.append(View(photo.name, camera, view.T_world_camera))
+        known = view.weights > 0
+        np.savez_compressed(
+            out / f"{photo.key}.npz",
+            depth=np.where(known, view.depth, np.nan).astype(np.float32),
+            confidence=np.exp(view.weights).astype(np.float32),
+            x=(view.x + photo.width / 2).astype(np.float32),
+            y=(view.y + photo.height / 2).astype(np.float32),
+        )
+    scale_source = f"estimated by {source.rung}, which may be wrong by a tenth" if units == "metre" else "none"
+    write_cameras(out, CameraSet(cameras, units, scale_source, source.rung, verdicts))
