@@ -51,7 +51,7 @@ def read(path: Path) -> list[Entry]:
 def _toml(text: str, path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     try:
         document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         match = re.search(r"at line (\d+)", str(error))
         line = int(match[1]) if match else text.count("\n") + 1
         raise _wrong(path, line, f"this is not TOML ({error})") from error
@@ -77,6 +77,8 @@ def _json_lines(text: str, path: Path) -> Iterator[tuple[int, Mapping[str, Any]]
                 fields = json.loads(row)
             except json.JSONDecodeError as error:
                 raise _wrong(path, line, f"this is not JSON ({error.msg}, column {error.colno})") from error
+            except (ValueError, RecursionError) as error:  # numbers and nesting without end
+                raise _wrong(path, line, f"this is not JSON ({error})") from error
             if not isinstance(fields, dict):
                 raise _wrong(path, line, "this is not an object", 'Write {"photos": "FOLDER"} on every line.')
             yield line, fields

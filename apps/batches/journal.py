@@ -28,7 +28,7 @@ def read(out: Path) -> list[dict[str, Any]]:
     for line in content.split(b"\n"):
         try:
             event = json.loads(line)
-        except (UnicodeDecodeError, json.JSONDecodeError):
+        except (ValueError, RecursionError):
             continue
         if isinstance(event, dict) and isinstance(event.get("event"), str):
             events.append(event)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from apps.batches.history import History
 from apps.batches.task import PERMANENT, Task
 from recon.dag.digests import FileHashes
+from recon.dag.files import read_json
 from recon.errors import InputError
 
 Stamp = list[int] | None
@@ -66,10 +66,8 @@ def decide(task: Task, history: History, out: Path, hashes: FileHashes) -> Decis
 
 
 def _manifest(out: Path, scene: str) -> dict[str, Any] | None:
-    try:
-        return dict(json.loads((out / scene / "manifest.json").read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError):
-        return None
+    manifest = read_json(out / scene / "manifest.json")
+    return manifest if isinstance(manifest, dict) else None
 
 
 def _contents(task: Task, hashes: FileHashes) -> Iterator[Any]:

@@ -27,6 +27,7 @@ from recon.dag.artifact import read_record
 from recon.dag.manifest import SCHEMA
 from recon.errors import InputError
 from recon.io.cameras import CameraSet, read_cameras
+from recon.io.documents import MALFORMED, read_text
 from recon.io.weights import REGISTRY
 
 
@@ -43,7 +44,7 @@ def read_results(out: Path) -> Results:
         )
     try:
         return _read(out)
-    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (OSError, *MALFORMED) as error:
         raise InputError(
             f"The results in {out} are not as fewview wrote them ({type(error).__name__}: {error}).",
             "Give the command of the run again: it makes what is damaged anew.",
@@ -88,7 +89,7 @@ def _read(out: Path) -> Results:
 
 
 def _json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
+    return json.loads(read_text(path))
 
 
 def _stage(name: str, entry: Mapping[str, Any]) -> StageResult:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-import cv2
 import numpy as np
+import yaml
 from scipy.spatial.transform import Rotation
 
 from calibration.formats.frames import Z_UP, opencv_camera, opencv_matrix, turned, view_of
 from recon.errors import InputError
-from recon.io.documents import MALFORMED
+from recon.io.documents import MALFORMED, finite, read_text
 from recon.io.inputs import Names
 from recon.scene import Camera, View
 
@@ -44,22 +46,23 @@ def read_opencv_yaml(path: Path) -> dict[str, Camera | View]:
         InputError: not of this kind, or without image sizes (H_ and W_, which old EasyMocap did not write).
     """
     folder = path if path.is_dir() else path.parent
-    intrinsics = _open(folder / "intri.yml")
-    extrinsics = _open(folder / "extri.yml") if (folder / "extri.yml").is_file() else None
+    intrinsics = _document(folder / "intri.yml")
+    extrinsics = _document(folder / "extri.yml") if (folder / "extri.yml").is_file() else None
     out: dict[str, Camera | View] = {}
     try:
-        names = intrinsics.getNode("names")
-        for name in [names.at(i).string() for i in range(names.size())]:
-            size = (round(intrinsics.getNode(f"W_{name}").real()), round(intrinsics.getNode(f"H_{name}").real()))
+        if "names" not in intrinsics:
+            raise ValueError("it lacks names")
+        for name in map(str, intrinsics["names"]):
+            size = tuple(round(finite(intrinsics.get(f"{side}_{name}", 0))) for side in "WH")
             if min(size) < 1:
                 raise ValueError(f"it does not say the image size of {name} (W_{name}, H_{name})")
-            K, distortion = _read(intrinsics, f"K_{name}"), _read(intrinsics, f"dist_{name}")
-            camera = opencv_camera(name, size, K, distortion)
+            K, distortion = _array(intrinsics, f"K_{name}"), _array(intrinsics, f"dist_{name}")
+            camera = opencv_camera(name, (size[0], size[1]), K, distortion)
             out[name] = camera
             if extrinsics is not None:
-                view = view_of(name, camera, _read(extrinsics, f"Rot_{name}"), _read(extrinsics, f"T_{name}"))
+                view = view_of(name, camera, _array(extrinsics, f"Rot_{name}"), _array(extrinsics, f"T_{name}"))
                 out[name] = turned(view, Z_UP.T)
-    except (cv2.error, SystemError, *MALFORMED) as error:
+    except MALFORMED as error:
         raise InputError(
             f"{folder / 'intri.yml'} is not a readable calibration: {error}.", "Export it again."
         ) from error
@@ -73,18 +76,22 @@ def _matrix(name: str, values: np.ndarray) -> str:
     return f"{name}: !!opencv-matrix\n   rows: {rows}\n   cols: {columns}\n   dt: d\n   data: [ {data} ]"
 
 
-def _open(path: Path) -> cv2.FileStorage:
+def _document(path: Path) -> dict[str, Any]:
+    """The file's entries; numbers stay text. OpenCV's own reader overwrites memory where a file is damaged."""
     try:
-        storage = cv2.FileStorage(str(path), cv2.FILE_STORAGE_READ)
-    except (cv2.error, SystemError) as error:
+        text = re.sub(r"\A%YAML:.*", "", read_text(path, "Name the folder with intri.yml and extri.yml."))
+        document = yaml.load(text, Loader=yaml.BaseLoader)  # which makes text, lists and dictionaries alone
+    except (yaml.YAMLError, *MALFORMED) as error:
         raise InputError(f"{path} is not an OpenCV YAML file: {error}.", "Export it again.") from error
-    if not storage.isOpened():
-        raise InputError(f"There is no {path}.", "Name the folder with intri.yml and extri.yml.")
-    return storage
+    if not isinstance(document, dict):
+        raise InputError(f"{path} is not an OpenCV YAML file: it has no names.", "Export it again.")
+    return document
 
 
-def _read(storage: cv2.FileStorage, name: str) -> np.ndarray:
-    values = storage.getNode(name).mat()
-    if values is None:
+def _array(document: dict[str, Any], name: str) -> np.ndarray:
+    """A matrix as OpenCV writes it: rows, columns and its values, row by row."""
+    if name not in document:
         raise ValueError(f"it lacks {name}")
-    return np.asarray(values, np.float64)
+    entry = document[name]
+    values = np.array([finite(value) for value in entry["data"]])
+    return values.reshape(int(entry["rows"]), int(entry["cols"]))

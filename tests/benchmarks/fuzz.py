@@ -1,6 +1,6 @@
 """Damages the input of every reader, each for some minutes in a process of its own, and lists what broke the contract.
 
-    python -m tests.benchmarks.fuzz --minutes 10 [--keep FOLDER] [READER ...]
+    python -m tests.benchmarks.fuzz --minutes 10 [--seed N] [--keep FOLDER] [READER ...]
 
 A reader breaks it by an exception that is no FewviewError, a crash, more than 60 s or 1 GiB for one small file, or a
 value that cannot be used. Inputs that did are kept with the trace. Exit code 1 if there are any.
@@ -9,6 +9,7 @@ value that cannot be used. Inputs that did are kept with the trace. Exit code 1 
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import json
 import resource
 import shutil
@@ -23,12 +24,13 @@ import hypothesis
 from hypothesis import Phase, given
 from hypothesis import strategies as st
 
-from tests.hostile.fuzzing import Seeds
+from tests.hostile.fuzzing import SECONDS, Seeds
 from tests.hostile.readers import READERS
 
 BATCH = 500
 """Examples between looks at the clock; each batch has a seed of its own."""
 GRACE_S = 60
+HANGS_S = 2 * SECONDS
 
 
 def worker(name: str, seconds: float, folder: Path, first_seed: int) -> None:
@@ -50,10 +52,12 @@ def worker(name: str, seconds: float, folder: Path, first_seed: int) -> None:
         def batch(data: st.DataObject) -> None:
             nonlocal count
             path = seeds.example(data)
+            faulthandler.dump_traceback_later(HANGS_S, exit=True)  # also where compiled code waits for ever
             try:
                 seeds.check()
             except Exception as error:  # noqa: BLE001 - each is a finding
                 _keep(folder, path, error, known)
+            faulthandler.cancel_dump_traceback_later()
             count += 1
 
         batch()
@@ -72,11 +76,11 @@ def _keep(folder: Path, path: Path, error: Exception, known: set[str]) -> None:
         (found / "trace.txt").write_text(f"{path}\n" + "".join(traceback.format_exception(error)))
 
 
-def fuzz(name: str, minutes: float, keep: Path) -> dict[str, object]:
+def fuzz(name: str, minutes: float, keep: Path, seed: int) -> dict[str, object]:
     """Runs workers until the time is up: one that crashes or hangs is a finding, and the next goes on."""
     found = keep / name
     found.mkdir(parents=True, exist_ok=True)
-    left, seed, examples, crashes = minutes * 60, 0, 0, 0
+    left, examples, crashes = minutes * 60, 0, 0
     while left > 1:
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch)
@@ -109,14 +113,16 @@ def main() -> int:
         "--keep", type=Path, default=Path("fuzz-findings"), help="folder for inputs that broke a reader"
     )
     parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--seed", type=int, default=0, help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--seed", type=int, default=0, help="where the batches' seeds start: another finds other things"
+    )
     words = parser.parse_args()
     if words.worker:
         worker(words.readers[0], words.minutes * 60, words.worker, words.seed)
         return 0
     broken = 0
     for name in words.readers or READERS:
-        row = fuzz(name, words.minutes, words.keep)
+        row = fuzz(name, words.minutes, words.keep, words.seed)
         broken += bool(row["findings"])
         print(json.dumps(row), flush=True)
     return 1 if broken else 0

@@ -19,7 +19,7 @@ from small_rig import ring, walker
 
 from calibration.formats.c3d import write_c3d
 from calibration.formats.calibration_toml import read_calibration_toml, write_anipose, write_pose2sim
-from calibration.formats.frames import Z_UP, turned
+from calibration.formats.frames import Z_UP, opencv_matrix, turned
 from calibration.formats.known import match_names, read_cameras_file
 from calibration.formats.motion import MARKERS, read_motion, write_motion
 from calibration.formats.opencv_yaml import read_opencv_yaml, write_opencv_yaml
@@ -106,6 +106,27 @@ def test_opencv_yaml_round_trip(FOLDER: Path, views: list[View]) -> None:
     for view in views:
         vector, matrix = (storage.getNode(f"{kind}_{view.name}").mat() for kind in ("R", "Rot"))
         assert np.allclose(cv2.Rodrigues(vector)[0], matrix, atol=1e-9)
+
+
+def test_opencv_yaml_as_opencv_writes_it(tmp_path: Path) -> None:
+    views = ring(2)
+    files = {name: cv2.FileStorage(str(tmp_path / name), cv2.FILE_STORAGE_WRITE) for name in ("intri.yml", "extri.yml")}
+    for file in files.values():
+        file.startWriteStruct("names", cv2.FILE_NODE_SEQ)
+        for view in views:
+            file.write("", view.name)
+        file.endWriteStruct()
+    for view in views:
+        T = turned(view, Z_UP).T_camera_world
+        files["intri.yml"].write(f"K_{view.name}", opencv_matrix(view.camera))
+        files["intri.yml"].write(f"dist_{view.name}", np.array(view.camera.distortion)[None])
+        files["intri.yml"].write(f"W_{view.name}", view.camera.width)
+        files["intri.yml"].write(f"H_{view.name}", view.camera.height)
+        files["extri.yml"].write(f"Rot_{view.name}", T[:3, :3])
+        files["extri.yml"].write(f"T_{view.name}", T[:3, 3:])
+    for file in files.values():
+        file.release()
+    _same(read_opencv_yaml(tmp_path), views)
 
 
 def test_a_foreign_program_sees_the_same_pixels(tmp_path: Path) -> None:

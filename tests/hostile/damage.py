@@ -151,7 +151,7 @@ def damage_for(name: str) -> Damage:
     suffix = name.rpartition(".")[2]
     if suffix == "json":
         return damaged_json
-    if suffix in ("toml", "yml", "txt"):
+    if suffix in ("toml", "yml", "txt", "jsonl", "csv"):
         return damaged_text
     return damaged_npz if suffix == "npz" else damaged_bytes
 

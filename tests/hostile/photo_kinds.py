@@ -13,9 +13,12 @@ import cv2
 import imageio.v3 as imageio
 import imageio_ffmpeg
 import numpy as np
+import pillow_heif
 from PIL import ExifTags, Image
 
 from tests.hostile.kinds import Place, kind, left_out
+
+pillow_heif.register_heif_opener()
 
 
 def _image(place: Place) -> Image.Image:

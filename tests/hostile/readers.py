@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from PIL import ExifTags, Image
 
+from apps.batches import jobs_file, journal
 from calibration.artifact import Take, load_takes, save_takes
 from calibration.detect.videos import video_facts
 from calibration.evaluate import read_truth_motion
@@ -58,8 +59,6 @@ class Reader:
     """Fills an empty folder."""
     read: Callable[[Path], Any]
     """Reads the folder, and asserts that what comes back can be used."""
-    native: bool = False
-    """Compiled code parses the file: it may crash where Python would raise."""
 
 
 def views() -> list[View]:
@@ -92,7 +91,7 @@ def _image(suffix: str, **options: Any) -> Reader:
     def write(folder: Path) -> None:
         Image.fromarray(picture()).save(folder / f"photo.{suffix}", exif=photo_exif(), **options)
 
-    return Reader(write, lambda folder: _photo(folder / f"photo.{suffix}"), native=True)
+    return Reader(write, lambda folder: _photo(folder / f"photo.{suffix}"))
 
 
 def _photo(path: Path) -> None:
@@ -339,6 +338,19 @@ def _toml(write: Callable[[Path, list[View]], None]) -> Reader:
     )
 
 
+def _put(path: Path, text: str) -> None:
+    path.write_text(text)
+
+
+def _jobs(name: str, text: str) -> Reader:
+    def read(folder: Path) -> None:
+        for entry in jobs_file.read(folder / name):
+            assert entry.photos
+            assert all(isinstance(word, str) for word in entry.options)
+
+    return Reader(lambda folder: _put(folder / name, text), read)
+
+
 def _splats(name: str, write: Callable[[Path, Gaussians], None], read: Callable[[Path], Gaussians]) -> Reader:
     return Reader(
         lambda folder: write(folder / name, _gaussians()), lambda folder: _read_gaussians(read(folder / name))
@@ -352,8 +364,8 @@ READERS: dict[str, Reader] = {
     "tiff-jpeg": _image("tiff", compression="jpeg"),
     "webp": _image("webp"),
     "heic": _image("heic"),
-    "exif": Reader(_write_exif, _read_exif, native=True),
-    "video": Reader(_write_video, _read_video, native=True),
+    "exif": Reader(_write_exif, _read_exif),
+    "video": Reader(_write_video, _read_video),
     "cameras-json": Reader(
         lambda folder: write_cameras(folder, CameraSet(views(), verdicts=[Verdict("a.jpg", True)], given=("a.jpg",))),
         lambda folder: _usable(read_cameras(folder).views),
@@ -362,8 +374,8 @@ READERS: dict[str, Reader] = {
         lambda folder: write_transforms(folder / "transforms.json", views()),
         lambda folder: _usable(read_transforms(folder / "transforms.json")),
     ),
-    "colmap-binary": Reader(lambda folder: write_model(folder, views(), _points()), _read_model, native=True),
-    "colmap-text": Reader(lambda folder: write_model(folder, views(), _points(), "text"), _read_model, native=True),
+    "colmap-binary": Reader(lambda folder: write_model(folder, views(), _points()), _read_model),
+    "colmap-text": Reader(lambda folder: write_model(folder, views(), _points(), "text"), _read_model),
     "ply": _splats("splat.ply", write_ply, read_ply),
     "splat": _splats("splat.splat", write_splat, read_splat),
     "spz": _splats("splat.spz", write_spz, read_spz),
@@ -389,20 +401,30 @@ READERS: dict[str, Reader] = {
     "opencv-yaml": Reader(
         lambda folder: write_opencv_yaml(folder, views()),
         lambda folder: _usable(read_cameras_file(folder / "intri.yml").values()),
-        native=True,
     ),
     "opencv-json": Reader(
         _write_opencv_json, lambda folder: _usable(read_cameras_file(folder / "cameras.json").values())
     ),
     "qualisys": Reader(
-        lambda folder: (folder / "rig.qca.txt").write_text(_QUALISYS.format(1, 10)) and None,
+        lambda folder: _put(folder / "rig.qca.txt", _QUALISYS.format(1, 10)),
         lambda folder: _usable(read_cameras_file(folder / "rig.qca.txt").values()),
     ),
     "camera-path": Reader(_write_camera_path, _read_camera_path),
     "nerfstudio-path": Reader(_write_nerfstudio_path, _read_camera_path),
-    "structured3d": Reader(_write_structured3d, _read_structured3d, native=True),
+    "structured3d": Reader(_write_structured3d, _read_structured3d),
     "photoset": Reader(_write_photoset, lambda folder: _usable(load_photoset(folder).views)),
     "layout": Reader(_write_layout, _read_layout),
-    "photos": Reader(_write_photos, _read_photos, native=True),
+    "photos": Reader(_write_photos, _read_photos),
     "record": Reader(_write_record, read_record),
+    "jobs-toml": _jobs(
+        "jobs.toml",
+        '[[scene]]\nphotos = ["a", "b.jpg"]\nname = "one"\npreset = "fast"\n\n'
+        '[[scene]]\nphotos = "c"\noptions = {splat = {steps = 50}, layout = false}\n',
+    ),
+    "jobs-lines": _jobs("jobs.jsonl", '{"photos": "a", "options": {"splat": {"steps": 50}}}\n{"photos": ["b", "c"]}\n'),
+    "jobs-csv": _jobs("jobs.csv", 'photos,name,options\na;b,one,"--splat.steps 50"\nc,,\n'),
+    "batch-journal": Reader(
+        lambda folder: _put(folder / "batch.jsonl", '{"event": "started", "scene": "a"}\n{"event": "done"}\n'),
+        lambda folder: journal.read(folder),
+    ),
 }

@@ -6,8 +6,10 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 from tests.hostile.kinds import Place, kind
+from tests.hostile.rigs import write_motion_run
 
 _CHANGED = ("was changed or damaged since the run", "Give the `fewview run` command again")
 
@@ -147,6 +149,47 @@ def film_from_far_away(place: Place) -> list[str]:
     path = place.out.with_name("path.json")
     path.write_text(json.dumps({"width": 32, "height": 32, "frames": [{"world_from_camera": T}] * 2}))
     return ["render", str(place.run), "--path", str(path), "--to", str(place.out / "film.mp4")]
+
+
+@kind("results", 2, "The results in", "are not as fewview wrote them")
+def report_of_a_manifest_of_noise(place: Place) -> list[str]:
+    (place.run / "manifest.json").write_text('{"schema":' + "[" * 100_000)
+    return ["report", str(place.run)]
+
+
+@kind("results", 2, "cameras.json lacks 'world_from_camera'")
+def report_of_noise_for_cameras(place: Place) -> list[str]:
+    manifest = json.loads((place.run / "manifest.json").read_text())
+    manifest["stages"]["cameras"]["status"] = "ok"
+    (place.run / "manifest.json").write_text(json.dumps(manifest))
+    (place.run / "cameras" / "cameras.json").write_text('{"views": [{"name": 1e999}]}')
+    return ["report", str(place.run)]
+
+
+def _rig(place: Place, name: str, change: Any = None) -> list[str]:
+    """Evaluates a calibrated rig against itself; `change` is what becomes of the bytes of a file."""
+    write_motion_run(place.run)
+    if change is not None:
+        path = place.run / "motion" / name
+        path.write_bytes(change(path.read_bytes()))
+    truth = place.out.with_name("cameras.json")
+    shutil.copy(place.run / "cameras" / "cameras.json", truth)
+    return ["evaluate", str(place.run), "--truth", str(truth), "--motion", str(place.run / "motion" / "take.npz")]
+
+
+@kind("results", 0)
+def evaluation_against_itself(place: Place) -> list[str]:
+    return _rig(place, "rig.json")
+
+
+@kind("results", 2, "rig.json is damaged", "Calibrate again")
+def evaluation_of_a_rig_of_noise(place: Place) -> list[str]:
+    return _rig(place, "rig.json", lambda data: b'{"takes": 7}')
+
+
+@kind("results", 2, "take.npz is not a readable npz file")
+def evaluation_of_cut_motion(place: Place) -> list[str]:
+    return _rig(place, "take.npz", lambda data: data[: len(data) // 2])
 
 
 @kind("results", 2, "There is no", "cameras.json")

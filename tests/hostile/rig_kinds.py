@@ -212,6 +212,17 @@ def known_cameras_of_another_rig(place: Place) -> list[str]:
     return [*place.calibrate, "--known", str(path)]
 
 
+@kind("rig", 2, "intri.yml is not a readable calibration")
+def known_cameras_that_overwrite_memory(place: Place) -> list[str]:
+    """OpenCV's own reader of such files corrupts the heap where a matrix has no columns."""
+    for name, matrix in (("intri.yml", "K_cam1"), ("extri.yml", "T_cam1")):
+        place.out.with_name(name).write_text(
+            f"%YAML:1.0\n---\nnames:\n   - cam1\n{matrix}: !!opencv-matrix\n   rows: 3\n"
+            "   18446744073709551615: 1\n   dt: d\n   data: [ -0.25, 0., 0. ]\nH_cam1: 480\nW_cam1: 640\n"
+        )
+    return [*place.calibrate, "--known", str(place.out.with_name("intri.yml"))]
+
+
 def _video(place: Place, data: bytes | None, frames: int = 1) -> list[str]:
     shutil.rmtree(place.rig / "cam2")
     if data is None:
