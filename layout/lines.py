@@ -7,7 +7,7 @@ the cameras' own geometry says where it is. Metres.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -58,7 +58,7 @@ def refine(layout: RoomLayout, views: Sequence[DepthView], photos: Sequence[Pose
         views, photos: of the same photos, in metres, in the layout's world.
     """
     sightings = [s for view, photo in zip(views, photos, strict=True) for s in _sightings(layout, view, photo)]
-    return moved(layout, solve(sightings, 2 + len(layout.walls)))
+    return layout.moved(solve(sightings, 2 + len(layout.walls)))
 
 
 def solve(sightings: Sequence[Sighting], parameters: int) -> Float[np.ndarray, " P"]:
@@ -77,24 +77,6 @@ def solve(sightings: Sequence[Sighting], parameters: int) -> Float[np.ndarray, "
             normal = (A * weight[:, None]).T @ A + np.eye(parameters) / PRIOR_M**2
             x = np.linalg.solve(normal, (A * weight[:, None]).T @ offsets)
     return x
-
-
-def moved(layout: RoomLayout, moves: Float[np.ndarray, " P"]) -> RoomLayout:
-    """The layout with its floor, ceiling and walls moved along +z, +z and the walls' normals."""
-    count = len(layout.walls)
-    corners = []
-    for index in range(count):
-        pair = [index - 1, index]
-        normals = np.stack([layout.walls[i].normal for i in pair])
-        corners.append(layout.walls[index].start + np.linalg.solve(normals, moves[2:][pair]))
-    walls = tuple(replace(wall, start=corners[i], end=corners[(i + 1) % count]) for i, wall in enumerate(layout.walls))
-    floor, ceiling = layout.floor, layout.ceiling
-    return RoomLayout(
-        layout.R_room_world,
-        walls,
-        replace(floor, height=floor.height + float(moves[0])),
-        replace(ceiling, height=ceiling.height + float(moves[1])),
-    )
 
 
 def _seams(layout: RoomLayout) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from layout.lines import Sighting, moved, refine, solve
+from layout.lines import Sighting, refine, solve
 from layout.raycast import cast
 from layout.surfaces import DepthView
 from recon.scene import Camera
@@ -32,7 +32,7 @@ def _views(polygon: np.ndarray) -> list[DepthView]:
 def test_seams_find_their_edges(polygon: np.ndarray) -> None:
     truth, views = room(polygon), _views(polygon)
     error = np.random.default_rng(1).uniform(-0.04, 0.04, 2 + len(polygon))
-    found = refine(moved(truth, error), views, photos(truth, views))
+    found = refine(truth.moved(error), views, photos(truth, views))
     assert found.floor.height == pytest.approx(0, abs=0.006)
     assert found.ceiling.height == pytest.approx(2.5, abs=0.006)
     seen = [
@@ -44,7 +44,7 @@ def test_seams_find_their_edges(polygon: np.ndarray) -> None:
 
 def test_without_edges_nothing_moves() -> None:
     truth, views = room(RECTANGLE), _views(RECTANGLE)
-    start = moved(truth, np.full(6, 0.03))
+    start = truth.moved(np.full(6, 0.03))
     assert np.array_equal(refine(start, views, photos(truth, views, blank=True)).polygon, start.polygon)
     hidden = [replace(view, depth=np.full_like(view.depth, 0.5)) for view in views]
     assert np.array_equal(refine(start, hidden, photos(truth, views)).polygon, start.polygon), "furniture before it"
@@ -66,7 +66,7 @@ def test_stray_edges_are_outvoted() -> None:
 def test_moves_shift_planes_along_their_normals_and_can_be_undone(which: int, moves: list[float]) -> None:
     truth = room(POLYGONS[which])
     x = np.array(moves[: 2 + len(truth.walls)])
-    after = moved(truth, x)
+    after = truth.moved(x)
     change = truth.planes()[:, 3] - after.planes()[:, 3]
     assert change == pytest.approx(np.array([x[0], -x[1], *x[2:]]), abs=1e-9)
-    assert moved(after, -x).polygon == pytest.approx(truth.polygon, abs=1e-9)
+    assert after.moved(-x).polygon == pytest.approx(truth.polygon, abs=1e-9)
