@@ -89,7 +89,7 @@ def observe(surfaces: Surfaces, floor: float, ceiling: float, margin: float = 1.
     grid = FreeSpace(origin, seen.astype(float), seen.astype(float))
     near = np.linalg.norm(grid.centers()[:, None] - eyes, axis=2).min(1) < AROUND_CAMERA_M
     seen |= near.reshape(seen.shape)
-    upright = np.abs(surfaces.normal[within, 2]) < 0.35
+    upright = (np.abs(surfaces.normal[within, 2]) < 0.35) & (surfaces.weight[within] > 0)
     inwards = surfaces.normal[within, :2][upright]
     depths = np.arange(0.05, BEHIND_M, 0.05)
     places = plan[within][upright, None] - depths[:, None] * inwards[:, None]

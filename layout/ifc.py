@@ -12,7 +12,6 @@ import numpy as np
 from jaxtyping import Float
 
 from layout.document import read_layout
-from layout.lines import moved
 from layout.model import Opening, RoomLayout
 from recon.errors import InputError
 
@@ -79,7 +78,7 @@ class _Writer:
         space = self._solid("IfcSpace", "Room", layout.polygon, low, height, CompositionType="ELEMENT")
         for whole, parts in ((project, [building]), (building, [storey]), (storey, [space])):
             self._root("IfcRelAggregates", None, RelatingObject=whole, RelatedObjects=parts)
-        outer = moved(layout, np.array([0, 0, *[-THICKNESS_M] * len(layout.walls)])).polygon
+        outer = layout.moved(np.array([0, 0, *[-THICKNESS_M] * len(layout.walls)])).polygon
         slab = self._solid("IfcSlab", "Floor", outer, low - THICKNESS_M, THICKNESS_M, PredefinedType="FLOOR")
         self._facts(slab, layout.floor.observed, layout.floor.confidence)
         elements = [slab]

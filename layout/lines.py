@@ -7,7 +7,8 @@ the cameras' own geometry says where it is. Metres.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -41,12 +42,12 @@ PIECE_WEIGHT = 0.5
 
 @dataclass(frozen=True)
 class Sighting:
-    """A piece of a seam in a photo."""
+    """An image edge that a piece of a seam may be."""
 
     slope: Float[np.ndarray, " P"]
-    """Pixels by which it moves across itself per metre of every parameter (floor, ceiling, walls' offsets)."""
-    offsets_px: Float[np.ndarray, " K"]
-    """Where image edges lie, across the seam."""
+    """Pixels by which the piece moves across itself per metre of every parameter (floor, ceiling, walls' offsets)."""
+    offset_px: float
+    """Where the edge lies, across the seam."""
 
 
 def refine(layout: RoomLayout, views: Sequence[DepthView], photos: Sequence[PosedImage]) -> RoomLayout:
@@ -57,43 +58,25 @@ def refine(layout: RoomLayout, views: Sequence[DepthView], photos: Sequence[Pose
         views, photos: of the same photos, in metres, in the layout's world.
     """
     sightings = [s for view, photo in zip(views, photos, strict=True) for s in _sightings(layout, view, photo)]
-    return moved(layout, solve(sightings, 2 + len(layout.walls)))
+    return layout.moved(solve(sightings, 2 + len(layout.walls)))
 
 
 def solve(sightings: Sequence[Sighting], parameters: int) -> Float[np.ndarray, " P"]:
-    """Moves of the parameters, metres: reweighted least squares (Geman and McClure 1985) on the nearest edges."""
+    """Moves of the parameters, metres: reweighted least squares with the error of Geman and McClure (1985).
+
+    All edges that a piece may be have a say; the rounds' narrowing error leaves those that agree with one another.
+    """
     x = np.zeros(parameters)
     if not sightings:
         return x
     A = np.stack([sighting.slope for sighting in sightings])
+    offsets = np.array([sighting.offset_px for sighting in sightings])
     for sigma in SIGMAS_PX:
         for _ in range(5):
-            at = A @ x
-            nearest = np.array(
-                [s.offsets_px[np.argmin(np.abs(s.offsets_px - p))] for s, p in zip(sightings, at, strict=True)]
-            )
-            weight = PIECE_WEIGHT / (1 + ((nearest - at) / sigma) ** 2) ** 2
+            weight = PIECE_WEIGHT / (1 + ((offsets - A @ x) / sigma) ** 2) ** 2
             normal = (A * weight[:, None]).T @ A + np.eye(parameters) / PRIOR_M**2
-            x = np.linalg.solve(normal, (A * weight[:, None]).T @ nearest)
+            x = np.linalg.solve(normal, (A * weight[:, None]).T @ offsets)
     return x
-
-
-def moved(layout: RoomLayout, moves: Float[np.ndarray, " P"]) -> RoomLayout:
-    """The layout with its floor, ceiling and walls moved along +z, +z and the walls' normals."""
-    count = len(layout.walls)
-    corners = []
-    for index in range(count):
-        pair = [index - 1, index]
-        normals = np.stack([layout.walls[i].normal for i in pair])
-        corners.append(layout.walls[index].start + np.linalg.solve(normals, moves[2:][pair]))
-    walls = tuple(replace(wall, start=corners[i], end=corners[(i + 1) % count]) for i, wall in enumerate(layout.walls))
-    floor, ceiling = layout.floor, layout.ceiling
-    return RoomLayout(
-        layout.R_room_world,
-        walls,
-        replace(floor, height=floor.height + float(moves[0])),
-        replace(ceiling, height=ceiling.height + float(moves[1])),
-    )
 
 
 def _seams(layout: RoomLayout) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
@@ -114,7 +97,7 @@ def _seams(layout: RoomLayout) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndar
 def _sightings(layout: RoomLayout, view: DepthView, photo: PosedImage) -> Iterator[Sighting]:
     camera = photo.camera.fitted(LONG_SIDE)
     size = (camera.width, camera.height)
-    grey = cv2.cvtColor(photo.image.astype(np.float32), cv2.COLOR_RGB2GRAY)
+    grey: Any = cv2.cvtColor(photo.image.astype(np.float32), cv2.COLOR_RGB2GRAY)
     grey = cv2.GaussianBlur(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), (0, 0), 1.0)
     gradient = np.stack([cv2.Scharr(grey, cv2.CV_32F, 1, 0), cv2.Scharr(grey, cv2.CV_32F, 0, 1)], -1) / 32
     shell = cast(layout, camera, photo.T_world_camera)[1]
@@ -129,11 +112,11 @@ def _sightings(layout: RoomLayout, view: DepthView, photo: PosedImage) -> Iterat
             across = np.array([-way[1], way[0]]) / np.linalg.norm(way)
             z = float(depth[piece].mean())
             offsets = _edges_across(gradient, places[piece], across, REACH_M * camera.fx / z)
-            if len(offsets):
-                local = R @ (points[piece].mean(0) - eye)
-                project = np.array([[camera.fx, 0, -camera.fx * local[0] / local[2]],
-                                    [0, camera.fy, -camera.fy * local[1] / local[2]]]) / local[2]  # fmt: skip
-                yield Sighting(across @ project @ R @ motion, offsets)
+            local = R @ (points[piece].mean(0) - eye)
+            project = np.array([[camera.fx, 0, -camera.fx * local[0] / local[2]],
+                                [0, camera.fy, -camera.fy * local[1] / local[2]]]) / local[2]  # fmt: skip
+            slope = across @ project @ R @ motion
+            yield from (Sighting(slope, float(offset)) for offset in offsets)
 
 
 def _visible(
@@ -155,7 +138,7 @@ def _visible(
         start, end = (cut, end) if ends[0, 2] < 0.05 else (start, cut)
         ends = (np.stack([start, end]) - eye) @ R.T
     pixels = ends[:, :2] / ends[:, 2:] * [camera.fx, camera.fy] + [camera.cx, camera.cy]
-    count = int(min(np.linalg.norm(pixels[1] - pixels[0]) / STEP_PX, 4000)) + 1
+    count = int(min(float(np.linalg.norm(pixels[1] - pixels[0])) / STEP_PX, 4000)) + 1
     # Even steps in the image are even steps in inverse depth.
     s = np.linspace(0, 1, count)
     inverse = (1 - s) / ends[0, 2] + s / ends[1, 2]
@@ -177,9 +160,8 @@ def _edges_across(
     reach = float(np.clip(reach_px, 4, 30))
     t = np.arange(-reach, reach + 0.25, 0.5)
     at = places[:, None] + t[:, None] * across
-    response = cv2.remap(
-        gradient, *np.moveaxis(at.astype(np.float32) - 0.5, -1, 0), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
+    column, row = np.moveaxis(at.astype(np.float32) - 0.5, -1, 0)
+    response = cv2.remap(gradient, column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     # Signed, so that texture cancels along the piece and an edge does not.
     profile = np.abs((response @ across).mean(0))
     peak = np.flatnonzero((profile[1:-1] > profile[:-2]) & (profile[1:-1] >= profile[2:])) + 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -109,6 +109,19 @@ class RoomLayout:
             for wall in self.walls for o in wall.openings
         ]  # fmt: skip
         return np.array(corners).reshape(-1, 4, 3) @ self.R_room_world
+
+    def moved(self, moves: Float[np.ndarray, " P"]) -> RoomLayout:
+        """The room with its floor, ceiling and walls moved along +z, +z and the walls' normals; directions stay."""
+        corners = []
+        for index, wall in enumerate(self.walls):
+            pair = [index - 1, index]
+            normals = np.stack([self.walls[i].normal for i in pair])
+            corners.append(wall.start + np.linalg.solve(normals, moves[2:][pair]))
+        ends = [*corners[1:], corners[0]]
+        walls = tuple(replace(w, start=a, end=b) for w, a, b in zip(self.walls, corners, ends, strict=True))
+        slabs = [replace(slab, height=slab.height + float(move))
+                 for slab, move in zip((self.floor, self.ceiling), moves[:2], strict=True)]  # fmt: skip
+        return RoomLayout(self.R_room_world, walls, *slabs)
 
     def scaled(self, factor: float) -> RoomLayout:
         """The same room in other units."""

@@ -194,6 +194,7 @@ def on_edge(
         (np.abs(plan @ line.normal - line.offset) < reach_m)
         & (t > ends[0] - 0.02)
         & (t < ends[1] + 0.02)
+        & (surfaces.weight > 0)
         & (surfaces.normal[:, :2] @ line.normal > np.cos(np.radians(FACING_DEG)))
     )
 

@@ -14,6 +14,7 @@ from layout.doubt import NoRoomError
 from layout.dxf import write_dxf
 from layout.estimate import estimate, upright_surfaces
 from layout.glb import write_room
+from layout.hints import hint_files, weigh
 from layout.levels import metre_length
 from layout.lines import refine
 from layout.model import RoomLayout
@@ -35,6 +36,16 @@ class LayoutConfig:
 
     long_side: int = 1024
     """Of the overlays, and of the photos that colour the room, pixels."""
+    hints: Path | None = None
+    """Folder with label maps or plane detections for some photos, by their names: `layout.hints` says how."""
+
+    def sources(self) -> tuple[Path, ...]:
+        """The user's files that the stage reads.
+
+        Raises:
+            InputError: there is no such folder.
+        """
+        return hint_files(self.hints)
 
 
 def run(inputs: Mapping[str, Path], config: LayoutConfig, out: Path, progress: Progress) -> None:
@@ -44,13 +55,17 @@ def run(inputs: Mapping[str, Path], config: LayoutConfig, out: Path, progress: P
         inputs: folders of `photos`, `cameras` and `depth`.
 
     Raises:
-        InputError: an input folder is incomplete.
+        InputError: an input folder is incomplete, or a hint is not in its format.
     """
     cameras = read_cameras(inputs["cameras"])
     keys = {photo.name: photo.key for photo in load_photos(inputs["photos"])}
     photos = load_posed(inputs["photos"], inputs["cameras"], config.long_side)
     depths = [read_depth(inputs["depth"] / f"{keys[photo.name]}.npz", photo) for photo in photos]
-    layout, reason, scale = find_room(depths, photos, cameras)
+    sizes = {view.name: (view.camera.width, view.camera.height) for view in cameras.views}
+    weighed, hinted = weigh(depths, [sizes[photo.name] for photo in photos], config.sources())
+    if config.hints is not None:
+        progress.note(f"Hints are used for {hinted} of {len(photos)} photos.")
+    layout, reason, scale = find_room(weighed, photos, cameras)
     small = [_resized(photo, depth) for photo, depth in zip(photos, depths, strict=True)]
     write_layout(out, layout, reason, scale, small, [keys[photo.name] for photo in photos])
     progress.fact("room", layout is not None)

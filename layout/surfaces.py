@@ -53,7 +53,7 @@ class Surfaces:
     normal: Float[np.ndarray, "N 3"]
     """Unit, towards the camera."""
     weight: Float[np.ndarray, " N"]
-    """Area that the point stands for, square units, times confidence."""
+    """Area that the point stands for, square units, times confidence; 0: it blocks the view, but is no wall."""
     view: Int[np.ndarray, " N"]
     centers: Float[np.ndarray, "V 3"]
     """Of the cameras."""

@@ -83,7 +83,7 @@ def find_walls(surfaces: Surfaces, floor: float, ceiling: float, oblique: Sequen
     """
     found: list[WallLine] = []
     height = ceiling - floor
-    upright = np.abs(surfaces.normal[:, 2]) < 0.35
+    upright = (np.abs(surfaces.normal[:, 2]) < 0.35) & (surfaces.weight > 0)
     upright &= (surfaces.xyz[:, 2] > floor + 0.05) & (surfaces.xyz[:, 2] < ceiling - 0.02)
     points = surfaces.take(upright)
     share = (points.xyz[:, 2] - floor) / height

@@ -143,7 +143,7 @@ def test_furniture_stands_on_the_floor_and_does_not_collide(shape: Shape) -> Non
     assert np.mean(counts) >= 4
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("shape", ["l", "t"])
 def test_only_open_doors_and_windows_are_seen_through(shape: Shape) -> None:
     room = generate(seed=2, shape=shape, views=2, size=(160, 120), walk="around", openings=True)
     holes = find_holes(room.layout)

@@ -8,7 +8,7 @@ from scipy.spatial.transform import Rotation
 from layout.model import RoomLayout, Slab, Wall
 from layout.raycast import cast
 from layout.surfaces import DepthView
-from recon.scene import Camera
+from recon.scene import Camera, PosedImage
 
 RECTANGLE = np.array([[0, 0], [4.6, 0], [4.6, 3.8], [0, 3.8]])
 L_SHAPE = np.array([[0, 0], [4.6, 0], [4.6, 2.4], [2.8, 2.4], [2.8, 4.0], [0, 4.0]])
@@ -58,6 +58,17 @@ def look(
         depth = depth * (1 + noise * rng.standard_normal(depth.shape))
         views.append(DepthView(f"view{index}", CAMERA, turn @ T, depth, np.ones_like(depth)))
     return views
+
+
+def photos(truth: RoomLayout, views: list[DepthView], blank: bool = False) -> list[PosedImage]:
+    """Each plane in a grey of its own; or all in one."""
+    out = []
+    for view in views:
+        labels = cast(truth, view.camera, view.T_world_camera)[0]
+        grey = np.full(labels.shape, 0.5) if blank else 0.3 + 0.5 * ((labels * 3) % 7) / 7
+        image = np.repeat(grey[..., None], 3, 2).astype(np.float32)
+        out.append(PosedImage(view.name, view.camera, view.T_world_camera, image, np.ones(labels.shape, bool)))
+    return out
 
 
 def y_down(seed: int = 0) -> np.ndarray:

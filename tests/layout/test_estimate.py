@@ -15,7 +15,8 @@ from layout.stage import find_room
 from layout.surfaces import DepthView, gather, mutual_scales
 from layout.walls import Line
 from recon.io.cameras import CameraSet
-from tests.layout.prisms import CAMERA, L_SHAPE, RECTANGLE, SLANTED, look, pose, room, turning, y_down
+from recon.scene import PosedImage
+from tests.layout.prisms import CAMERA, L_SHAPE, RECTANGLE, SLANTED, look, photos, pose, room, turning, y_down
 
 
 def _plan_in_truth(layout: RoomLayout, R_world_room: np.ndarray) -> np.ndarray:
@@ -57,11 +58,13 @@ def test_furnished_room_with_biased_depth() -> None:
     """A room of the gallery, 2 % bias and 1 % noise: what the benchmark measures on many."""
     truth = generate(seed=11, shape="l", views=5, size=(200, 150), walk="around")
     rng = np.random.default_rng(0)
-    views = []
+    views, pictures = [], []
     for shot in truth.shots:
+        name, camera, T = shot.view.name, shot.view.camera, shot.view.T_world_camera
         depth = shot.depth * (1 + rng.choice([-0.02, 0.02])) * (1 + 0.01 * rng.standard_normal(shot.depth.shape))
-        views.append(DepthView(shot.view.name, shot.view.camera, shot.view.T_world_camera, depth, np.ones_like(depth)))
-    layout, reason, _ = find_room(views, CameraSet(truth.views, units="metre"))
+        views.append(DepthView(name, camera, T, depth, np.ones_like(depth)))
+        pictures.append(PosedImage(name, camera, T, shot.image.astype(np.float32) / 255, np.ones(depth.shape, bool)))
+    layout, reason, _ = find_room(views, pictures, CameraSet(truth.views, units="metre"))
     assert layout is not None, reason
     assert metrics.floor_iou(truth.polygon, _plan_in_truth(layout, np.eye(3))) > 0.93
     planes = np.array([[*plane.normal, plane.offset] for plane in truth.planes])
@@ -72,7 +75,7 @@ def test_furnished_room_with_biased_depth() -> None:
 
 def test_scale_is_assumed_where_unknown_and_said() -> None:
     views = [view.transformed(np.eye(3), 0.3) for view in look(room(RECTANGLE), turning())]
-    layout, _, scale = find_room(views, CameraSet([], units="unknown"))
+    layout, _, scale = find_room(views, photos(room(RECTANGLE), views, blank=True), CameraSet([], units="unknown"))
     assert layout is not None
     assert scale.metre == pytest.approx(0.3, rel=0.02)
     assert scale.assumption == "assumed: the room is 2.5 m high"
@@ -83,7 +86,8 @@ def test_a_facade_is_no_room() -> None:
     """One large wall with ground before it."""
     facade = room(np.array([[-30, -30], [30, -30], [30, 6], [-30, 6.0]]), height=30.0)
     poses = [pose(x, 0, 90, pitch_deg=0) for x in (-0.5, 0.0, 0.5)]
-    layout, reason, _ = find_room(look(facade, poses), CameraSet([], units="metre"))
+    views = look(facade, poses)
+    layout, reason, _ = find_room(views, photos(facade, views), CameraSet([], units="metre"))
     assert layout is None
     assert reason == "walls are seen in one direction only"
 
@@ -92,7 +96,7 @@ def test_nothing_level_or_upright_is_no_room() -> None:
     rng = np.random.default_rng(0)
     depth = 2 + rng.uniform(0, 1, (CAMERA.height, CAMERA.width))
     views = [DepthView(str(i), CAMERA, pose(0, i, 90), depth, np.ones_like(depth)) for i in range(2)]
-    layout, reason, _ = find_room(views, CameraSet([], units="metre"))
+    layout, reason, _ = find_room(views, photos(room(RECTANGLE), views), CameraSet([], units="metre"))
     assert layout is None
     assert reason
 

@@ -17,7 +17,10 @@ import trimesh
 from data.gallery import Room, generate
 from layout import LayoutConfig, run
 from layout.document import read_layout
+from layout.dxf import write_dxf
 from layout.glb import prism
+from layout.model import Opening
+from layout.svg import write_svg
 from recon.io.cameras import CameraSet, write_cameras
 from recon.photos import Photo, save_photos
 from recon.progress import LogProgress
@@ -114,6 +117,23 @@ def test_plan_is_read_by_ezdxf_and_svgelements(made: tuple[Room, dict[str, Path]
     texts = [str(text.text) for text in svg.elements() if isinstance(text, svgelements.Text)]
     assert f"{layout.area:.2f} units²" in texts
     assert sum(text == f"{wall.length:.2f} units" for wall in layout.walls for text in texts) >= 6
+
+
+def test_openings_are_drawn_where_they_are(tmp_path: Path) -> None:
+    walls = list(room(L_SHAPE).walls)
+    door, window = Opening("door", 0.5, 1.4, 0.0, 2.0, 0.9), Opening("window", 2.0, 3.2, 0.9, 2.1, 0.8)
+    walls[0] = replace(walls[0], openings=(door, window))  # along y = 0
+    layout = replace(room(L_SHAPE), walls=tuple(walls))
+    write_dxf(tmp_path / "plan.dxf", layout, "m", 1.0, "")
+    space = ezdxf.readfile(tmp_path / "plan.dxf").modelspace()
+    for opening in (door, window):
+        (line,) = space.query(f'LINE[layer=="{opening.kind.upper()}"]')
+        assert [*line.dxf.start, *line.dxf.end] == pytest.approx([opening.start, 0, 0, opening.end, 0, 0])
+    write_svg(tmp_path / "plan.svg", layout, "m", 1.0, "")
+    drawn = {line.values["class"]: line for line in svgelements.SVG.parse(str(tmp_path / "plan.svg")).elements()
+             if isinstance(line, svgelements.SimpleLine)}  # fmt: skip
+    for opening in (door, window):
+        assert drawn[opening.kind].length() == pytest.approx(100 * (opening.end - opening.start), abs=0.1)
 
 
 def test_room_is_watertight(made: tuple[Room, dict[str, Path], Path]) -> None:
