@@ -15,6 +15,9 @@ MIN_EXPLAINED = 0.3
 MIN_ENCLOSED_DEG = 60.0
 MIN_ENCLOSED_OPEN_DEG = 200.0
 """Where no ceiling is seen: courtyards and niches have walls, too."""
+MIN_LONGEST = 0.1
+"""Share of the perimeter that the longest observed wall has at least: a carved facade gives shards only (under .08 on a
+fountain in a niche), and rooms of up to ten corners, of which half was seen, .18 and more."""
 MIN_CEILING = 0.02
 """Share of the plan below a ceiling; the underside of a ledge is less."""
 REACH_M = 0.1
@@ -33,6 +36,8 @@ class RoomEvidence:
     """Observed walls that differ by more than 30 degrees in where they face."""
     enclosed_deg: float
     """Of the horizon around the middle of the cameras, that observed walls fill."""
+    longest: float
+    """The longest observed wall, as a share of the perimeter."""
     explained: float
     """Share of the observed surface that lies on floor, ceiling and walls."""
     ceiling: float
@@ -65,6 +70,7 @@ def evidence(layout: RoomLayout, surfaces: Surfaces) -> RoomEvidence:
     return RoomEvidence(
         len(facing),
         float(horizon.sum()),
+        max((wall.length for wall in layout.walls if wall.observed), default=0.0) / layout.perimeter,
         float(surfaces.weight[on_shell].sum() / surfaces.weight.sum()),
         ceiling=shares[1],
         floor=shares[0],
@@ -78,6 +84,8 @@ def check(found: RoomEvidence) -> None:
         raise NoRoomError("neither a floor nor a ceiling is seen")
     if found.directions < 2:
         raise NoRoomError("walls are seen in one direction only")
+    if found.longest < MIN_LONGEST:
+        raise NoRoomError(f"no wall that is seen is longer than {100 * found.longest:.0f} % of what would go around")
     if found.explained < MIN_EXPLAINED:
         raise NoRoomError(f"only {100 * found.explained:.0f} % of what is seen lies on floor, ceiling or walls")
     if found.enclosed_deg < (MIN_ENCLOSED_DEG if covered else MIN_ENCLOSED_OPEN_DEG):
