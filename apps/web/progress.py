@@ -86,6 +86,8 @@ def look(place: Place, out: Path, log: Path, now: float, limits: Limits) -> Prog
         now: of the monotonic clock, as in `place.since`.
     """
     if place.state == "waiting":
+        if place.ahead == 0:
+            return Progress("waiting", "Starting…")
         line = f"Waiting: {place.ahead} {'run comes' if place.ahead == 1 else 'runs come'} first"
         return Progress("waiting", f"{line} (at most {limits.waiting} wait).")
     manifest = read_json(out / "manifest.json")
