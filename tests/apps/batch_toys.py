@@ -88,7 +88,7 @@ ERRORS: dict[str, Exception] = {
 WAYS = {
     "hang": _hang,
     "leak": _leak,
-    "slow": lambda: time.sleep(2),
+    "slow": lambda: time.sleep(6),
     "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
     "segv": lambda: os.kill(os.getpid(), signal.SIGSEGV),
     "spam": lambda: sys.stderr.write("x" * 3_000_000),
