@@ -57,7 +57,7 @@ def load_photoset(path: Path) -> PhotoSet:
     except MALFORMED as error:
         raise InputError(f"{file} is not a photo set: {error!r}.", "See data/photosets.py for the format.") from error
     for image in images:
-        if not image.is_file():
+        if not os.path.isfile(image):
             raise InputError(f"{file} names {image}, which is missing.", "Copy the set again.")
     return PhotoSet(document.get("name", path.name), images, views, document.get("units", "unknown"))
 

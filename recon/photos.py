@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
@@ -77,7 +78,14 @@ def load_photos(folder: Path, excluded: bool = False) -> list[Photo]:
         entries = json.loads(read_text(path, "Name the folder of a run."))["views"]
         photos = [Photo(**entry) for entry in entries]
         for photo in photos:
-            texts = photo.name, photo.key, photo.source, photo.sha256, photo.image, photo.mask or ""
+            texts = (
+                photo.name,
+                photo.key,
+                photo.source,
+                photo.sha256,
+                photo.image,
+                "" if photo.mask is None else photo.mask,
+            )
             if not all(isinstance(text, str) for text in texts) or int(photo.width) < 0 or int(photo.height) < 0:
                 raise ValueError(f"its entry {photo.name} holds what is no text or size")
     except MALFORMED as error:
@@ -102,7 +110,7 @@ def named_like(photo: str, names: Sequence[str]) -> list[int]:
 
 def _read_png(path: Path, flags: int) -> np.ndarray:
     # imdecode and not imread: OpenCV cannot open non-ASCII paths on every system.
-    data = np.frombuffer(path.read_bytes() if path.is_file() else b"", np.uint8)
+    data = np.frombuffer(path.read_bytes() if os.path.isfile(path) else b"", np.uint8)
     try:
         image = cv2.imdecode(data, flags) if data.size else None
     except cv2.error:  # of sizes beyond its limits

@@ -94,6 +94,8 @@ def _parse(document: dict[str, Any]) -> ViewLayout:
 def _plane(entry: dict[str, Any], junctions: int) -> ViewPlane:
     x, y, z = map(finite, entry["normal"])
     masks = [tuple(tuple(map(int, ring)) for ring in entry[name]) for name in ("visible_mask", "amodal_mask")]
+    if not all(ring for rings in masks for ring in rings):
+        raise ValueError(f"a mask of plane {entry['ID']} is empty")
     if not all(0 <= place < junctions for rings in masks for ring in rings for place in ring):
         raise ValueError(f"a mask of plane {entry['ID']} names a junction that is not in the list")
     return ViewPlane(int(entry["ID"]), str(entry["type"]), (x, y, z), finite(entry["offset"]), *masks)

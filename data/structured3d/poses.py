@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from recon.errors import InputError
+from recon.io.cameras import check_rigid
 from recon.io.documents import read_text
 from recon.scene import Camera, View
 
@@ -30,12 +31,13 @@ def read_pose(path: Path, name: str, size: tuple[int, int]) -> View:
         right = np.cross(towards, up)
         if not (np.linalg.norm(right) > 0 and 0 < xfov < math.pi / 2 and 0 < yfov < math.pi / 2):
             raise ValueError("directions or angles make no camera")
+        T = np.eye(4)
+        forward, right = towards / np.linalg.norm(towards), right / np.linalg.norm(right)
+        T[:3, :3] = np.stack([right, np.cross(forward, right), forward], 1)
+        T[:3, 3] = eye / 1000
+        check_rigid(T)
     except ValueError as error:
         raise InputError(f"{path} is not a camera_pose.txt: {error}.", "Download or write it again.") from error
-    T = np.eye(4)
-    forward, right = towards / np.linalg.norm(towards), right / np.linalg.norm(right)
-    T[:3, :3] = np.stack([right, np.cross(forward, right), forward], 1)
-    T[:3, 3] = eye / 1000
     width, height = size
     fx, fy = width / 2 / math.tan(xfov), height / 2 / math.tan(yfov)
     return View(name, Camera(width, height, fx, fy, width / 2, height / 2), T)

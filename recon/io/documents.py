@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import lzma
 import math
+import os
 import struct
 import tokenize
 import zipfile
@@ -77,7 +78,7 @@ def read_npz(path: Path, remedy: str) -> dict[str, np.ndarray]:
     Raises:
         InputError: there is no such file, it is damaged, or arrays announce more than it can hold.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):  # unlike Path's own, of names that are too long as well
         raise InputError(f"There is no {path}.", remedy)
     try:
         with zipfile.ZipFile(path) as archive:

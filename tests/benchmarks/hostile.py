@@ -88,6 +88,8 @@ def missing_outputs(kind: Kind, words: Sequence[str], place: Place) -> list[str]
     if words[0] == "render":
         film = Path(words[words.index("--to") + 1])
         return [] if film.is_file() and film.stat().st_size else [str(film)]
+    if words[0] == "evaluate":
+        return []  # figures go to standard output
     out = Path(words[words.index("--out") + 1])
     if words[0] == "calibrate":
         wanted = ["motion/cameras.json", "motion/Calib.toml", "motion/rig.json", "motion/report.html"]
