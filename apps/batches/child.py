@@ -7,6 +7,7 @@ import faulthandler
 import json
 import os
 import pickle
+import signal
 import sys
 import threading
 import traceback
@@ -29,6 +30,8 @@ def main() -> None:
     parent, answer, call, arguments = pickle.load(sys.stdin.buffer)
     os.set_inheritable(answer, False)
     die_with_parent(parent)
+    # A batch that a script started in the background ignores SIGINT, and so would what it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with contextlib.suppress(OSError):  # no Linux: what the system ends when memory runs out is its own choice
         Path("/proc/self/oom_score_adj").write_text(_FIRST_FOR_THE_OOM_KILLER)
     faulthandler.enable()

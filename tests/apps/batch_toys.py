@@ -137,4 +137,6 @@ def main(folder: Path, out: Path, names: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
+    # It is ignored where the tests run in the background of a script.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]))
