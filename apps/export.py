@@ -12,7 +12,6 @@ from typing import Annotated, Literal
 
 import tyro
 
-from layout.ifc import export_ifc
 from recon.dag.faults import writing
 from recon.dag.reading import reading, verify
 from recon.errors import InputError
@@ -147,10 +146,12 @@ def _write(run: Path, found: Mapping[Format, Path], to: Path) -> dict[Format, st
 
 
 def _convert(source: Path, place: Path) -> None:
+    # Loading the layout, or torch, takes a second, which the other formats can do without.
     if place.suffix == ".ifc":
+        from layout.ifc import export_ifc
+
         export_ifc(source, place)
         return
-    # Loading torch takes a second, which the other formats can do without.
     from splatting.export import read_ply, write_splat, write_spz
 
     (write_spz if place.suffix == ".spz" else write_splat)(place, read_ply(source))
