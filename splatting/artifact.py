@@ -1,4 +1,4 @@
-"""Writes what `splatting.optimize` found (docs/artifacts.md, `splat/`)."""
+"""Writes what `splatting.optimize` found, and reads what later stages need (docs/artifacts.md, `splat/`)."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Float32
 
 from recon.io.cameras import read_cameras
 from recon.io.colmap import read_model, write_camera_exports
@@ -47,7 +47,23 @@ def _refined(view: View, T_world_camera: Float[np.ndarray, "4 4"], focal_factor:
     return replace(view, camera=camera, T_world_camera=T_world_camera)
 
 
+class PhotoExposure(NamedTuple):
+    """A photo's fitted exposure and white balance: photo = gain * render + offset."""
+
+    gain: Float32[np.ndarray, " 3"]
+    offset: Float32[np.ndarray, " 3"]
+
+
 def write_training(out: Path, facts: Mapping[str, Any]) -> None:
     """Write `training.json`."""
     text = json.dumps(facts, indent=1, sort_keys=True, allow_nan=False)
     (out / "training.json").write_text(text + "\n", encoding="utf-8")
+
+
+def read_exposures(folder: Path) -> dict[str, PhotoExposure]:
+    """Of each view, by its name, from the `training.json` in the `splat` artifact."""
+    fitted = json.loads((folder / "training.json").read_text(encoding="utf-8"))["exposure"]
+    return {
+        name: PhotoExposure(np.array(entry["gain"], np.float32), np.array(entry["offset"], np.float32))
+        for name, entry in fitted.items()
+    }

@@ -15,6 +15,7 @@ from recon.progress import Progress
 from recon.scene import PosedImage
 from recon.views import load_posed
 from splatting import paths
+from splatting.artifact import PhotoExposure, read_exposures
 from splatting.export import read_ply, write_splat
 from splatting.export.preview import preview
 from splatting.film import MIN_ALPHA, Rendered, film_camera, picture, render
@@ -45,6 +46,7 @@ def run(inputs: Mapping[str, Path], config: RenderConfig, out: Path, progress: P
     keys = {photo.name: photo.key for photo in load_photos(inputs["photos"])}
     posed = load_posed(inputs["photos"], inputs["splat"], config.long_side)
     gaussians = read_ply(inputs["splat"] / "splat.ply")
+    exposures = read_exposures(inputs["splat"])
     cameras = read_cameras(inputs["splat"])
     units = "m" if cameras.units == "metre" else "units"
     length = max(2, round(config.fps * config.seconds))
@@ -55,7 +57,7 @@ def run(inputs: Mapping[str, Path], config: RenderConfig, out: Path, progress: P
     depths = []
     for index, view in enumerate(posed):
         seen = render(gaussians, view.camera, view.T_world_camera, config.min_alpha)
-        _write_view(out, keys[view.name], view, seen, units)
+        _write_view(out, keys[view.name], view, exposures[view.name], seen, units)
         known = seen.median_depth[np.isfinite(seen.median_depth)]
         depths.append(float(np.median(known)) if known.size else 1.0)
         progress.step(index + 1, total, "view")
@@ -81,11 +83,12 @@ def run(inputs: Mapping[str, Path], config: RenderConfig, out: Path, progress: P
     progress.fact("film_frames", length)
 
 
-def _write_view(out: Path, key: str, view: PosedImage, seen: Rendered, units: str) -> None:
+def _write_view(out: Path, key: str, view: PosedImage, exposure: PhotoExposure, seen: Rendered, units: str) -> None:
     span = depth_range(seen.median_depth)
     pictures = {
         "input": to_8bit(seen.image),
-        "compare": compared(view.image, seen.image, view.mask),
+        # At the photo's own exposure: how one photo is brighter than the others is no error of the scene.
+        "compare": compared(view.image, exposure.gain * seen.image + exposure.offset, view.mask),
         "depth": depth_picture(seen.median_depth, units, span),
         "expected_depth": depth_picture(seen.expected_depth, units, span),
         "normal": normal_picture(seen.normal),
