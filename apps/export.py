@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from apps.unfinished import is_unfinished, unfinished
 from recon.dag.faults import writing
 from recon.dag.reading import reading, verify
 from recon.errors import InputError
@@ -54,8 +54,7 @@ def parse(argv: Sequence[str]) -> Arguments:
 def main(arguments: Arguments) -> int:
     run, to = arguments.run, arguments.to
     check_run(run)
-    if to.exists() and (not to.is_dir() or not all(map(_left_over, to.iterdir()))):
-        raise InputError(f"{to} is not an empty folder.", "Name a new folder with --to: nothing is overwritten.")
+    _check_empty(to)
     formats = tuple(dict.fromkeys(arguments.formats))
     with reading(run):
         found = {name: find_result(run, name) for name in formats}
@@ -63,12 +62,11 @@ def main(arguments: Arguments) -> int:
             verify(run, stage)
     with writing(to, "--to"):
         to.mkdir(parents=True, exist_ok=True)
-        for entry in to.iterdir():
-            shutil.rmtree(entry)  # of an export that was killed
-        with tempfile.TemporaryDirectory(prefix=_UNFINISHED, dir=to) as unfinished:
+        with unfinished(to, "export", alone=True) as folder:
+            _check_empty(to)  # another export may just have ended
             with reading(run):
-                written = _write(run, found, Path(unfinished))
-            for entry in Path(unfinished).iterdir():
+                written = _write(run, found, folder)
+            for entry in folder.iterdir():
                 entry.rename(to / entry.name)  # each result appears whole
     for name, place in written.items():
         print(f"{name}: {to / place}")
@@ -90,7 +88,6 @@ _PLACES: dict[Format, tuple[str, ...]] = {
     "ifc": ("layout/layout.json",),
 }
 """For each format the places it, or what it is made from, may stand in a run, best first."""
-_UNFINISHED = ".unfinished-"
 _CONVERTED: dict[Format, str] = {"spz": "splat.spz", "splat32": "splat.splat", "ifc": "room.ifc"}
 """Formats that are made here, and their file."""
 
@@ -120,8 +117,10 @@ def find_result(run: Path, name: Format) -> Path:
     )
 
 
-def _left_over(path: Path) -> bool:
-    return path.name.startswith(_UNFINISHED)
+def _check_empty(to: Path) -> None:
+    """Raises InputError where `to` holds more than exports that did not come to their end."""
+    if to.exists() and (not to.is_dir() or not all(is_unfinished(entry, "export") for entry in to.iterdir())):
+        raise InputError(f"{to} is not an empty folder.", "Name a new folder with --to: nothing is overwritten.")
 
 
 def _stages(run: Path, found: Mapping[Format, Path]) -> Iterator[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from rich.console import Console
 from rich.progress import track
 
 from apps.export import check_run, find_result
+from apps.unfinished import unfinished
 from recon.dag.faults import writing
 from recon.dag.reading import reading, verify
 from recon.errors import InputError
@@ -91,9 +91,9 @@ def main(arguments: Arguments) -> int:
     with writing(to.parent, "--to"):
         to.parent.mkdir(parents=True, exist_ok=True)
         # An older film stays whole until this one is.
-        with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=to.parent) as folder:
-            write_mp4(Path(folder) / to.name, pictures(), fps)
-            (Path(folder) / to.name).replace(to)
+        with unfinished(to.parent, "render", alone=False) as folder:
+            write_mp4(folder / to.name, pictures(), fps)
+            (folder / to.name).replace(to)
     print(to)
     return 0
 

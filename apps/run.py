@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -48,10 +48,15 @@ def graph_of(photos: tuple[Path, ...], options: StageOptions) -> tuple[Stage, ..
 
 def reconstruct(photos: tuple[Path, ...], out: Path, options: StageOptions, console: Console) -> Manifest:
     """Runs the graph on `photos` into `out` as `options` ask."""
-    if notice := parse_source(options.options.cameras.source).notice():
+    config = options.options
+    source = parse_source(config.cameras.source)
+    if notice := source.notice():
         console.print(notice, soft_wrap=True)
+    graph = graph_of(photos, options)
+    # The photos of a rig are named after its cameras, which calibration finds.
+    config.cameras.check(None if source.rung == "keypoints" else replace(config.photos, photos=photos).names())
     return run_stages(
-        graph_of(photos, options),
+        graph,
         out,
         until=options.until,
         start=options.start,

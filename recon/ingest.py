@@ -60,6 +60,16 @@ class IngestConfig:
         # `run` names the unreadable ones and goes on without them.
         return tuple(path for path in (*photos, *sorted(masks)) if path.is_file() and os.access(path, os.R_OK))
 
+    def names(self) -> list[str] | None:
+        """The names that the photos will have, also those that will be left out; None where there are videos, whose
+        frames are not chosen yet.
+
+        Raises:
+            InputError: as `sources`.
+        """
+        photos, names = find_sources(self.photos), Names()
+        return None if any(map(is_video, photos)) else [names.claim(photo.name)[0] for photo in photos]
+
 
 def run(inputs: Mapping[str, Path], config: IngestConfig, out: Path, progress: Progress) -> None:
     """Fill `out` with `views.json`, `images/` and `masks/` (docs/artifacts.md).

@@ -32,7 +32,9 @@ class Load:
     """Of the largest photo."""
 
     def views(self, options: StageOptions) -> int:
-        return self.photos + self.videos * options.options.photos.video_frames
+        """A rig gives one picture a camera."""
+        frames = 1 if options.options.cameras.source == "keypoints" else options.options.photos.video_frames
+        return self.photos + self.videos * frames
 
 
 def measure(files: Iterable[Path]) -> Load:

@@ -16,6 +16,7 @@ from apps.batches.inputs import identity
 from apps.batches.scenes import Scene
 from apps.batches.task import Setting, Task
 from apps.options import StageOptions
+from apps.report import reported
 from apps.run import graph_of, reconstruct
 from recon.dag.keys import encode
 from recon.dag.stage import Graph, Stage
@@ -29,7 +30,9 @@ _ENCODED: dict[int, tuple[Any, Any]] = {}
 
 def run_scene(photos: tuple[Path, ...], out: Path, options: StageOptions) -> None:
     """What the process of a scene does."""
-    reconstruct(photos, out, options, Console(stderr=True))
+    console = Console(stderr=True)
+    with reported(out, console):
+        reconstruct(photos, out, options, console)
 
 
 def plan(scene: Scene, ladder: Sequence[StageOptions], out: Path) -> Task:
@@ -64,9 +67,12 @@ def plan(scene: Scene, ladder: Sequence[StageOptions], out: Path) -> Task:
 
 def estimated(task: Task) -> Task:
     """The task with estimates of memory and disk; reads the heads of its photos."""
-    load = measure([path for _, paths in task.sources for path in paths])
-    settings = tuple(replace(setting, memory_mib=memory_mib(load, setting.arguments[2])) for setting in task.settings)
     asked: StageOptions = task.settings[0].arguments[2]
+    masks = asked.options.photos.masks
+    load = measure(
+        path for path in dict(task.sources).get("photos", ()) if path.parent != masks and path.parent.name != "masks"
+    )
+    settings = tuple(replace(setting, memory_mib=memory_mib(load, setting.arguments[2])) for setting in task.settings)
     return replace(task, settings=settings, disk_mib=disk_mib(load, asked))
 
 

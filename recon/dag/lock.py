@@ -26,7 +26,8 @@ STALE_S = 60.0
 """A remote owner is taken for dead after this long without a heartbeat."""
 SETTLE_S = 0.3
 
-_UNSUPPORTED = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)
+_UNSUPPORTED = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL, errno.EBADF)
+"""The last is what NFS says of folders."""
 
 
 class FolderLock:
@@ -90,15 +91,10 @@ class FolderLock:
             )
 
     def _flock(self) -> bool:
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-                raise self._taken(self._read()) from None
-            if error.errno in _UNSUPPORTED:
-                return False
-            raise
-        return True
+        held = try_lock(self._descriptor)
+        if held is False:
+            raise self._taken(self._read())
+        return held is True
 
     def _taken(self, owner: dict[str, Any] | None) -> InUseFault:
         who = _describe(owner) if owner else "another process"
@@ -135,6 +131,19 @@ class FolderLock:
                 os.utime(self._path)
             except OSError:  # the folder went away: the run itself will say so
                 return
+
+
+def try_lock(descriptor: int) -> bool | None:
+    """Takes the kernel's lock on an open file or folder: whether it was free; None where it cannot be locked."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+            return False
+        if error.errno in _UNSUPPORTED:
+            return None
+        raise
+    return True
 
 
 def at_work(out: Path) -> str | None:

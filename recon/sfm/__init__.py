@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +13,7 @@ from recon.errors import InputError
 from recon.io.known import model_files
 from recon.ladder import parse_source
 from recon.progress import Progress
-from recon.sfm.known import focal_or_path
+from recon.sfm.known import check_known, focal_or_path
 from recon.sfm.scale import parse_length
 
 
@@ -66,6 +66,18 @@ class MappingConfig:
         intrinsics = None if self.intrinsics is None else focal_or_path(self.intrinsics)
         given = model_files(intrinsics) if isinstance(intrinsics, Path) else ()
         return (*parse_source(self.source).files(), *given)
+
+    def check(self, photos: Sequence[str] | None) -> None:
+        """Reads the cameras that are given: bad ones are refused before photos are matched for minutes.
+
+        Args:
+            photos: names of all that may come; None where they are not known yet.
+
+        Raises:
+            InputError: the cameras cannot be read, or are of other photos.
+        """
+        source = parse_source(self.source)
+        check_known(photos, source.path if source.rung == "known" else None, self.intrinsics)
 
 
 def run(inputs: Mapping[str, Path], config: MappingConfig, out: Path, progress: Progress) -> None:

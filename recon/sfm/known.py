@@ -47,19 +47,35 @@ def join_known(photos: Sequence[Photo], known: Path | None, intrinsics: str | No
     out = Known()
     if known is not None:
         read = read_known(known)
-        views = _by_photo(photos, read.views, known)
+        views = _by_photo([photo.name for photo in photos], read.views, known)
         cameras, misfits = _fitted(photos, views)
         poses = {i: views[i].T_world_camera for i in cameras}
-        if len(poses) < MIN_POSES:
-            raise InputError(
-                f"The cameras in {known} fit {len(poses)} of the photos; {MIN_POSES} fix a frame and its scale.",
-                "Name more of the photos there, or take over the intrinsics alone by --intrinsics.",
-            )
+        _check_count(len(poses), known)
         out = Known(cameras, poses, read.units, read.scale_source, misfits)
     if intrinsics is not None:
         cameras, misfits = _intrinsics(photos, intrinsics)
         out = Known(out.cameras | cameras, out.poses, out.units, out.scale_source, out.misfits | misfits)
     return Known(_shared(photos, out.cameras), out.poses, out.units, out.scale_source, out.misfits)
+
+
+def check_known(photos: Sequence[str] | None, known: Path | None, intrinsics: str | None) -> None:
+    """Whether what `join_known` will be given can be read and names the photos: told before they are matched.
+
+    Args:
+        photos: names of all that may come, also of those that turn out to be unfit; None where they are not known yet.
+
+    Raises:
+        InputError: as `join_known`, as far as names tell.
+    """
+    if known is not None:
+        views = read_known(known).views
+        if photos is not None:
+            _check_count(len(_by_photo(photos, views, known)), known)
+    given = None if intrinsics is None else focal_or_path(intrinsics)
+    if isinstance(given, Path):
+        views = read_known(given).views
+        if photos is not None:
+            _by_photo(photos, views, given)
 
 
 def focal_or_path(text: str) -> float | Path:
@@ -80,7 +96,7 @@ def focal_or_path(text: str) -> float | Path:
 def _intrinsics(photos: Sequence[Photo], text: str) -> tuple[dict[int, Camera], dict[int, str]]:
     given = focal_or_path(text)
     if isinstance(given, Path):
-        return _fitted(photos, _by_photo(photos, read_known(given).views, given))
+        return _fitted(photos, _by_photo([photo.name for photo in photos], read_known(given).views, given))
     focal = given
     return {
         i: Camera(photo.width, photo.height, focal, focal, photo.width / 2, photo.height / 2)
@@ -88,17 +104,25 @@ def _intrinsics(photos: Sequence[Photo], text: str) -> tuple[dict[int, Camera], 
     }, {}
 
 
-def _by_photo(photos: Sequence[Photo], views: Sequence[View], path: Path) -> dict[int, View]:
-    """The view of each photo that has one."""
+def _by_photo(photos: Sequence[str], views: Sequence[View], path: Path) -> dict[int, View]:
+    """The view of each photo that has one, by the photos' names."""
     names = [view.name for view in views]
-    fitting = {i: named_like(photo.name, names) for i, photo in enumerate(photos)}
+    fitting = {i: named_like(photo, names) for i, photo in enumerate(photos)}
     found = {i: views[places[0]] for i, places in fitting.items() if len(places) == 1}
     if not found:
         raise InputError(
-            f"The cameras in {path} are of other photos: none is named like {photos[0].name}.",
+            f"The cameras in {path} are of other photos: none is named like {photos[0]}.",
             "Name the cameras after the photos' files.",
         )
     return found
+
+
+def _check_count(poses: int, path: Path) -> None:
+    if poses < MIN_POSES:
+        raise InputError(
+            f"The cameras in {path} fit {poses} of the photos; {MIN_POSES} fix a frame and its scale.",
+            "Name more of the photos there, or take over the intrinsics alone by --intrinsics.",
+        )
 
 
 def _fitted(photos: Sequence[Photo], views: dict[int, View]) -> tuple[dict[int, Camera], dict[int, str]]:

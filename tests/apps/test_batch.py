@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import sys
 import time
 from collections import Counter
@@ -170,6 +171,33 @@ def test_a_full_disk_stops_before_it_is_full(tmp_path: Path, photos: Path, monke
             run([replace(tasks[0], disk_mib=50.0)], out)
         assert "give the same command again" in caught.value.remedy
     assert [row.status for row in rows(run(tasks, out))] == ["done"]
+
+
+def test_a_disk_that_fills_up(tmp_path: Path, photos: Path) -> None:
+    """A file system of its own, of which little is left: what fits is kept, and the same command completes it."""
+    out, names = tmp_path / "disk", [f"scene-{number}" for number in range(4)]
+    out.mkdir()
+    undisturbed = run([task(photos, tmp_path / "here", name) for name in names], tmp_path / "here", jobs=4)
+    batch = f"{sys.executable} -m batch_toys {photos} {out} {' '.join(names)}; echo $?"
+    steps = [
+        f"mount -t tmpfs -o size=2m tmpfs {out}",
+        f"head -c 1990000 /dev/zero > {out}/ballast",
+        batch,
+        f"rm {out}/ballast",
+        batch,
+        f"cp {out}/{journal.NAME} {tmp_path}",
+    ]
+    command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", "; ".join(steps)]
+    try:
+        result = subprocess.run(command, check=False, capture_output=True, text=True)
+    except FileNotFoundError:
+        pytest.skip("needs unshare")
+    if "Operation not permitted" in result.stderr or "permission denied" in result.stderr:
+        pytest.skip("this machine lets nobody mount a file system")
+    assert result.stdout == "1\n0\n", result.stderr
+    assert f"`{out}` cannot be written: the disk is full." in result.stderr
+    expected = {name: past.ended["digest"] for name, past in undisturbed.scenes.items() if past.ended}
+    assert sorted((event["scene"], event["digest"]) for event in events(tmp_path, "done")) == sorted(expected.items())
 
 
 def test_a_clock_that_goes_backwards(tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,6 +32,8 @@ def test_a_batch_of_photos(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
         assert "There are no photos in" in empty["message"]
     manifest = json.loads((out / "room" / "manifest.json").read_text())
     assert manifest["digest"] == room["digest"]
+    assert (out / "room" / "report.html").is_file()
+    assert 'href="room/report.html"' in (out / "index.html").read_text()
     assert manifest["stages"]["photos"]["config"]["long_side"] == 128
     assert main(["batch", "status", str(out), "--json"]) == 1
     assert json.loads(capsys.readouterr().out) == told

@@ -1,8 +1,8 @@
 """Kills a batch at random, its own process or one of a scene, with SIGKILL, gives the same command again until it ends
-by itself, and compares with an undisturbed one: nothing lost, nothing done twice, the same digests.
+by itself, and compares with an undisturbed one: nothing lost, nothing done twice, the same digests of all stages.
 
     python -m tests.benchmarks.batch_scenes SCENES
-    python -m tests.benchmarks.batch_chaos --out OUT [--kills 20] [--every 2 8] [--seed 0] -- SCENES --jobs 2 ...
+    python -m tests.benchmarks.batch_chaos --out OUT [--kills 20] [--every 2 8] [--seed 0] -- SCENES/jobs.jsonl --jobs 2
 
 What follows `--` are arguments of `fewview batch`, without --out. OUT gets `undisturbed`, `killed` and their logs."""
 
@@ -22,6 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from apps.batches import journal
+from apps.batches.history import fold
+from apps.batches.summary import rows
+from recon.dag.reading import verify
 
 
 def start(words: list[str], out: Path) -> subprocess.Popen[bytes]:
@@ -62,29 +65,45 @@ def killed_often(words: list[str], out: Path, kills: int, every: tuple[float, fl
 
 
 def compare(undisturbed: Path, killed: Path) -> dict[str, Any]:
-    """What became of both, by their journals and manifests."""
-    figures: dict[str, Any] = {}
-    digests: list[dict[str, str]] = []
-    failures: list[dict[str, str]] = []
-    for out in (undisturbed, killed):
-        events = journal.read(out)
-        done = Counter(event["scene"] for event in events if event["event"] == "done")
-        failed = Counter(event["scene"] for event in events if event["event"] == "failed")
-        digests.append({name: json.loads((out / name / "manifest.json").read_text())["digest"] for name in done})
-        failures.append({event["scene"]: event["message"] for event in events if event["event"] == "failed"})
-        figures[out.name] = {
-            "done": len(done),
-            "done_twice": sum(number > 1 for number in done.values()),
-            "failed": len(failed),
-            "failed_twice": sum(number > 1 for number in failed.values()),
-            "started": sum(event["event"] == "started" for event in events),
-            "commands": sum(event["event"] == "batch" for event in events),
-            "retries": dict(Counter(event["kind"] for event in events if event["event"] == "retry")),
-        }
-    figures["same_digests"] = digests[0] == digests[1]
-    figures["same_failures"] = failures[0] == failures[1]
-    figures["failures"] = failures[0]
-    return figures
+    """What became of both, by their journals, manifests and files."""
+    accounts = {out.name: account(out) for out in (undisturbed, killed)}
+    expected, found = accounts.values()
+    digests = [{name: stage_digests(out / name) for name in expected["done"]} for out in (undisturbed, killed)]
+    return {
+        **{name: {**figures, "done": len(figures["done"])} for name, figures in accounts.items()},
+        "same_scenes": expected["done"] == found["done"],
+        "same_failures": expected["failed"] == found["failed"],
+        "same_digests": digests[0] == digests[1],
+        "stages": dict(Counter(stage for stages in digests[0].values() for stage in stages)),
+    }
+
+
+def account(out: Path) -> dict[str, Any]:
+    """What the journal of a batch says."""
+    events = journal.read(out)
+    ends = Counter((event["event"], event["scene"]) for event in events if event["event"] in ("done", "failed"))
+    found = rows(fold(events))
+    return {
+        "done": sorted(row.name for row in found if row.status == "done"),
+        "failed": {row.name: row.message for row in found if row.status == "failed"},
+        "lost": [row.name for row in found if row.status not in ("done", "failed")],
+        "twice": sorted(f"{scene} {how}" for (how, scene), number in ends.items() if number > 1),
+        "started": sum(event["event"] == "started" for event in events),
+        "commands": sum(event["event"] == "batch" for event in events),
+        "retries": dict(Counter(event["kind"] for event in events if event["event"] == "retry")),
+    }
+
+
+def stage_digests(folder: Path) -> dict[str, str]:
+    """The digest of every stage of a scene, whose files are found to be as recorded.
+
+    Raises:
+        InputError: they are not.
+    """
+    stages = json.loads((folder / "manifest.json").read_text())["stages"]
+    for name in stages:
+        verify(folder, name)
+    return {name: entry["digest"] for name, entry in stages.items()}
 
 
 def main() -> int:
@@ -101,8 +120,9 @@ def main() -> int:
     expected = start(given.words, undisturbed).wait()
     figures = {"exit_codes": [expected, code], "kills": dict(said), **compare(undisturbed, killed)}
     print(json.dumps(figures, indent=1))
-    twice = sum(figures[out.name][key] for out in (undisturbed, killed) for key in ("done_twice", "failed_twice"))
-    return int(expected != code or twice > 0 or not figures["same_digests"] or not figures["same_failures"])
+    accounts = [figures[out.name] for out in (undisturbed, killed)]
+    same = expected == code and figures["same_scenes"] and figures["same_failures"] and figures["same_digests"]
+    return int(not same or any(one["lost"] or one["twice"] for one in accounts))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,11 @@
 """Sixty small scenes for the trials of the batch: synthetic rooms, subsets of real sets, and six that are bad in
-different ways: python -m tests.benchmarks.batch_scenes FOLDER"""
+different ways: python -m tests.benchmarks.batch_scenes FOLDER
+
+FOLDER/jobs.jsonl names them all, with options that take a scene through all stages in seconds."""
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -16,11 +19,15 @@ SIZE = (400, 300)
 VIEWS = 3
 _A_TURN = "real_studio24-02"
 """At this size rightly refused: taken from one spot."""
+OPTIONS = (
+    "--depth.long-side 128 --splat.long-side 128 --splat.steps 20 --splat.budget 3000 --mesh.long-side 128 "
+    "--renders.long-side 128 --renders.seconds 1"
+)
 BAD = ("bad-empty", "bad-icons", "bad-no-image", "bad-one-photo", "bad-truncated", "bad-unrelated")
 
 
 def make(folder: Path, good: int = 54) -> list[str]:
-    """Writes the scenes that are absent; returns the names of all."""
+    """Writes the scenes that are absent, and the jobs file; returns the names of all."""
     real = _real_subsets(good // 3)
     rooms = range(good - len(real))
     for seed in rooms:
@@ -30,7 +37,10 @@ def make(folder: Path, good: int = 54) -> list[str]:
         _shrink(photos, folder / name / "images", SIZE[0])
     first = folder / "room-00" / "images"
     _make_bad(folder, sorted(first.iterdir()))
-    return sorted(path.name for path in folder.iterdir())
+    names = [path.name for path in sorted(folder.iterdir()) if path.is_dir()]
+    jobs = [{"photos": f"{name}/images", "name": name, "preset": "fast", "options": OPTIONS} for name in names]
+    (folder / "jobs.jsonl").write_text("".join(json.dumps(job) + "\n" for job in jobs))
+    return names
 
 
 def _real_subsets(count: int) -> dict[str, list[Path]]:
@@ -56,18 +66,19 @@ def _shrink(photos: list[Path], folder: Path, long_side: int) -> None:
 
 
 def _make_bad(folder: Path, photos: list[Path]) -> None:
-    for name in BAD:
-        (folder / name).mkdir(parents=True, exist_ok=True)
-    if any((folder / "bad-unrelated").iterdir()):
+    places = {name: folder / name / "images" for name in BAD}
+    for place in places.values():
+        place.mkdir(parents=True, exist_ok=True)
+    if any(places["bad-unrelated"].iterdir()):
         return
     noise = np.random.default_rng(0)
     for number, photo in enumerate(photos):
-        _shrink([photo], folder / "bad-icons", 16)
-        (folder / "bad-no-image" / photo.name).write_text("no image")
-        (folder / "bad-truncated" / photo.name).write_bytes(photo.read_bytes()[:500])
+        _shrink([photo], places["bad-icons"], 16)
+        (places["bad-no-image"] / photo.name).write_text("no image")
+        (places["bad-truncated"] / photo.name).write_bytes(photo.read_bytes()[:500])
         pixels = noise.integers(0, 255, (75, 100, 3), dtype=np.uint8)
-        Image.fromarray(pixels).resize(SIZE, Image.Resampling.NEAREST).save(folder / "bad-unrelated" / f"{number}.png")
-    (folder / "bad-one-photo" / photos[0].name).write_bytes(photos[0].read_bytes())
+        Image.fromarray(pixels).resize(SIZE, Image.Resampling.NEAREST).save(places["bad-unrelated"] / f"{number}.png")
+    (places["bad-one-photo"] / photos[0].name).write_bytes(photos[0].read_bytes())
 
 
 if __name__ == "__main__":

@@ -82,6 +82,8 @@ def test_commands_side_by_side_do_not_disturb_each_other(run: Path, tmp_path: Pa
         codes[name] = main([*words])
 
     film = ["--seconds", "0.2", "--size", "32x32"]
+    left_over = tmp_path / ".unfinished-render-killed"
+    left_over.mkdir()
     threads = [
         *(
             threading.Thread(target=lambda k=k: codes.update({k: export(run, tmp_path / str(k), "spz", "splat32")}))
@@ -105,6 +107,38 @@ def test_commands_side_by_side_do_not_disturb_each_other(run: Path, tmp_path: Pa
     assert (tmp_path / "film.mp4").stat().st_size > 0
     assert not list(tmp_path.glob(".unfinished-*"))
     assert contents(run) == before
+
+
+def test_two_exports_to_one_folder(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    to, codes = tmp_path / "to", list[int]()
+    at_work, refused = threading.Event(), threading.Event()
+
+    def slow(source: Path, target: Path) -> None:
+        at_work.set()
+        assert refused.wait(20)
+        shutil.copyfile(source, target)
+
+    monkeypatch.setattr("shutil.copy2", slow)
+    first = threading.Thread(target=lambda: codes.append(export(run, to)))
+    first.start()
+    assert at_work.wait(20)
+    assert export(run, to) == 1
+    assert f"`{to}` is in use by another command." in " ".join(capsys.readouterr().err.split())
+    refused.set()
+    first.join()
+    assert codes == [0]
+    assert not list(to.glob(".unfinished-*"))
+    assert (to / "splat.ply").read_bytes() == (run / "splat" / "splat.ply").read_bytes()
+
+
+def test_an_export_leaves_alone_what_a_render_left(run: Path, tmp_path: Path) -> None:
+    film = tmp_path / ".unfinished-render-killed" / "film.mp4"
+    film.parent.mkdir()
+    film.write_bytes(b"half a film")
+    assert export(run, tmp_path) == 2
+    assert film.exists()
 
 
 def test_a_run_that_replaces_artifacts_meanwhile_is_noticed(

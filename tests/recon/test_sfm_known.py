@@ -180,9 +180,17 @@ def test_files_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     write_transforms(others, [replace(view, name=f"other-{view.name}") for view in views])
     with pytest.raises(InputError, match=r"are of other photos: none is named like 0\.png"):
         made.run("others", source=f"known:{others}")
+    names = [view.name for view in views]
+    with pytest.raises(InputError, match=r"are of other photos: none is named like 0\.png"):
+        MappingConfig(source=f"known:{others}").check(names)
+    with pytest.raises(InputError, match=r"are of other photos"):
+        MappingConfig(intrinsics=str(others)).check(names)
+    MappingConfig(source=f"known:{others}").check(None)
     write_transforms(others, views[:1])
     with pytest.raises(InputError, match="fit 1 of the photos; 2 fix a frame and its scale"):
         made.run("one", source=f"known:{others}")
+    with pytest.raises(InputError, match="fit 1 of the photos; 2 fix a frame and its scale"):
+        MappingConfig(source=f"known:{others}").check(names)
     with pytest.raises(InputError, match=r"names 9\.png, which was not placed\. Use placed photos: 0\.png"):
         made.run("nine", scale="0.png:9.png=1")
     with pytest.raises(InputError, match="do not show one point"):
