@@ -99,12 +99,12 @@ def stages(config: PipelineConfig, photos: tuple[Path, ...]) -> tuple[Stage, ...
             "layout:run",
             ("photos", "cameras", "depth"),
             config.layout,
-            version=2,
+            version=3,
             sources=config.layout.sources(),
         ),
         Stage("splat", "splatting.optimize:run", ("photos", "cameras", "depth"), config.splat),
         Stage("mesh", "recon.fusion:run", ("photos", "splat"), config.mesh, isolated=True),
-        Stage("renders", "splatting.render:run", ("photos", "splat"), config.renders, version=2),
+        Stage("renders", "splatting.render:run", ("photos", "splat"), config.renders, version=3),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import secrets
 import shutil
@@ -27,7 +28,7 @@ from apps.web.tabs.models import MeshTab, SplatTab
 from apps.web.tabs.motion import MotionTab
 from apps.web.tabs.pictures import DepthTab, VideoTab
 from apps.web.tabs.quality import QualityTab
-from apps.web.uploads import Upload, accept, copy_into, thumbnail
+from apps.web.uploads import Upload, accept, copy_into, holds, thumbnail
 from recon.errors import FewviewError, InputError
 
 _EVERY_S = 1.0
@@ -80,18 +81,26 @@ class Handlers:
         layout: bool,
         height_m: float | None,
     ) -> tuple[str, str, Any]:
-        """Puts a new run in line; the visitor's earlier one must have ended."""
+        """Puts a run in line. The visitor's earlier one must have ended; of the same photos it goes on where that
+        stopped, of others that is deleted."""
         if not uploads:
             raise InputError("There are no photos.", "Choose photos or a video first.")
         if self._server.progress(id).moving:
             raise InputError("Your run is at work already.", "Wait for it, or stop it.")
+        before = self._server.store.find(id)
+        choices = Choices(kind, preset, int(frames), layout, height_m)
+        if before is not None and holds(before.photos, uploads):
+            self._server.start(before, dataclasses.replace(choices, scale=self._server.choices(before).scale))
+            return id, *self._following(id)
         run = self._server.store.new()
         try:
             copy_into(run.photos, uploads)
-            self._server.start(run, Choices(kind, preset, int(frames), layout, height_m))
+            self._server.start(run, choices)
         except BaseException:
             shutil.rmtree(run.folder)
             raise
+        if before is not None:
+            shutil.rmtree(before.folder)
         return run.id, *self._following(run.id)
 
     @plainly
@@ -164,7 +173,7 @@ def build(server: Server) -> gr.Blocks:
     with gr.Blocks(title="fewview", analytics_enabled=False, fill_width=True) as page:
         if server.shown is None:
             gr.Markdown("# fewview\nA few photos of a place become cameras, splats, a mesh and a floor plan.")
-            run: Any = gr.BrowserState("", storage_key="fewview-run")
+            run: Any = gr.BrowserState("", storage_key="fewview-run", secret=server.store.secret)
         else:
             gr.Markdown(f"# fewview: {server.shown.name}")
             run = gr.State("")

@@ -11,8 +11,10 @@ from gradio.components import Component
 
 from apps.results import Results
 from apps.web import html
+from apps.web.bundle import shown_mesh
 from apps.web.server import Server
 from apps.web.store import within
+from apps.web.tabs.pictures import pictures
 
 
 class LayoutTab:
@@ -27,9 +29,7 @@ class LayoutTab:
             with gr.Accordion("The empty room", open=False):
                 room = gr.Model3D(label="Room", height=420, interactive=False, clear_color=(0.94, 0.94, 0.94, 1.0))
             with gr.Accordion("Its edges on the photos (red where inferred)", open=True):
-                overlays = gr.Gallery(
-                    label="Overlays", columns=2, height="auto", object_fit="contain", interactive=False
-                )
+                overlays = pictures("Overlays", 2)
         self.outputs: list[Component] = [plan, room, overlays]
 
     def fill(self, results: Results | None) -> list[Any]:
@@ -43,7 +43,7 @@ class LayoutTab:
             for photo in results.photos
             if photo.overlay is not None and (path := self._server.publish(results, photo.overlay)) is not None
         ]
-        return [_plan(results), self._server.publish(results, "layout/room.glb"), overlays]
+        return [_plan(results), shown_mesh(self._server, results, "layout/room.glb"), overlays]
 
 
 def _plan(results: Results) -> str:

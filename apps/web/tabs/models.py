@@ -9,6 +9,7 @@ import gradio as gr
 from gradio.components import Component
 
 from apps.results import Results
+from apps.web.bundle import shown_mesh
 from apps.web.server import Server
 
 _SPLAT_BYTES = 32
@@ -58,4 +59,4 @@ class MeshTab:
     def fill(self, results: Results | None) -> list[Any]:
         if results is None or not results.finished("mesh"):
             return [None]
-        return [self._server.publish(results, "mesh/mesh.glb")]
+        return [shown_mesh(self._server, results, "mesh/mesh.glb")]
