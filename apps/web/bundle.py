@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import secrets
 import zipfile
@@ -37,13 +38,18 @@ def downloads(server: Server, results: Results) -> list[tuple[Path, str]]:
     return files
 
 
-def shown_mesh(server: Server, results: Results, name: str) -> str | None:
+def shown_mesh(server: Server, results: Results, name: str, inside: bool = False) -> str | None:
     """A GLB of the run as the page shows it, or None where there is none: one looks through the backs of its
-    surfaces, and so from outside into a room."""
+    surfaces, and so from outside into a room.
+
+    Args:
+        inside: through their fronts instead, as they face outwards.
+    """
     path = within(results.out, name)
     if path is None:
         return None
-    return str(_made(server.bundle(results) / f"shown-{path.name}", _one_sided, path))
+    make = functools.partial(_one_sided, inside=inside)
+    return str(_made(server.bundle(results) / f"shown-{path.name}", make, path))
 
 
 def _made(target: Path, make: Callable[[Path, Path], None], source: Path) -> Path:
@@ -62,8 +68,8 @@ def _zip(model: Path, target: Path) -> None:
             archive.write(file, f"sparse/0/{file.name}")
 
 
-def _one_sided(mesh: Path, target: Path) -> None:
-    target.write_bytes(one_sided(mesh.read_bytes()))
+def _one_sided(mesh: Path, target: Path, inside: bool) -> None:
+    target.write_bytes(one_sided(mesh.read_bytes(), inside))
 
 
 def _spz(ply: Path, target: Path) -> None:

@@ -136,6 +136,10 @@ class Handlers:
             values += tab.fill(results) if str(number) in stale else [gr.skip()] * len(tab.outputs)
         return values
 
+    def see(self, mesh: MeshTab, id: str, title: str) -> Any:
+        """Gives the mesh to its viewer while the tab called `title`, which is in sight, is its own."""
+        return mesh.mesh(self._server.results(id)) if title == mesh.title else gr.skip()
+
     @plainly
     def pick(self, id: str, photo: str, *numbers: float | None) -> tuple[Any, str]:
         """Marks the two points, and tells their distance once there are both."""
@@ -184,17 +188,22 @@ def build(server: Server) -> gr.Blocks:
                     left = _left(server)
             with gr.Column(scale=5, min_width=320):
                 panel = gr.HTML(visible=server.shown is None, elem_id="progress")
-                with gr.Tabs():
-                    measure = None
-                    tabs: list[Tab] = [SplatTab(server), MeshTab(server), DepthTab(server), VideoTab(server)]
-                    tabs += [LayoutTab(server), MotionTab(), QualityTab()]
+                with gr.Tabs() as frame:
+                    splat, mesh, depth, video = SplatTab(server), MeshTab(server), DepthTab(server), VideoTab(server)
+                    room, motion, quality = LayoutTab(server), MotionTab(), QualityTab()
                     measure = MeasureTab(server)
-                    tabs += [measure, DownloadsTab(server)]
+                    tabs: list[Tab] = [splat, mesh, depth, video, room, motion, quality, measure, DownloadsTab(server)]
         handlers = Handlers(server, tabs)
         outputs = [component for tab in tabs for component in tab.outputs]
         _wire_measuring(handlers, measure, run)
+        in_sight = gr.State("")
+        see = functools.partial(handlers.see, mesh)
+        frame.select(_selected, None, in_sight, **_QUIET).then(see, [run, in_sight], mesh.model, **_QUIET)
+        room.fold.expand(lambda id: room.mesh(server.results(id)), run, room.room, **_QUIET)
         if server.shown is not None:
-            page.load(handlers.show, [run, shown], [shown, *outputs], show_progress="hidden", api_name="show")
+            page.load(handlers.show, [run, shown], [shown, *outputs], show_progress="hidden", api_name="show").then(
+                see, [run, in_sight], mesh.model, **_QUIET
+            )
             return page
         timer, revision = gr.Timer(_EVERY_S, active=False), gr.State("")
         files, gallery, kind, preset, frames, layout, height, reconstruct, stop, clear, example = left
@@ -219,7 +228,9 @@ def build(server: Server) -> gr.Blocks:
         )
         for look in (timer.tick, page.load):
             look(handlers.follow, run, [panel, timer, revision], concurrency_limit=None, **_QUIET)
-        revision.change(handlers.show, [run, shown], [shown, *outputs], concurrency_limit=2, **_QUIET)
+        revision.change(handlers.show, [run, shown], [shown, *outputs], concurrency_limit=2, **_QUIET).then(
+            see, [run, in_sight], mesh.model, **_QUIET
+        )
     return page
 
 
@@ -260,6 +271,10 @@ def _left(server: Server) -> tuple[Any, ...]:
         "after it was last used."
     )
     return files, gallery, kind, preset, frames, layout, height, reconstruct, stop, clear, example
+
+
+def _selected(event: gr.SelectData) -> str:
+    return str(event.value)
 
 
 def _wire_measuring(handlers: Handlers, measure: MeasureTab, run: Any) -> None:

@@ -18,7 +18,7 @@ if (window.WebGL2RenderingContext) {
   };
 }
 // The mesh viewer tries WebGPU first and complains in the console where it fails; everybody has WebGL.
-Object.defineProperty(Navigator.prototype, "gpu", { value: undefined });
+delete Navigator.prototype.gpu;
 </script>
 """
 

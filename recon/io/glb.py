@@ -72,13 +72,20 @@ def write_glb(
     path.write_bytes(_assembled(document, struct.pack("<I4s", len(payload), b"BIN\0") + payload))
 
 
-def one_sided(data: bytes) -> bytes:
-    """What `write_glb` wrote, as viewers show it that leave out the backs of its triangles."""
+def one_sided(data: bytes, inside: bool) -> bytes:
+    """What `write_glb` wrote, as viewers show it that leave out the backs of its triangles.
+
+    Args:
+        inside: leave out their fronts instead: of a closed surface that faces outwards one then sees the inside.
+    """
     end = 20 + int.from_bytes(data[12:16], "little")
     document = json.loads(data[20:end])
     for material in document["materials"]:
         material["doubleSided"] = False
-    return _assembled(document, data[end:])
+    if not inside:
+        return _assembled(document, data[end:])
+    faces = np.frombuffer(data[end + 8 + document["bufferViews"][2]["byteOffset"] :], "<u4").reshape(-1, 3)
+    return _assembled(document, data[end : len(data) - faces.nbytes] + faces[:, ::-1].tobytes())
 
 
 def _assembled(document: dict[str, Any], binary: bytes) -> bytes:

@@ -83,10 +83,12 @@ def test_files_read_back_by_trimesh(room: TriangleMesh, tmp_path: Path) -> None:
     scene = trimesh.load(tmp_path / "mesh.glb", process=False)
     (geometry,) = scene.geometry.values()
     assert geometry.visual.material.doubleSided
-    shown = trimesh.load(io.BytesIO(one_sided((tmp_path / "mesh.glb").read_bytes())), "glb", process=False)
-    (front,) = shown.geometry.values()
-    assert not front.visual.material.doubleSided
-    np.testing.assert_array_equal(front.vertices, geometry.vertices)
+    for inside, order in ((False, 1), (True, -1)):
+        data = one_sided((tmp_path / "mesh.glb").read_bytes(), inside)
+        (shown,) = trimesh.load(io.BytesIO(data), "glb", process=False).geometry.values()
+        assert not shown.visual.material.doubleSided
+        np.testing.assert_array_equal(shown.vertices, geometry.vertices)
+        np.testing.assert_array_equal(shown.faces, geometry.faces[:, ::order])
     np.testing.assert_array_equal(geometry.faces, room.faces)
     turned = scene.to_geometry().vertices
     np.testing.assert_allclose(turned, room.vertices * [1, -1, -1], atol=1e-5)
