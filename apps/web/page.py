@@ -228,9 +228,14 @@ def build(server: Server) -> gr.Blocks:
         )
         for look in (timer.tick, page.load):
             look(handlers.follow, run, [panel, timer, revision], concurrency_limit=None, **_QUIET)
-        revision.change(handlers.show, [run, shown], [shown, *outputs], concurrency_limit=2, **_QUIET).then(
-            see, [run, in_sight], mesh.model, **_QUIET
-        )
+        revision.change(
+            handlers.show,
+            [run, shown],
+            [shown, *outputs],
+            show_progress="hidden",
+            concurrency_limit=2,
+            api_name="show",
+        ).then(see, [run, in_sight], mesh.model, **_QUIET)
     return page
 
 

@@ -186,6 +186,7 @@ def test_a_known_length_sets_the_scale_through_the_client(app: App, room: tuple[
     choices = Choices(preset="fast", layout=False)
     (run.folder / "choices.json").write_text(json.dumps(asdict(choices)))
     client, points = client_of(app), (300, 300, 700, 300)
+    client.predict(run.id, api_name="/show")
     with pytest.raises(AppError, match=r"The length is missing\. Give it in metres"):
         client.predict(run.id, "room_01.jpg", None, *points, api_name="/set_scale")
     client.predict(run.id, "room_01.jpg", 2.5, *points, api_name="/set_scale")
