@@ -29,17 +29,23 @@ def parse(argv: Sequence[str]) -> Arguments:
 
 
 def main(arguments: Arguments) -> int:
+    heed_signals()
     with serving(arguments.runs, None, arguments.host, arguments.port) as address:
         wait(address)
     return 0
 
 
-def wait(address: str) -> None:
-    """Says where to look, and returns when the user or the system ends the program."""
-    # SIGTERM ends it as Ctrl-C does, so that the runs at work end, too. A shell that starts it in the background
-    # makes it, and its runs after it, deaf to SIGINT.
+def heed_signals() -> None:
+    """Has SIGTERM end this process as Ctrl-C does, so that runs at work end, too, and nothing is left behind."""
+    import pycolmap  # noqa: F401 - takes SIGTERM over when it is first imported, to abort
+
+    # A shell that starts it in the background makes it, and its runs after it, deaf to SIGINT.
     for sign in (signal.SIGINT, signal.SIGTERM):
         signal.signal(sign, signal.default_int_handler)
+
+
+def wait(address: str) -> None:
+    """Says where to look, and returns when the user or the system ends the program."""
     print(f"Open {address} (Ctrl-C ends it)", flush=True)
     try:
         signal.pause()

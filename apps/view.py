@@ -10,7 +10,7 @@ from typing import Annotated
 
 import tyro
 
-from apps.app import wait
+from apps.app import heed_signals, wait
 from apps.results import read_results
 from apps.web.serving import serving
 
@@ -32,6 +32,7 @@ def parse(argv: Sequence[str]) -> Arguments:
 
 
 def main(arguments: Arguments) -> int:
+    heed_signals()
     read_results(arguments.run)  # says what is wrong with the folder before anything is served
     with (
         tempfile.TemporaryDirectory(prefix="fewview-view-") as scratch,

@@ -74,7 +74,8 @@ def run(inputs: Mapping[str, Path], config: LayoutConfig, out: Path, progress: P
         progress.fact("reason", reason)
         return
     metric = scale.units == "metre"
-    unit, note = ("m" if metric else "units"), f"Scale: {scale.source if metric else scale.assumption}"
+    unknown = f"Scale unknown; the size of this drawing is {scale.assumption}"
+    unit, note = ("m", f"Scale: {scale.source}") if metric else ("units", unknown)
     write_svg(out / "floorplan.svg", layout, unit, scale.metre, note)
     write_dxf(out / "floorplan.dxf", layout, unit, scale.metre, note)
     write_room(out / "room.glb", layout, photos, depths)

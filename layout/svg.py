@@ -16,11 +16,13 @@ PX_PER_LENGTH = 100.0
 Place = Callable[[np.ndarray], tuple[float, float]]
 """From the plan to the drawing."""
 _MARGIN = 90.0
+_NUMBERED_PX = 20.0
+"""Shorter walls bear no number."""
 _COLOURS = {"door": "#a0522d", "window": "#1e7fd0", "opening": "#7a7a7a"}
 
 
 def write_svg(path: Path, layout: RoomLayout, unit: str, metre: float, note: str) -> None:
-    """Write the plan: walls (dashed where inferred), openings, lengths, area, height and a scale bar.
+    """Write the plan: walls (numbered from 1, dashed where inferred), openings, lengths, area, height and a scale bar.
 
     Args:
         unit: name of the lengths' unit, such as `m`.
@@ -57,6 +59,9 @@ def draw(layout: RoomLayout, unit: str, metre: float, note: str) -> str:
         )
         parts += _openings(wall, at)
         parts += _dimension(wall, at, unit)
+        if wall.length * scale > _NUMBERED_PX:
+            x, y = at((wall.start + wall.end) / 2 + wall.normal * 14 / scale)
+            parts.append(_text(x, y + 4, str(index + 1), size=11))
     middle = at(np.array(Polygon(layout.polygon).representative_point().coords[0]))
     parts.append(_text(middle[0], middle[1], f"{layout.area:.2f} {unit}²", size=18))
     parts.append(_text(middle[0], middle[1] + 20, f"height {layout.height:.2f} {unit}"))

@@ -6,10 +6,39 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Frame, Page
 
 _VOID = frozenset({"meta", "link", "img", "br", "input", "hr"})
 _LOADING = ("src", "href", "srcset", "poster", "action", "data")
+_FAINT = r"""() => {
+  const context = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
+  const rgba = colour => {
+    context.clearRect(0, 0, 1, 1);
+    context.fillStyle = colour;
+    context.fillRect(0, 0, 1, 1);
+    return [...context.getImageData(0, 0, 1, 1).data].map(value => value / 255);
+  };
+  const over = (top, under) => [0, 1, 2].map(i => top[i] * top[3] + under[i] * (1 - top[3])).concat(1);
+  const behind = node => node
+    ? over(rgba(getComputedStyle(node).backgroundColor), behind(node.parentElement)) : [1, 1, 1, 1];
+  const opacity = node => node ? getComputedStyle(node).opacity * opacity(node.parentElement) : 1;
+  const luminance = colour => [0.2126, 0.7152, 0.0722]
+    .map((weight, i) => weight * (colour[i] <= 0.04045 ? colour[i] / 12.92 : ((colour[i] + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, part) => sum + part);
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), found = [];
+  while (texts.nextNode()) {
+    const node = texts.currentNode.parentElement, text = texts.currentNode.data.trim();
+    const shown = node.checkVisibility({ opacityProperty: true, visibilityProperty: true });
+    if (!text || !shown || node.closest(":disabled, style, script, svg")) continue;
+    const style = getComputedStyle(node), size = parseFloat(style.fontSize);
+    const back = behind(node), ink = rgba(style.color);
+    ink[3] *= opacity(node);
+    const [dark, light] = [back, over(ink, back)].map(luminance).sort((a, b) => a - b);
+    const large = size >= 24 || (size >= 18.66 && style.fontWeight >= 700), ratio = (light + 0.05) / (dark + 0.05);
+    if (ratio < (large ? 3 : 4.5)) found.push(`${ratio.toFixed(2)} to 1: ${text.slice(0, 40)}`);
+  }
+  return found;
+}"""
 _PLAYS = """film => film.readyState >= 2 || new Promise(done => {
     film.onloadeddata = () => done(true); film.onerror = () => done(false); film.load();
 })"""
@@ -60,6 +89,12 @@ def faults(text: str) -> list[str]:
     return found + [fault for document in page.inner for fault in faults(document)]
 
 
+def faint(page: Page | Frame) -> list[str]:
+    """Texts that stand out too little from what is behind them: WCAG 2.2, criterion 1.4.3."""
+    found: list[str] = page.evaluate(_FAINT)
+    return found
+
+
 def faults_in_browser(browser: Browser, path: Path, width: int, scheme: str = "light") -> list[str]:
     """What goes wrong when the page is opened: messages, requests, pictures that do not show, sideways scrolling."""
     context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme, offline=True)  # type: ignore[arg-type]
@@ -83,6 +118,7 @@ def faults_in_browser(browser: Browser, path: Path, width: int, scheme: str = "l
         found += [f"not shown: {name}" for name in broken]
         films = f"Promise.all([...document.querySelectorAll('video')].map({_PLAYS}))"
         found += ["a film that does not play"] * page.evaluate(films).count(False)
+        found += faint(page)
         for frame in page.frames:
             wide, seen = frame.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
             if wide > seen:

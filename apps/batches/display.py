@@ -16,6 +16,7 @@ from rich.text import Text
 
 from apps.batches.history import Event, History
 from apps.batches.summary import counts, rows
+from recon.durations import duration, rough
 
 _REDRAW_S = 1.0
 
@@ -69,14 +70,14 @@ class Display:
         number = counts(found)
         elapsed = time.monotonic() - self._began
         left = number["running"] + number["waiting"]
-        head = ", ".join(f"{count} {status}" for status, count in number.items()) + f"; {_duration(elapsed)} so far"
+        head = ", ".join(f"{count} {status}" for status, count in number.items()) + f"; {duration(elapsed)} so far"
         if self._ended and left:
-            head += f", about {_duration(elapsed / self._ended * left)} left"
+            head += f", about {rough(elapsed / self._ended * left)} left"
         table = Table("scene", "stage", "time", "memory", box=None)
         memory = self._memory()
         for item in found:
             if item.status == "running" and item.name in self._since:
-                spent = _duration(time.monotonic() - self._since[item.name])
+                spent = duration(time.monotonic() - self._since[item.name])
                 taken = f"{memory[item.name]:.0f} MiB" if memory.get(item.name) else "-"
                 table.add_row(escape(item.name), stage_of(self._out / item.name), spent, taken)
         return Group(Text(head, style="bold"), table)
@@ -98,7 +99,7 @@ def _line(event: Event) -> str:
         return f"started: {event['reason']}"
     if kind == "done":
         instead = f", {event['setting']} instead of {event['instead_of']}" if event["instead_of"] else ""
-        return f"done in {_duration(event['seconds'])}, peak memory {event['peak_mib'] or 0:.0f} MiB{instead}"
+        return f"done in {duration(event['seconds'])}, peak memory {event['peak_mib'] or 0:.0f} MiB{instead}"
     if kind == "failed":
         return f"failed ({event['kind']}): {event['message']}"
     if kind == "retry":
@@ -106,9 +107,3 @@ def _line(event: Event) -> str:
     if kind == "fallback":
         return f"{event['used']} instead of {event['wanted']}: {event['reason']}"
     return {"busy": "waiting: its folder is in use", "stopped": "stopped; it will continue"}.get(kind, "")
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.1f} s"
-    return f"{seconds // 60:.0f} min" if seconds < 7200 else f"{seconds // 3600:.0f} h {seconds % 3600 // 60:.0f} min"

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from apps.batches.summary import Row, counts
+from recon.durations import duration
 
 NAME = "index.html"
 
@@ -68,7 +69,7 @@ def _line(out: Path, item: Row) -> str:
     cells = [
         f"<td>{name}",
         f'<td class="{item.status}">{item.status}',
-        f'<td class="number">{"" if item.seconds is None else f"{item.seconds:.0f} s"}',
+        f'<td class="number">{"" if item.seconds is None else duration(item.seconds)}',
         f'<td class="number">{"" if item.peak_mib is None else f"{item.peak_mib:.0f} MiB"}',
         f'<td class="number">{item.attempts or ""}',
         f'<td class="message">{" · ".join(remarks)}',

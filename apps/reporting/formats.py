@@ -6,6 +6,8 @@ import re
 
 from markupsafe import Markup, escape
 
+from recon.durations import duration
+
 NOTHING = "–"
 """Where there is no figure."""
 
@@ -23,15 +25,7 @@ def share(value: float | None) -> str:
 
 
 def seconds(value: float | None) -> str:
-    if value is None:
-        return NOTHING
-    if value < 10:
-        return f"{value:.1f} s"
-    minutes, rest = divmod(round(value), 60)
-    if not minutes:
-        return f"{rest} s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+    return NOTHING if value is None else duration(value)
 
 
 def size(value: float) -> str:

@@ -6,8 +6,13 @@ import base64
 from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
+from urllib.parse import quote
+
+import markupsafe
+from markupsafe import Markup
 
 from apps.web.progress import Progress, StageLine
+from recon.durations import duration, rough
 
 _MARKS = {"ok": "done", "cached": "kept", "running": "at work", "failed": "failed", "skipped": "left out"}
 
@@ -16,7 +21,7 @@ def progress_panel(progress: Progress) -> str:
     """The headline, a bar, the time left, the stages, and what went wrong with its remedy."""
     parts = [f'<p class="fv-headline fv-{progress.state}"><strong>{escape(progress.headline)}</strong>']
     if progress.seconds_left is not None and progress.state == "running":
-        parts.append(f" About {time_words(progress.seconds_left)} left.")
+        parts.append(f" About {rough(progress.seconds_left)} left.")
     parts.append("</p>")
     if progress.state in ("running", "stopping"):
         parts.append(f'<progress max="100" value="{100 * progress.share:.0f}" aria-label="Share done"></progress>')
@@ -34,9 +39,9 @@ def progress_panel(progress: Progress) -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]], caption: str = "") -> str:
-    """A table of plain texts."""
+    """A table of texts; those that are not `Markup` are escaped."""
     headings = "".join(f'<th scope="col">{escape(text)}</th>' for text in head)
-    body = "".join("<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows)
+    body = "".join("<tr>" + "".join(f"<td>{markupsafe.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     said = f"<caption>{escape(caption)}</caption>" if caption else ""
     return (
         f'<div class="fv-scroll"><table class="fv-table">{said}<thead><tr>{headings}</tr></thead>'
@@ -51,6 +56,12 @@ def bullets(title: str, lines: Sequence[str]) -> str:
     return f"<h3>{escape(title)}</h3><ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>"
 
 
+def download(path: Path) -> Markup:
+    """A link that saves a file which gradio serves."""
+    address = f"gradio_api/file={quote(str(path))}"  # relative, so that it holds behind a proxy, too
+    return Markup('<a href="{}" download="{}">{}</a>').format(address, path.name, path.name)
+
+
 def svg_picture(path: Path, alt: str) -> str:
     """An SVG as a picture: a browser runs no script in it."""
     data = base64.b64encode(path.read_bytes()).decode()
@@ -63,14 +74,6 @@ def page_frame(path: Path, title: str) -> str:
     return f'<iframe class="fv-frame" title="{escape(title)}" sandbox="allow-scripts" srcdoc="{document}"></iframe>'
 
 
-def time_words(seconds: float) -> str:
-    """Rounded as such a guess deserves."""
-    if seconds < 50:
-        return f"{max(5, 5 * round(seconds / 5))} seconds"
-    minutes = max(1, round(seconds / 60))
-    return f"{minutes} minute{'s' if minutes > 1 else ''}"
-
-
 def _status(stage: StageLine) -> str:
     if stage.status == "running" and stage.share:
         return f"{stage.share:.0%}"
@@ -78,4 +81,4 @@ def _status(stage: StageLine) -> str:
 
 
 def _seconds(stage: StageLine) -> str:
-    return "" if stage.seconds is None or stage.status == "cached" else f"{stage.seconds:.0f} s"
+    return "" if stage.seconds is None or stage.status == "cached" else duration(stage.seconds)

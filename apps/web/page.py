@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import secrets
 import shutil
@@ -27,7 +28,7 @@ from apps.web.tabs.models import MeshTab, SplatTab
 from apps.web.tabs.motion import MotionTab
 from apps.web.tabs.pictures import DepthTab, VideoTab
 from apps.web.tabs.quality import QualityTab
-from apps.web.uploads import Upload, accept, copy_into, thumbnail
+from apps.web.uploads import Upload, accept, copy_into, holds, thumbnail
 from recon.errors import FewviewError, InputError
 
 _EVERY_S = 1.0
@@ -80,18 +81,26 @@ class Handlers:
         layout: bool,
         height_m: float | None,
     ) -> tuple[str, str, Any]:
-        """Puts a new run in line; the visitor's earlier one must have ended."""
+        """Puts a run in line. The visitor's earlier one must have ended; of the same photos it goes on where that
+        stopped, of others that is deleted."""
         if not uploads:
             raise InputError("There are no photos.", "Choose photos or a video first.")
         if self._server.progress(id).moving:
             raise InputError("Your run is at work already.", "Wait for it, or stop it.")
+        before = self._server.store.find(id)
+        choices = Choices(kind, preset, int(frames), layout, height_m)
+        if before is not None and holds(before.photos, uploads):
+            self._server.start(before, dataclasses.replace(choices, scale=self._server.choices(before).scale))
+            return id, *self._following(id)
         run = self._server.store.new()
         try:
             copy_into(run.photos, uploads)
-            self._server.start(run, Choices(kind, preset, int(frames), layout, height_m))
+            self._server.start(run, choices)
         except BaseException:
             shutil.rmtree(run.folder)
             raise
+        if before is not None:
+            shutil.rmtree(before.folder)
         return run.id, *self._following(run.id)
 
     @plainly
@@ -126,6 +135,10 @@ class Handlers:
         for number, tab in enumerate(self._tabs):
             values += tab.fill(results) if str(number) in stale else [gr.skip()] * len(tab.outputs)
         return values
+
+    def see(self, mesh: MeshTab, id: str, title: str) -> Any:
+        """Gives the mesh to its viewer while the tab called `title`, which is in sight, is its own."""
+        return mesh.mesh(self._server.results(id)) if title == mesh.title else gr.skip()
 
     @plainly
     def pick(self, id: str, photo: str, *numbers: float | None) -> tuple[Any, str]:
@@ -164,7 +177,7 @@ def build(server: Server) -> gr.Blocks:
     with gr.Blocks(title="fewview", analytics_enabled=False, fill_width=True) as page:
         if server.shown is None:
             gr.Markdown("# fewview\nA few photos of a place become cameras, splats, a mesh and a floor plan.")
-            run: Any = gr.BrowserState("", storage_key="fewview-run")
+            run: Any = gr.BrowserState("", storage_key="fewview-run", secret=server.store.secret)
         else:
             gr.Markdown(f"# fewview: {server.shown.name}")
             run = gr.State("")
@@ -175,17 +188,22 @@ def build(server: Server) -> gr.Blocks:
                     left = _left(server)
             with gr.Column(scale=5, min_width=320):
                 panel = gr.HTML(visible=server.shown is None, elem_id="progress")
-                with gr.Tabs():
-                    measure = None
-                    tabs: list[Tab] = [SplatTab(server), MeshTab(server), DepthTab(server), VideoTab(server)]
-                    tabs += [LayoutTab(server), MotionTab(), QualityTab()]
+                with gr.Tabs() as frame:
+                    splat, mesh, depth, video = SplatTab(server), MeshTab(server), DepthTab(server), VideoTab(server)
+                    room, motion, quality = LayoutTab(server), MotionTab(), QualityTab()
                     measure = MeasureTab(server)
-                    tabs += [measure, DownloadsTab(server)]
+                    tabs: list[Tab] = [splat, mesh, depth, video, room, motion, quality, measure, DownloadsTab(server)]
         handlers = Handlers(server, tabs)
         outputs = [component for tab in tabs for component in tab.outputs]
         _wire_measuring(handlers, measure, run)
+        in_sight = gr.State("")
+        see = functools.partial(handlers.see, mesh)
+        frame.select(_selected, None, in_sight, **_QUIET).then(see, [run, in_sight], mesh.model, **_QUIET)
+        room.fold.expand(lambda id: room.mesh(server.results(id)), run, room.room, **_QUIET)
         if server.shown is not None:
-            page.load(handlers.show, [run, shown], [shown, *outputs], show_progress="hidden", api_name="show")
+            page.load(handlers.show, [run, shown], [shown, *outputs], show_progress="hidden", api_name="show").then(
+                see, [run, in_sight], mesh.model, **_QUIET
+            )
             return page
         timer, revision = gr.Timer(_EVERY_S, active=False), gr.State("")
         files, gallery, kind, preset, frames, layout, height, reconstruct, stop, clear, example = left
@@ -210,7 +228,14 @@ def build(server: Server) -> gr.Blocks:
         )
         for look in (timer.tick, page.load):
             look(handlers.follow, run, [panel, timer, revision], concurrency_limit=None, **_QUIET)
-        revision.change(handlers.show, [run, shown], [shown, *outputs], concurrency_limit=2, **_QUIET)
+        revision.change(
+            handlers.show,
+            [run, shown],
+            [shown, *outputs],
+            show_progress="hidden",
+            concurrency_limit=2,
+            api_name="show",
+        ).then(see, [run, in_sight], mesh.model, **_QUIET)
     return page
 
 
@@ -251,6 +276,10 @@ def _left(server: Server) -> tuple[Any, ...]:
         "after it was last used."
     )
     return files, gallery, kind, preset, frames, layout, height, reconstruct, stop, clear, example
+
+
+def _selected(event: gr.SelectData) -> str:
+    return str(event.value)
 
 
 def _wire_measuring(handlers: Handlers, measure: MeasureTab, run: Any) -> None:

@@ -14,8 +14,13 @@ _PATIENCE_S = {signal.SIGINT: 5.0, signal.SIGTERM: 2.0, signal.SIGKILL: 10.0}
 """How long each signal gets until the next one follows."""
 
 
-def start(arguments: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
-    """Runs `fewview ARGUMENTS` in a session of its own; what it says is written to `log`."""
+def start(arguments: Sequence[str], log: Path, scratch: Path) -> subprocess.Popen[bytes]:
+    """Runs `fewview ARGUMENTS` in a session of its own; what it says is written to `log`.
+
+    Args:
+        scratch: folder for its temporary files, which are pieces of what a visitor sent; made where absent.
+    """
+    scratch.mkdir(exist_ok=True)
     with open(log, "wb") as file:
         return subprocess.Popen(
             [sys.executable, "-m", "apps.cli", *arguments],
@@ -23,6 +28,7 @@ def start(arguments: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
             stdout=file,
             stderr=file,
             cwd=log.parent,
+            env={**os.environ, "TMPDIR": str(scratch)},
             start_new_session=True,
         )
 

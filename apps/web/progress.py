@@ -102,7 +102,7 @@ def look(place: Place, out: Path, log: Path, now: float, limits: Limits) -> Prog
         return Progress("stopping", "Stopping…", stages, share)
     problems = _problems(manifest, place, log)
     if place.stopped or (manifest and manifest["state"] == "interrupted"):
-        return Progress("stopped", "Stopped. What was finished is kept.", stages, share)
+        return Progress("stopped", "Stopped. What was finished is kept; Reconstruct goes on from there.", stages, share)
     if problems:
         return Progress("failed", "The run failed.", stages, share, problems=problems)
     return Progress("done", "Done.", stages, 1.0)
@@ -159,7 +159,9 @@ def _lines(manifest: Mapping[str, Any], step: Step | None) -> tuple[StageLine, .
 def _at_work(stages: tuple[StageLine, ...], step: Step | None) -> str:
     stage = next((stage for stage in stages if stage.status == "running"), None)
     if stage is None or step is None:
-        return "Finishing…" if stages and all(each.status != "planned" for each in stages) else "Starting…"
+        if stages and all(each.status != "planned" for each in stages):
+            return "Finishing…"
+        return "Next stage…" if any(each.status == "ok" for each in stages) else "Starting…"
     number = [each.name for each in stages].index(stage.name) + 1
     return f"Stage {number} of {len(stages)}: {stage.name}"
 

@@ -125,10 +125,11 @@ class Queue:
                 if self._closed:
                     return
                 job = self._waiting.pop(0)
-                process = processes.start(job.arguments, job.run.log)
+                process = processes.start(job.arguments, job.run.log, job.run.scratch)
                 self._current = (job, process, time.monotonic())
             code = process.wait()
             processes.end(process)  # one that crashed may leave children behind
+            shutil.rmtree(job.run.scratch, ignore_errors=True)
             with self._changed:
                 self._current = None
                 stopped = job.run.id in self._stopping

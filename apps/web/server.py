@@ -82,13 +82,17 @@ class Server:
         self.queue.submit(Job(run, arguments(run, choices)))
         (run.folder / "choices.json").write_text(json.dumps(dataclasses.asdict(choices)), encoding="utf-8")
 
+    def choices(self, run: Run) -> Choices:
+        """Those that it was last started with."""
+        return Choices(**json.loads((run.folder / "choices.json").read_text(encoding="utf-8")))
+
     def rescale(self, run: Run, scale: str) -> None:
         """Runs again as last time, but with the given `--scale`: from the cameras on, as those alone read it.
 
         Raises:
             InputError: the cameras come from people, or the queue takes no more.
         """
-        choices = Choices(**json.loads((run.folder / "choices.json").read_text(encoding="utf-8")))
+        choices = self.choices(run)
         if choices.kind == "people":
             raise InputError("The scale of this run comes from a person.", "Give that person's height instead.")
         self.start(run, dataclasses.replace(choices, scale=scale))

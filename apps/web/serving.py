@@ -43,7 +43,7 @@ def serving(root: Path, shown: Path | None, host: str, port: int, limits: Limits
     from apps.web.guard import LOCAL, Guard
     from apps.web.page import build
     from apps.web.server import Server
-    from apps.web.theme import CSS, theme
+    from apps.web.theme import CSS, HEAD, theme
 
     queue, closing = Queue(limits), threading.Event()
     page = build(Server(store, queue, limits, shown))
@@ -65,6 +65,7 @@ def serving(root: Path, shown: Path | None, host: str, port: int, limits: Limits
             app_kwargs={"middleware": [guard], "docs_url": None, "redoc_url": None, "openapi_url": None},
             theme=theme(),
             css=CSS,
+            head=HEAD,
         )
     except OSError as error:
         queue.close()

@@ -33,6 +33,11 @@ class Run:
         return self.folder / "out"
 
     @property
+    def scratch(self) -> Path:
+        """Temporary files of its processes while they are at work."""
+        return self.folder / "tmp"
+
+    @property
     def log(self) -> Path:
         """What the child process said."""
         return self.folder / "log.txt"
@@ -50,6 +55,14 @@ class Store:
     @property
     def served(self) -> Path:
         return self.root / SERVED
+
+    @property
+    def secret(self) -> str:
+        """What the names of runs are encrypted with in the browsers that were told them; it outlives the server."""
+        path = self.root / ".secret"
+        if not path.exists():
+            path.write_text(secrets.token_hex(16), encoding="ascii")
+        return path.read_text(encoding="ascii")
 
     def new(self) -> Run:
         """An empty folder of a new run."""

@@ -7,6 +7,21 @@ import gradio as gr
 _SANS = ("system-ui", "-apple-system", "Segoe UI", "Noto Sans", "DejaVu Sans", "sans-serif")
 _MONO = ("ui-monospace", "DejaVu Sans Mono", "monospace")
 
+HEAD = """
+<script>
+// The splat viewer draws all the time. While its tab is hidden that would leave a machine without a graphics card no
+// time for the other tabs.
+if (window.WebGL2RenderingContext) {
+  const draw = WebGL2RenderingContext.prototype.drawArraysInstanced;
+  WebGL2RenderingContext.prototype.drawArraysInstanced = function (...values) {
+    if (this.canvas.clientWidth !== 0) draw.apply(this, values);
+  };
+}
+// The mesh viewer tries WebGPU first and complains in the console where it fails; everybody has WebGL.
+delete Navigator.prototype.gpu;
+</script>
+"""
+
 CSS = """
 .gradio-container { max-width: 1500px !important; }
 .fv-headline { font-size: 1.05rem; margin: 0 0 .4rem; }
@@ -22,9 +37,17 @@ CSS = """
 .fv-table { border-collapse: collapse; width: 100%; font-size: .9rem; margin: .5rem 0; }
 .fv-table, .fv-table tr, .fv-table th, .fv-table td { border: none !important; }
 .fv-table th, .fv-table td { text-align: left; padding: .25rem .6rem; border-bottom: 1px solid #8886 !important; }
+.fv-table a { color: #1d4ed8; } .dark .fv-table a { color: #93c5fd; }
+.fv-table caption { caption-side: bottom; text-align: left; padding: .4rem .6rem; }
+.fv-pictures .grid-wrap { max-height: none; padding-top: 2.2rem; }
+.fv-pictures .caption-label { top: var(--block-label-margin); bottom: auto; }
+.fv-pictures .thumbnail-item.thumbnail-lg { aspect-ratio: auto; }
 .fv-plan { max-width: 100%; height: auto; background: white; }
 .fv-frame { width: 100%; height: 80vh; border: 1px solid #8886; background: white; }
 :focus-visible { outline: 3px solid #1d4ed8 !important; outline-offset: 2px; }
+.dark :focus-visible { outline-color: #93c5fd !important; }
+.dark { --color-accent: #3b82f6; }
+#files .or { color: inherit; }
 """
 
 

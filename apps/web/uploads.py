@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import re
 import shutil
 import unicodedata
@@ -67,6 +68,14 @@ def copy_into(folder: Path, uploads: Sequence[Upload]) -> None:
     """The files under their safe names."""
     for upload in uploads:
         shutil.copyfile(upload.path, folder / upload.name)
+
+
+def holds(folder: Path, uploads: Sequence[Upload]) -> bool:
+    """Whether the folder holds these files, and no others, under their safe names."""
+    names = {upload.name for upload in uploads}
+    return names == {path.name for path in folder.iterdir()} and all(
+        filecmp.cmp(upload.path, folder / upload.name, shallow=False) for upload in uploads
+    )
 
 
 def thumbnail(upload: Upload, folder: Path) -> Path:

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Table
 
 from recon.dag.manifest import Manifest, StageEntry
+from recon.durations import duration
 
 _PLAIN_INTERVAL_S = 10.0
 _COLOURS = {
@@ -123,9 +124,7 @@ def _failure(entry: StageEntry) -> str:
 
 
 def _seconds(value: float | None) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.1f} s" if value < 120 else f"{int(value // 60)} min {int(value % 60)} s"
+    return "-" if value is None else duration(value)
 
 
 def _mib(value: float | None) -> str:

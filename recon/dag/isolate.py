@@ -13,6 +13,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -100,6 +101,11 @@ class Child:
         self.peak_mib: float | None = None
 
     def run(self) -> Any:
+        # Native libraries write their temporary files where a child that is killed leaves them.
+        with tempfile.TemporaryDirectory(prefix="fewview-") as scratch:
+            return self._run(scratch)
+
+    def _run(self, scratch: str) -> Any:
         reader, writer = os.pipe()
         bootstrap = _BOOTSTRAP.format(path=sys.path, events=writer, parent=os.getpid())
         try:
@@ -109,6 +115,7 @@ class Child:
                     stdin=subprocess.PIPE,
                     stdout=log,
                     stderr=log,
+                    env={**os.environ, "TMPDIR": scratch},
                     pass_fds=[writer],
                     process_group=0,  # Ctrl-C reaches this process alone, which then ends the child
                 )

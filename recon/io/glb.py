@@ -69,12 +69,31 @@ def write_glb(
         "bufferViews": views,
         "accessors": accessors,
     }
+    path.write_bytes(_assembled(document, struct.pack("<I4s", len(payload), b"BIN\0") + payload))
+
+
+def one_sided(data: bytes, inside: bool) -> bytes:
+    """What `write_glb` wrote, as viewers show it that leave out the backs of its triangles.
+
+    Args:
+        inside: leave out their fronts instead: of a closed surface that faces outwards one then sees the inside.
+    """
+    end = 20 + int.from_bytes(data[12:16], "little")
+    document = json.loads(data[20:end])
+    for material in document["materials"]:
+        material["doubleSided"] = False
+    if not inside:
+        return _assembled(document, data[end:])
+    faces = np.frombuffer(data[end + 8 + document["bufferViews"][2]["byteOffset"] :], "<u4").reshape(-1, 3)
+    return _assembled(document, data[end : len(data) - faces.nbytes] + faces[:, ::-1].tobytes())
+
+
+def _assembled(document: dict[str, Any], binary: bytes) -> bytes:
+    """A GLB of its JSON and its binary chunk."""
     header = json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
     header += b" " * (-len(header) % 4)
-    with path.open("wb") as file:
-        file.write(struct.pack("<4sII", b"glTF", 2, 12 + 8 + len(header) + 8 + len(payload)))
-        file.write(struct.pack("<I4s", len(header), b"JSON") + header)
-        file.write(struct.pack("<I4s", len(payload), b"BIN\0") + payload)
+    start = struct.pack("<4sII", b"glTF", 2, 12 + 8 + len(header) + len(binary))
+    return start + struct.pack("<I4s", len(header), b"JSON") + header + binary
 
 
 def _srgb_to_linear(colors: UInt8[np.ndarray, "V 3"]) -> Float[np.ndarray, "V 3"]:

@@ -3,9 +3,9 @@
 That viewer's camera starts 5 units from the origin, half a radian to the right of the z axis and half a radian above
 it, looks at the origin with y down, and has a focal length of 1132 px. Its colours do not depend on the direction. So
 the preview is turned about the vertical, moved and scaled such that the viewer first shows about what the photos
-show, wears the colours that the photos see, and keeps the Gaussians that matter most in the photos. Those that this
-viewer would see from behind are left out: of a room that was photographed from within it sees the far walls, through
-the near ones and the ceiling.
+show, or its middle, wears the colours that the photos see, and keeps the Gaussians that matter most in the photos.
+Those that this viewer would see from behind are left out: of a room that was photographed from within it sees the far
+walls, through the near ones and the ceiling.
 """
 
 from __future__ import annotations
@@ -33,6 +33,9 @@ _FLAT = 0.9
 """Thickness of a Gaussian, as a share of its width, from which on it has no front and back."""
 _HALF_HEIGHT = 1.2
 """What the viewer shows above and below the origin: 5 units away, on a canvas of about 540 px."""
+_FARTHEST = 1.5
+"""Its distance at most, as a multiple of that of the photos. Their field of view may be several times as wide, but
+from farther back it would look through what only they have looked past."""
 
 
 def preview(gaussians: Gaussians, views: Sequence[View], budget: int) -> Gaussians:
@@ -123,7 +126,8 @@ def _frame(views: Sequence[View], depths: Float[np.ndarray, " V"]) -> tuple[floa
     heading = poses[:, :3, 2].mean(0)
     yaw = -_AZIMUTH_RAD - math.atan2(heading[0], heading[2])
     heights = [_half_height(view.camera) * depth for view, depth in zip(views, depths, strict=True)]
-    return yaw, center, _HALF_HEIGHT / float(np.median(heights))
+    nearest = _DISTANCE / (_FARTHEST * float(np.median(depths)))
+    return yaw, center, max(_HALF_HEIGHT / float(np.median(heights)), nearest)
 
 
 def _half_height(camera: Camera) -> float:

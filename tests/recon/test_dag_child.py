@@ -49,6 +49,10 @@ def test_killed_for_memory(tmp_path: Path) -> None:
         end(tmp_path, "kill")
 
 
+def test_temporary_files_go_with_the_child(tmp_path: Path) -> None:
+    assert not Path(run_isolated("tempfile:mkdtemp", log=tmp_path / "log")).parent.exists()
+
+
 @pytest.mark.parametrize(
     ("how", "kind", "text"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from recon.fusion import (
     without_crumbs,
     write_mesh,
 )
+from recon.io.glb import one_sided
 from recon.scene import Camera
 
 HALF = np.array([2.0, 1.2, 1.6])
@@ -80,6 +82,13 @@ def test_files_read_back_by_trimesh(room: TriangleMesh, tmp_path: Path) -> None:
 
     scene = trimesh.load(tmp_path / "mesh.glb", process=False)
     (geometry,) = scene.geometry.values()
+    assert geometry.visual.material.doubleSided
+    for inside, order in ((False, 1), (True, -1)):
+        data = one_sided((tmp_path / "mesh.glb").read_bytes(), inside)
+        (shown,) = trimesh.load(io.BytesIO(data), "glb", process=False).geometry.values()
+        assert not shown.visual.material.doubleSided
+        np.testing.assert_array_equal(shown.vertices, geometry.vertices)
+        np.testing.assert_array_equal(shown.faces, geometry.faces[:, ::order])
     np.testing.assert_array_equal(geometry.faces, room.faces)
     turned = scene.to_geometry().vertices
     np.testing.assert_allclose(turned, room.vertices * [1, -1, -1], atol=1e-5)

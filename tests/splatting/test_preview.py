@@ -56,16 +56,16 @@ def test_the_first_picture_of_the_viewer_shows_what_the_photos_show() -> None:
     assert (seen[:, 2] > 1).all()
     x, y = (1132 * seen[:, :2] / seen[:, 2:]).T
     rows, columns = np.divmod(np.arange(64 * 88), 88)
-    # Upright, not mirrored, in the middle, and as high as a usual canvas.
+    # Upright, not mirrored, in the middle, and half as far again as the photos: two thirds fit on a usual canvas.
     assert np.corrcoef(x, columns)[0, 1] > 0.95
     assert np.corrcoef(y, rows)[0, 1] > 0.95
     assert abs(np.median(x)) < 60
     assert abs(np.median(y)) < 60
-    assert 150 < np.quantile(np.abs(y), 0.95) < 400
+    assert 350 < np.quantile(np.abs(y), 0.95) < 450
 
 
 def test_a_room_seen_from_within_is_shown_without_its_near_walls() -> None:
-    """A box and six photos of its sides from the middle: the viewer stands outside."""
+    """A box and six photos of its sides from the middle: the viewer stands behind a wall, below the ceiling."""
     grid = np.stack(np.meshgrid(*[np.linspace(-0.9, 0.9, 12)] * 2), -1).reshape(-1, 2)
     normals = np.concatenate([np.eye(3), -np.eye(3)])
     sides = [np.insert(grid, abs(normal).argmax(), -normal.sum(), axis=1) for normal in normals]
@@ -82,15 +82,14 @@ def test_a_room_seen_from_within_is_shown_without_its_near_walls() -> None:
     )
     up = {1: np.array([0, 0, 1.0])}
     camera = Camera(64, 64, 32.0, 32.0, 32.0, 32.0)
-    ahead = np.array([0, 0, 0.5])
+    middle = np.zeros(3)
     views = [
-        View(str(i), camera, looking_at(ahead, ahead - normal, up.get(abs(normal).argmax(), np.array([0, -1.0, 0]))))
+        View(str(i), camera, looking_at(middle, -normal, up.get(abs(normal).argmax(), np.array([0, -1.0, 0]))))
         for i, normal in enumerate(normals)
     ]
     shown = preview(box, views, budget=10**6)
     kept = {round(10 * float(value)) for value in shown.sh[:, 0, 0]}
-    # y points down: side 1 is the ceiling, and side 2 the wall between the viewer and the room.
-    assert kept == {0, 3, 4, 5}
+    assert kept == {0, 1, 3, 4, 5}, "side 2 is the wall between the viewer and the room"
 
 
 def test_moving_splats_and_camera_together_changes_nothing() -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from gradio.components import Component
 
+from apps.reporting.formats import size
 from apps.results import Results
 from apps.web import html
 from apps.web.bundle import downloads
@@ -22,13 +22,13 @@ class DownloadsTab:
     def __init__(self, server: Server) -> None:
         self._server = server
         with gr.Tab("Downloads"):
-            files = gr.File(label="Files of this run", file_count="multiple", interactive=False, elem_id="downloads")
-            what = gr.HTML()
-        self.outputs: list[Component] = [files, what]
+            files = gr.HTML(elem_id="downloads")
+        self.outputs: list[Component] = [files]
 
     def fill(self, results: Results | None) -> list[Any]:
         if results is None or not results.files:
-            return [None, "<p>Files appear here as stages finish.</p>"]
-        found = downloads(self._server, results)
-        rows = [(Path(path).name, title) for path, title in found]
-        return [[path for path, _ in found], html.table(("file", "what it is"), rows)]
+            return ["<p>Files appear here as stages finish.</p>"]
+        rows = [
+            (html.download(path), title, size(path.stat().st_size)) for path, title in downloads(self._server, results)
+        ]
+        return [html.table(("file", "what it is", "size"), rows)]

@@ -11,8 +11,10 @@ from gradio.components import Component
 
 from apps.results import Results
 from apps.web import html
+from apps.web.bundle import shown_mesh
 from apps.web.server import Server
 from apps.web.store import within
+from apps.web.tabs.pictures import pictures
 
 
 class LayoutTab:
@@ -24,26 +26,31 @@ class LayoutTab:
         self._server = server
         with gr.Tab("Layout"):
             plan = gr.HTML()
-            with gr.Accordion("The empty room", open=False):
-                room = gr.Model3D(label="Room", height=420, interactive=False, clear_color=(0.94, 0.94, 0.94, 1.0))
+            with gr.Accordion("The empty room", open=False) as self.fold:
+                self.room = gr.Model3D(label="Room", height=420, interactive=False, clear_color=(0.94, 0.94, 0.94, 1.0))
             with gr.Accordion("Its edges on the photos (red where inferred)", open=True):
-                overlays = gr.Gallery(
-                    label="Overlays", columns=2, height="auto", object_fit="contain", interactive=False
-                )
-        self.outputs: list[Component] = [plan, room, overlays]
+                overlays = pictures("Overlays", 2)
+        self.outputs: list[Component] = [plan, self.fold, self.room, overlays]
 
     def fill(self, results: Results | None) -> list[Any]:
+        closed = gr.Accordion(open=False)
         if results is None or results.room is None:
-            return ["<p>The floor plan of a room appears here.</p>", None, None]
+            return ["<p>The floor plan of a room appears here.</p>", closed, None, None]
         if not results.room.found:
             said = html.table(("No room was found", ""), [("Why", results.room.reason)])
-            return [said, None, None]
+            return [said, closed, None, None]
         overlays = [
             (path, photo.name)
             for photo in results.photos
             if photo.overlay is not None and (path := self._server.publish(results, photo.overlay)) is not None
         ]
-        return [_plan(results), self._server.publish(results, "layout/room.glb"), overlays]
+        return [_plan(results), closed, None, overlays]
+
+    def mesh(self, results: Results | None) -> str | None:
+        """For `room`, once `fold` is open (see `apps.web.tabs.models`)."""
+        if results is None or results.room is None or not results.room.found:
+            return None
+        return shown_mesh(self._server, results, "layout/room.glb", inside=True)
 
 
 def _plan(results: Results) -> str:

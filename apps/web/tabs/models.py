@@ -1,4 +1,8 @@
-"""The splats and the mesh, to be turned."""
+"""The splats and the mesh, to be turned.
+
+Gradio's viewer of meshes stays blank for good where it was given one while it was out of sight. So meshes are sent
+when they come into sight.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ import gradio as gr
 from gradio.components import Component
 
 from apps.results import Results
+from apps.web.bundle import shown_mesh
 from apps.web.server import Server
 
 _SPLAT_BYTES = 32
@@ -44,18 +49,23 @@ class SplatTab:
 class MeshTab:
     """The surface of the splats."""
 
+    title = "Mesh"
     stages = ("mesh",)
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        with gr.Tab("Mesh"):
-            self._model = gr.Model3D(
+        with gr.Tab(self.title):
+            self.model = gr.Model3D(
                 label="Mesh", height=520, interactive=False, clear_color=(0.94, 0.94, 0.94, 1.0), elem_id="mesh"
             )
             gr.Markdown(_HOW)
-        self.outputs: list[Component] = [self._model]
+        self.outputs: list[Component] = [self.model]
 
     def fill(self, results: Results | None) -> list[Any]:
+        return [None]
+
+    def mesh(self, results: Results | None) -> str | None:
+        """For `model`, once the tab is in sight."""
         if results is None or not results.finished("mesh"):
-            return [None]
-        return [self._server.publish(results, "mesh/mesh.glb")]
+            return None
+        return shown_mesh(self._server, results, "mesh/mesh.glb")

@@ -11,11 +11,11 @@ from apps.results import Results
 from apps.web.server import Server
 
 _KINDS = {
-    "depth": ("Depth", "Median depth of the splats, near red, far blue; one range for all photos."),
-    "normal": ("Normals", "Which way surfaces face: red right, green up, blue towards the camera."),
-    "compare": ("Beside the photos", "Each row: the photo, its render, and where they differ (brighter is worse)."),
+    "depth": ("Depth", 2, "Median depth of the splats, near red, far blue; the range stands below each picture."),
+    "normal": ("Normals", 2, "Which way surfaces face: red right, green up, blue towards the camera."),
+    "compare": ("Beside the photos", 1, "Each row: the photo, its render, and where they differ (brighter is worse)."),
 }
-"""Folders of `renders/`, with the title of each and what it shows."""
+"""Folders of `renders/`, with the title of each, how many pictures stand side by side, and what they show."""
 
 
 class DepthTab:
@@ -27,12 +27,10 @@ class DepthTab:
         self._server = server
         self.outputs: list[Component] = []
         with gr.Tab("Depth"), gr.Tabs():
-            for title, what in _KINDS.values():
+            for title, columns, what in _KINDS.values():
                 with gr.Tab(title):
                     gr.Markdown(what)
-                    self.outputs.append(
-                        gr.Gallery(label=title, columns=2, height="auto", object_fit="contain", interactive=False)
-                    )
+                    self.outputs.append(pictures(title, columns))
 
     def fill(self, results: Results | None) -> list[Any]:
         if results is None or not results.finished("renders"):
@@ -45,6 +43,18 @@ class DepthTab:
             ]
             for kind in _KINDS
         ]
+
+
+def pictures(title: str, columns: int) -> gr.Gallery:
+    """A gallery as high as its pictures, each in its own shape."""
+    return gr.Gallery(
+        label=title,
+        columns=columns,
+        height="auto",
+        object_fit="contain",
+        interactive=False,
+        elem_classes="fv-pictures",
+    )
 
 
 class VideoTab:
