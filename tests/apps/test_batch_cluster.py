@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from batch_toys import run, task
+from batch_toys import NAMES as ALL
+from batch_toys import digests, task, undisturbed
 from rich.console import Console
 
 from apps.batches import cluster, journal
@@ -23,7 +24,7 @@ from apps.batches.scheduler import Engine, Rules
 from apps.batches.task import Task
 from recon.errors import EnvironmentFault
 
-NAMES = [f"scene-{number}" for number in range(4)]
+NAMES = ALL[:4]
 
 
 def test_a_lost_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,7 +34,6 @@ def test_a_lost_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     photos, out = tmp_path / "photos", tmp_path / "ray"
     photos.mkdir()
-    here = run([task(photos, tmp_path / "here", name) for name in NAMES], tmp_path / "here")
     node = {"num_cpus": 1, "node_ip_address": "127.0.0.1", "object_store_memory": 80 << 20}
     nodes = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
     try:
@@ -42,9 +42,10 @@ def test_a_lost_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert listening_elsewhere(int(nodes.address.partition(":")[2])) is False
 
         def lose_a_node() -> None:
-            while len(list((out / "logs").glob("*.log"))) < 3:  # every node is at work, for six seconds
+            while len(list((out / "logs").glob("*.log"))) < 3:  # every node is at work
                 time.sleep(0.05)
             nodes.remove_node(doomed, allow_graceful=False)
+            (out / "go").touch()
 
         killer = threading.Thread(target=lose_a_node)
         killer.start()
@@ -55,7 +56,7 @@ def test_a_lost_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             assert (made.jobs, made.threads) == (3, 1)
             yield made
 
-        tasks = [task(photos, out, name, "slow") for name in NAMES]
+        tasks = [task(photos, out, name, "wait") for name in NAMES]
         history = run_batch(tasks, out, Rules(retries=4), engine, Console(file=io.StringIO()))
         killer.join()
     finally:
@@ -64,9 +65,7 @@ def test_a_lost_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     events = journal.read(out)
     assert Counter(event["scene"] for event in events if event["event"] == "done") == dict.fromkeys(NAMES, 1)
     assert {event["kind"] for event in events if event["event"] == "retry"} == {"lost"}
-    assert {name: past.ended["digest"] for name, past in history.scenes.items() if past.ended} == {
-        name: past.ended["digest"] for name, past in here.scenes.items() if past.ended
-    }
+    assert digests(history) == {name: undisturbed()[name] for name in NAMES}
 
 
 def listening_elsewhere(port: int) -> bool:
