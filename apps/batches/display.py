@@ -26,7 +26,9 @@ class Display:
     def __init__(self, console: Console, history: History, out: Path, memory: Callable[[], dict[str, float]]) -> None:
         """`memory` gives the MiB that running scenes take, where it is known."""
         self._console, self._history, self._out, self._memory = console, history, out, memory
-        self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
+        # Standard output is for results, and does not belong above the table.
+        live = Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False)
+        self._live = live if console.is_terminal else None
         self._began = time.monotonic()
         self._drawn = 0.0
         self._since: dict[str, float] = {}

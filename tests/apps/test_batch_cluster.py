@@ -27,9 +27,9 @@ from recon.errors import EnvironmentFault
 NAMES = ALL[:4]
 
 
-def test_a_lost_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lost_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
-    ray = cluster.import_ray("127.0.0.1")
+    cluster.import_ray("127.0.0.1")
     from ray.cluster_utils import Cluster
 
     photos, out = tmp_path / "photos", tmp_path / "ray"
@@ -52,15 +52,16 @@ def test_a_lost_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
         @contextmanager
         def engine(left: Sequence[Task]) -> Iterator[Engine]:
-            made = cluster.RayEngine(nodes.address, None, None, 0.0)
-            assert (made.jobs, made.threads) == (3, 1)
-            yield made
+            with cluster.connected(out, nodes.address, None, None, 0.0) as made:
+                assert (made.jobs, made.threads) == (3, 1)
+                yield made
 
         tasks = [task(photos, out, name, "wait") for name in NAMES]
         history = run_batch(tasks, out, Rules(retries=4), engine, Console(file=io.StringIO()))
+        assert capsys.readouterr().out == ""  # what Ray says is in its log
+        assert (out / ".work" / "ray.log").exists()
         killer.join()
     finally:
-        ray.shutdown()
         nodes.shutdown()
     events = journal.read(out)
     assert Counter(event["scene"] for event in events if event["event"] == "done") == dict.fromkeys(NAMES, 1)
