@@ -7,11 +7,12 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-import imageio_ffmpeg
 import numpy as np
 from jaxtyping import Float
 from scipy.ndimage import uniform_filter1d
 from scipy.signal import correlate, stft
+
+from recon.io import ffmpeg
 
 _RATE_HZ = 16_000
 _HOP = 80
@@ -45,10 +46,15 @@ def offsets_by_sound(videos: Mapping[str, Path]) -> dict[str, float]:
 
 
 def read_sound(video: Path) -> Float[np.ndarray, " N"] | None:
-    """The sound track, mono at 16 kHz; None where there is none, or it is silent or shorter than 2 s."""
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-v", "error", "-i", str(video), "-map", "0:a:0"]
+    """The sound track, mono at 16 kHz; None where there is none, or it is silent or shorter than 2 s.
+
+    Raises:
+        EnvironmentFault: ffmpeg is not there, or was killed.
+    """
+    command = [ffmpeg.executable(), "-nostdin", "-v", "error", "-i", str(video), "-map", "0:a:0"]
     command += ["-ac", "1", "-ar", str(_RATE_HZ), "-f", "s16le", "-"]
     done = subprocess.run(command, capture_output=True, check=False)
+    ffmpeg.check_alive(done.returncode, f"read the sound of {video.name}")
     samples = np.frombuffer(done.stdout[: len(done.stdout) // 2 * 2], "<i2").astype(np.float64) / 2**15
     if done.returncode != 0 or len(samples) < _MIN_OVERLAP_S * _RATE_HZ or not samples.any():
         return None

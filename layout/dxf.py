@@ -58,4 +58,7 @@ def write_dxf(path: Path, layout: RoomLayout, unit: str, metre: float, note: str
     space.add_lwpolyline([point.tolist() for point in bar], dxfattribs={"layer": "TEXT"})
     label = space.add_text(f"{length:g} {unit}", height=text, dxfattribs={"layer": "TEXT"})
     label.set_placement((low[0] + length + tick, low[1]), align=TextEntityAlignment.LEFT)
+    # ezdxf would register them in the order of a set, which differs from process to process.
+    for kind in sorted(document.entitydb.dxf_types_in_use()):
+        document.classes.add_class(kind)
     document.saveas(path)

@@ -6,9 +6,11 @@ the lost node's process is really gone, the lock of the scene's folder knows.
 
 from __future__ import annotations
 
+import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -37,6 +39,22 @@ def run_here(request: Request) -> Outcome:
         return process.settle()
 
 
+@contextmanager
+def connected(
+    out: Path, address: str | None, jobs: int | None, threads: int | None, gpus: float
+) -> Iterator[RayEngine]:
+    """A cluster, for as long as the batch in `out` needs it; see RayEngine for the rest.
+
+    Ray prints what befalls its nodes on standard output, which is for results: it goes to OUT/.work/ray.log.
+    """
+    with open(out / ".work" / "ray.log", "a", encoding="utf-8") as log, redirect_stdout(log):
+        engine = RayEngine(address, jobs, threads, gpus)
+        try:
+            yield engine
+        finally:
+            engine.close()
+
+
 class RayEngine:
     """Submits scenes to a cluster, `jobs` at a time; Ray places them by processors, memory and GPUs."""
 
@@ -54,7 +72,12 @@ class RayEngine:
         """
         self._ray = import_ray(address)
         try:
-            self._ray.init(address=address, include_dashboard=None if address else False, log_to_driver=False)
+            self._ray.init(
+                address=address,
+                include_dashboard=None if address else False,
+                log_to_driver=False,
+                logging_level=logging.WARNING,
+            )
         except (ConnectionError, ValueError) as error:
             raise EnvironmentFault(
                 f"No Ray cluster can be reached at `{address}`: {error}.",
@@ -127,16 +150,16 @@ class RayEngine:
         except errors.TaskCancelledError:
             return Outcome("stopped")
         except errors.OutOfMemoryError as error:
-            return Outcome("memory", f"Ray ended it for want of memory: {_first_line(error)}")
+            return Outcome("memory", f"Ray ended it for want of memory: {_first_sentence(error)}.")
         except errors.RayTaskError as error:  # the supervising code itself failed, such as by a full disk
             cause = error.cause
             return Outcome("io" if isinstance(cause, OSError) else "bug", f"{type(cause).__name__}: {cause}")
         except errors.RayError as error:  # its worker or node is gone
-            return Outcome("lost", f"The node that ran it was lost ({type(error).__name__}: {_first_line(error)}).")
+            return Outcome("lost", f"The node that ran it was lost ({type(error).__name__}: {_first_sentence(error)}).")
 
 
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0]
+def _first_sentence(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0].partition(". ")[0].rstrip(".")
 
 
 def _scenes_on(node: Mapping[str, float], threads: int, gpus: float) -> int:

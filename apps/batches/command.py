@@ -111,13 +111,12 @@ def main(command: Command) -> int:
 @contextmanager
 def _engine(arguments: Arguments, left: Sequence[Task]) -> Iterator[Engine]:
     if arguments.engine == "ray":
-        from apps.batches.cluster import RayEngine
+        from apps.batches.cluster import connected
 
-        cluster = RayEngine(arguments.address, arguments.jobs, arguments.threads, arguments.gpus_per_scene)
-        try:
+        with connected(
+            arguments.out, arguments.address, arguments.jobs, arguments.threads, arguments.gpus_per_scene
+        ) as cluster:
             yield cluster
-        finally:
-            cluster.close()
         return
     gpus = [gpu.strip() for gpu in (arguments.gpus or "").split(",") if gpu.strip()]
     budget = arguments.memory * 1024 if arguments.memory else SHARE_OF_FREE_MEMORY * available_mib()

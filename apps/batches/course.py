@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from apps.batches import journal as journals
-from apps.batches.display import Display
+from apps.batches.display import Display, tell
 from apps.batches.history import Event, History, fold
 from apps.batches.journal import Journal
 from apps.batches.page import write_page
@@ -73,7 +73,7 @@ def run_batch(
                 history.take(whole)
                 return whole
 
-            _open(write, tasks, history, decisions, out)
+            _open(write, tasks, history, decisions, out, console)
             try:
                 failed = counts(rows(history))["failed"]
                 if left and not (rules.fail_fast and failed):
@@ -135,8 +135,9 @@ def _open(
     history: History,
     decisions: dict[str, Decision],
     out: Path,
+    console: Console,
 ) -> None:
-    """Writes what is known before anything runs."""
+    """Writes and tells what is known before anything runs."""
     number = history.batch if history.open else history.batch + 1
     names = [task.name for task in tasks]
     listed = {} if names == history.names else {"scenes": names}
@@ -150,7 +151,10 @@ def _open(
             ended = history.of(task.name).ended or {}
             message = " ".join(task.problem)
             if (ended.get("event"), ended.get("message")) != ("failed", message):
-                write("failed", scene=task.name, attempt=0, kind="input", message=message, recipe="", inputs="")
+                failed = write(
+                    "failed", scene=task.name, attempt=0, kind="input", message=message, recipe="", inputs=""
+                )
+                tell(console, failed)
 
 
 def _make_ready(left: Sequence[Task], out: Path, console: Console) -> None:

@@ -10,12 +10,12 @@ from types import TracebackType
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from apps.batches.history import Event, History
 from apps.batches.summary import counts, rows
+from recon.dag.live import read_step
 from recon.durations import duration, rough
 
 _REDRAW_S = 1.0
@@ -27,7 +27,9 @@ class Display:
     def __init__(self, console: Console, history: History, out: Path, memory: Callable[[], dict[str, float]]) -> None:
         """`memory` gives the MiB that running scenes take, where it is known."""
         self._console, self._history, self._out, self._memory = console, history, out, memory
-        self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
+        # Standard output is for results, and does not belong above the table.
+        live = Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False)
+        self._live = live if console.is_terminal else None
         self._began = time.monotonic()
         self._drawn = 0.0
         self._since: dict[str, float] = {}
@@ -42,22 +44,16 @@ class Display:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._live:
-            self._live.update(self._table(), refresh=True)
             self._live.stop()
 
-    def say(self, text: str) -> None:
-        """One line, above the table."""
-        (self._live.console if self._live else self._console).print(escape(text), highlight=False, soft_wrap=True)
-
     def event(self, event: Event) -> None:
-        """Shows what was just written to the journal."""
+        """Shows what was just written to the journal, above the table."""
         kind, name = event["event"], event.get("scene", "")
         if kind == "started":
             self._since[name] = time.monotonic()
         elif kind in ("done", "failed"):
             self._ended += 1
-        if text := _line(event):
-            self.say(f"{name}  {text}")
+        tell(self._console, event)
 
     def refresh(self) -> None:
         """Redraws the table where it is time to."""
@@ -73,24 +69,37 @@ class Display:
         head = ", ".join(f"{count} {status}" for status, count in number.items()) + f"; {duration(elapsed)} so far"
         if self._ended and left:
             head += f", about {rough(elapsed / self._ended * left)} left"
-        table = Table("scene", "stage", "time", "memory", box=None)
+        table = Table("scene", *(Column(name, no_wrap=True) for name in ("stage", "time", "memory")), box=None)
         memory = self._memory()
         for item in found:
             if item.status == "running" and item.name in self._since:
                 spent = duration(time.monotonic() - self._since[item.name])
                 taken = f"{memory[item.name]:.0f} MiB" if memory.get(item.name) else "-"
-                table.add_row(escape(item.name), stage_of(self._out / item.name), spent, taken)
+                name = Text(item.name, no_wrap=True, overflow="ellipsis")
+                table.add_row(name, stage_of(self._out / item.name), spent, taken)
         return Group(Text(head, style="bold"), table)
 
 
+def tell(console: Console, event: Event) -> None:
+    """Prints an event that people want to hear of; a log gets a line for each."""
+    if text := _line(event):
+        line = f"{event.get('scene', '')}  {text}"
+        console.print(line, markup=False, highlight=False, soft_wrap=not console.is_terminal)
+
+
 def stage_of(folder: Path) -> str:
-    """Which stage a scene is at, by its manifest, which is replaced after every stage."""
+    """Which stage a scene is at, by its manifest, which is replaced after every stage, and how far it is there."""
     try:
         stages = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["stages"]
     except (OSError, ValueError, KeyError):
         return "starting"
     running = [(i, name) for i, (name, entry) in enumerate(stages.items(), 1) if entry["status"] == "running"]
-    return f"{running[0][1]} ({running[0][0]} of {len(stages)})" if running else "between stages"
+    if not running:
+        return "between stages"
+    number, name = running[0]
+    step = read_step(folder)
+    share = f", {100 * step.done // step.total} %" if step and step.stage == name and step.total else ""
+    return f"{name} ({number} of {len(stages)}){share}"
 
 
 def _line(event: Event) -> str:

@@ -11,12 +11,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 from PIL import Image, UnidentifiedImageError
 
 from apps.options import StageOptions
+from recon.io.images import UnusableImage
 from recon.io.inputs import is_video
+from recon.io.video import open_video
 
 _MARGIN = 1.1
+_RIG_MIB = 700
+"""The people in a rig's videos, and the median of 30 frames."""
 _BEFORE_DEPTH = ("keypoints", "motion", "photos", "matches", "cameras")
 _ASPECT = 0.75
 """Height by width, taken for all photos."""
@@ -29,7 +34,7 @@ class Load:
     photos: int
     videos: int
     megapixels: float
-    """Of the largest photo."""
+    """Of the largest photo or video; 0 where none can be read."""
 
     def views(self, options: StageOptions) -> int:
         """A rig gives one picture a camera."""
@@ -38,26 +43,38 @@ class Load:
 
 
 def measure(files: Iterable[Path]) -> Load:
-    """Counts photos and videos, and reads the photos' heads; what cannot be read counts as small."""
+    """Counts photos and videos, and reads their heads."""
     photos = videos = 0
     megapixels = 0.0
     for path in files:
         if is_video(path):
             videos += 1
-            continue
-        photos += 1
-        try:
-            with Image.open(path) as image:
-                megapixels = max(megapixels, image.width * image.height / 1e6)
-        except (OSError, UnidentifiedImageError, ValueError, Image.DecompressionBombError):
-            continue
+        else:
+            photos += 1
+        megapixels = max(megapixels, _size(path))
     return Load(photos, videos, megapixels)
+
+
+def _size(path: Path) -> float:
+    """In megapixels; 0 where a file cannot be read."""
+    try:
+        if is_video(path):
+            capture = open_video(path)
+            size = capture.get(cv2.CAP_PROP_FRAME_WIDTH) * capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
+            capture.release()
+            return size / 1e6
+        with Image.open(path) as image:
+            return image.width * image.height / 1e6
+    except (OSError, UnidentifiedImageError, ValueError, Image.DecompressionBombError, UnusableImage):
+        return 0.0
 
 
 def memory_mib(load: Load, options: StageOptions) -> float:
     """Peak memory of a scene's processes together."""
     config = options.options
     needs = [450 + 13 * load.megapixels]
+    if config.cameras.source == "keypoints":
+        needs.append(_RIG_MIB)
     if options.until != "photos":
         needs.append(600 + 1600 * _megapixels(config.matches.long_side, load))
     if options.until not in _BEFORE_DEPTH:
@@ -81,6 +98,6 @@ def disk_mib(load: Load, options: StageOptions) -> float:
 
 
 def _megapixels(long_side: int, load: Load) -> float:
-    """Of an image shrunk to a long side; photos are never enlarged. Videos' frames count as large."""
+    """Of an image shrunk to a long side; none is enlarged."""
     shrunk = _ASPECT * long_side**2 / 1e6
-    return shrunk if load.videos or not load.megapixels else min(shrunk, load.megapixels)
+    return min(shrunk, load.megapixels) if load.megapixels else shrunk

@@ -116,9 +116,11 @@ class Scheduler:
             setting = turn.task.settings[turn.setting]
             if not self._engine.fits(setting.memory_mib):
                 return
-            if fault := no_room(self._out, turn.task.disk_mib):
-                self._fault = fault
-                self._queue.clear()
+            # Scenes at work may still write all that they were estimated to take.
+            if fault := no_room(self._out, turn.task.disk_mib + sum(at.task.disk_mib for at in self._turns.values())):
+                if not self._turns:
+                    self._fault = fault
+                    self._queue.clear()
                 return
             self._queue.remove(turn)
             request = Request(

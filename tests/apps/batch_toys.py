@@ -5,13 +5,15 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import os
 import signal
 import sys
+import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +32,7 @@ from recon.errors import FewviewError, InputError, KilledFault, MemoryFault, Rec
 from recon.progress import Progress
 
 PAUSE_S = 0.15
+NAMES = tuple(f"scene-{number}" for number in range(8))
 STAGES = ("first", "second", "third")
 
 
@@ -48,7 +51,7 @@ def write(inputs: Mapping[str, Path], config: ToyConfig, out: Path, progress: Pr
 def scene(photos: Path, out: Path, how: str) -> None:
     """Three stages, unless `how` names a way to fail; what happens only once leaves a mark beside `out`."""
     if how in ("hang", "leak"):
-        WAYS[how]()
+        WAYS[how](out)
     once = out.with_name(f"{out.name}.once")
     if how.startswith("once ") and not once.exists():
         once.touch()
@@ -56,7 +59,7 @@ def scene(photos: Path, out: Path, how: str) -> None:
     if how in ERRORS:
         raise ERRORS[how]
     if how in WAYS:
-        WAYS[how]()
+        WAYS[how](out)
     config = ToyConfig(photos.read_text() + ("" if how != "small" else "small"))
     stages = [
         Stage(name, write, needs=STAGES[max(0, i - 1) : i], config=config, sources=() if i else (photos,))
@@ -65,11 +68,17 @@ def scene(photos: Path, out: Path, how: str) -> None:
     run_stages(stages, out, console=Console(file=sys.stderr))
 
 
-def _hang() -> None:
+def _hang(out: Path) -> None:
     time.sleep(60)
 
 
-def _leak() -> None:
+def _wait(out: Path) -> None:
+    """Until the test says so."""
+    while not out.with_name("go").exists():
+        time.sleep(0.05)
+
+
+def _leak(out: Path) -> None:
     kept = []
     while True:
         kept.append(bytearray(os.urandom(1 << 20)) * 10)
@@ -85,13 +94,13 @@ ERRORS: dict[str, Exception] = {
     "allocation": RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 TB"),
     "io": OSError(5, "Input/output error"),
 }
-WAYS = {
+WAYS: dict[str, Callable[[Path], object]] = {
     "hang": _hang,
     "leak": _leak,
-    "slow": lambda: time.sleep(6),
-    "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
-    "segv": lambda: os.kill(os.getpid(), signal.SIGSEGV),
-    "spam": lambda: sys.stderr.write("x" * 3_000_000),
+    "wait": _wait,
+    "kill": lambda out: os.kill(os.getpid(), signal.SIGKILL),
+    "segv": lambda out: os.kill(os.getpid(), signal.SIGSEGV),
+    "spam": lambda out: sys.stderr.write("x" * 3_000_000),
 }
 
 
@@ -111,6 +120,7 @@ def task(folder: Path, out: Path, name: str, how: str = "", smaller: str = "smal
         recipe=hashlib.sha256(how.encode()).hexdigest(),
         inputs=identity([("first", [photo])]),
         sources=(("first", (photo,)),),
+        disk_mib=0.1,
     )
 
 
@@ -122,6 +132,19 @@ def run(tasks: Sequence[Task], out: Path, jobs: int = 3, budget_mib: float = 1e6
         yield LocalEngine(jobs, 1, budget_mib)
 
     return run_batch(tasks, out, Rules(**rules), engine, Console(file=io.StringIO()))  # type: ignore[arg-type]
+
+
+def digests(history: History) -> dict[str, str]:
+    """Of the scenes that are done."""
+    return {name: past.ended["digest"] for name, past in history.scenes.items() if past.ended}
+
+
+@functools.cache
+def undisturbed() -> dict[str, str]:
+    """Digests of the scenes NAMES, by a batch that nothing disturbs. The tests' folders must be in PYTHONPATH."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        return digests(run([task(folder, folder / "out", name) for name in NAMES], folder / "out", jobs=len(NAMES)))
 
 
 def main(folder: Path, out: Path, names: Sequence[str]) -> int:

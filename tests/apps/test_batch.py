@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,9 +16,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from batch_toys import run, task
+from batch_toys import NAMES, run, task, undisturbed
+from rich.console import Console
 
 from apps.batches import journal
+from apps.batches.display import Display
+from apps.batches.history import History
 from apps.batches.summary import rows
 from recon.dag.lock import FolderLock
 from recon.errors import EnvironmentFault, InUseFault
@@ -174,30 +180,65 @@ def test_a_full_disk_stops_before_it_is_full(tmp_path: Path, photos: Path, monke
 
 
 def test_a_disk_that_fills_up(tmp_path: Path, photos: Path) -> None:
-    """A file system of its own, of which little is left: what fits is kept, and the same command completes it."""
-    out, names = tmp_path / "disk", [f"scene-{number}" for number in range(4)]
+    """Another program fills it while scenes are at work; when there is room again, the same command completes them."""
+    out, names = tmp_path / "disk", NAMES[:4]
     out.mkdir()
-    undisturbed = run([task(photos, tmp_path / "here", name) for name in names], tmp_path / "here", jobs=4)
-    batch = f"{sys.executable} -m batch_toys {photos} {out} {' '.join(names)}; echo $?"
-    steps = [
-        f"mount -t tmpfs -o size=2m tmpfs {out}",
-        f"head -c 1990000 /dev/zero > {out}/ballast",
-        batch,
-        f"rm {out}/ballast",
-        batch,
-        f"cp {out}/{journal.NAME} {tmp_path}",
-    ]
-    command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", "; ".join(steps)]
-    try:
-        result = subprocess.run(command, check=False, capture_output=True, text=True)
-    except FileNotFoundError:
-        pytest.skip("needs unshare")
-    if "Operation not permitted" in result.stderr or "permission denied" in result.stderr:
-        pytest.skip("this machine lets nobody mount a file system")
+    for name in names:
+        task(photos, out, name)
+    batch = f"{sys.executable} -m batch_toys {photos} {out} {' '.join(names)}"
+    script = f"""
+        mount -t tmpfs -o size=2m tmpfs {out} || exit 9
+        {batch} &
+        until [ -d {out}/{names[0]}/first ]; do sleep 0.02; done
+        head -c 4m /dev/zero > {out}/ballast
+        wait $!; echo $?
+        rm {out}/ballast
+        {batch}; echo $?
+        cp {out}/{journal.NAME} {tmp_path}"""
+    command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script]
+    if shutil.which("unshare") is None or (result := _output(command)).returncode == 9:
+        pytest.skip("mounting a file system needs namespaces of Linux")
     assert result.stdout == "1\n0\n", result.stderr
-    assert f"`{out}` cannot be written: the disk is full." in result.stderr
-    expected = {name: past.ended["digest"] for name, past in undisturbed.scenes.items() if past.ended}
-    assert sorted((event["scene"], event["digest"]) for event in events(tmp_path, "done")) == sorted(expected.items())
+    assert "the disk is full" in result.stderr or "has 0 MiB left" in result.stderr
+    done = sorted((event["scene"], event["digest"]) for event in events(tmp_path, "done"))
+    assert done == sorted((name, undisturbed()[name]) for name in names)
+
+
+def _output(command: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, check=False, capture_output=True, text=True)
+
+
+def test_scenes_at_work_are_left_their_room(tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "out"
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=150 << 20))
+    tasks = [replace(task(photos, out, name), disk_mib=100.0) for name in "ab"]
+    assert [row.status for row in rows(run(tasks, out, jobs=2))] == ["done", "done"]
+    assert [event["event"] for event in events(out, "started", "done")] == ["started", "done"] * 2
+
+
+def test_the_live_table_fits_the_terminal(tmp_path: Path) -> None:
+    said, history = io.StringIO(), History()
+    console = Console(file=said, force_terminal=True, width=80, height=25, legacy_windows=False, _environ={})
+    name = "living room, second floor, north side, as on the first of May (again)"
+    stages = {"photos": {"status": "ok"}, "matches": {"status": "running"}}
+    (tmp_path / name / ".work").mkdir(parents=True)
+    (tmp_path / name / "manifest.json").write_text(json.dumps({"stages": stages}))
+    (tmp_path / name / ".work" / "progress.json").write_text('{"stage": "matches", "done": 1, "total": 3}')
+    history.take({"event": "batch", "batch": 1, "scenes": [name, "other"]})
+    started = {"event": "started", "scene": name, "attempt": 1, "reason": "new"}
+    history.take(started)
+    with Display(console, history, tmp_path, lambda: {name: 1234.0}) as display:
+        display.event(started)
+        display.refresh()
+        shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", said.getvalue()).splitlines()
+    assert all(len(line.rstrip()) <= 80 for line in shown)
+    assert f"{name}  started: new" in " ".join(line.strip() for line in shown)
+    assert any("0 done, 0 failed, 1 running, 1 waiting" in line for line in shown)
+    [row] = [line for line in shown if "1234 MiB" in line]
+    assert row.startswith(" living room, second floor")
+    assert "… " in row
+    assert "matches (2 of 2), 33 %" in row
 
 
 def test_a_clock_that_goes_backwards(tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:

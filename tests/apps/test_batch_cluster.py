@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from batch_toys import run, task
+from batch_toys import NAMES as ALL
+from batch_toys import digests, task, undisturbed
 from rich.console import Console
 
 from apps.batches import cluster, journal
@@ -23,17 +24,16 @@ from apps.batches.scheduler import Engine, Rules
 from apps.batches.task import Task
 from recon.errors import EnvironmentFault
 
-NAMES = [f"scene-{number}" for number in range(4)]
+NAMES = ALL[:4]
 
 
-def test_a_lost_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lost_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
-    ray = cluster.import_ray("127.0.0.1")
+    cluster.import_ray("127.0.0.1")
     from ray.cluster_utils import Cluster
 
     photos, out = tmp_path / "photos", tmp_path / "ray"
     photos.mkdir()
-    here = run([task(photos, tmp_path / "here", name) for name in NAMES], tmp_path / "here")
     node = {"num_cpus": 1, "node_ip_address": "127.0.0.1", "object_store_memory": 80 << 20}
     nodes = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
     try:
@@ -42,31 +42,31 @@ def test_a_lost_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert listening_elsewhere(int(nodes.address.partition(":")[2])) is False
 
         def lose_a_node() -> None:
-            while len(list((out / "logs").glob("*.log"))) < 3:  # every node is at work, for six seconds
+            while len(list((out / "logs").glob("*.log"))) < 3:  # every node is at work
                 time.sleep(0.05)
             nodes.remove_node(doomed, allow_graceful=False)
+            (out / "go").touch()
 
         killer = threading.Thread(target=lose_a_node)
         killer.start()
 
         @contextmanager
         def engine(left: Sequence[Task]) -> Iterator[Engine]:
-            made = cluster.RayEngine(nodes.address, None, None, 0.0)
-            assert (made.jobs, made.threads) == (3, 1)
-            yield made
+            with cluster.connected(out, nodes.address, None, None, 0.0) as made:
+                assert (made.jobs, made.threads) == (3, 1)
+                yield made
 
-        tasks = [task(photos, out, name, "slow") for name in NAMES]
+        tasks = [task(photos, out, name, "wait") for name in NAMES]
         history = run_batch(tasks, out, Rules(retries=4), engine, Console(file=io.StringIO()))
+        assert capsys.readouterr().out == ""  # what Ray says is in its log
+        assert (out / ".work" / "ray.log").exists()
         killer.join()
     finally:
-        ray.shutdown()
         nodes.shutdown()
     events = journal.read(out)
     assert Counter(event["scene"] for event in events if event["event"] == "done") == dict.fromkeys(NAMES, 1)
     assert {event["kind"] for event in events if event["event"] == "retry"} == {"lost"}
-    assert {name: past.ended["digest"] for name, past in history.scenes.items() if past.ended} == {
-        name: past.ended["digest"] for name, past in here.scenes.items() if past.ended
-    }
+    assert digests(history) == {name: undisturbed()[name] for name in NAMES}
 
 
 def listening_elsewhere(port: int) -> bool:

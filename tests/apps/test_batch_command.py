@@ -22,9 +22,11 @@ def test_a_batch_of_photos(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert main([*command, "--dry-run"]) == 0
     assert [plan["plan"] for plan in json.loads(capsys.readouterr().out)["scenes"]] == ["run", "leave"]
     assert not out.exists()
-    for _ in range(2):
+    for news in ("empty  failed (input): There are no photos in", "1 done, 1 failed"):
         assert main(command) == 1
-        told = json.loads(capsys.readouterr().out)
+        said = capsys.readouterr()
+        told = json.loads(said.out)
+        assert news in said.err
         assert told["counts"] == {"done": 1, "failed": 1, "running": 0, "waiting": 0}
         room, empty = told["scenes"]
         assert (room["name"], room["status"], room["attempts"]) == ("room", "done", 1)

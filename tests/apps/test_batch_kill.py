@@ -12,19 +12,19 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from batch_toys import run, task
+from batch_toys import NAMES, run, task, undisturbed
 
 from apps.batches import journal
 
-NAMES = [f"scene-{number}" for number in range(8)]
 KILLS = 5
 
 
-def start(photos: Path, out: Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-m", "batch_toys", photos, out, *NAMES], stderr=subprocess.DEVNULL)
+def start(photos: Path, out: Path, names: Sequence[str] = NAMES) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-m", "batch_toys", photos, out, *names], stderr=subprocess.DEVNULL)
 
 
 def children(pid: int) -> list[int]:
@@ -42,7 +42,6 @@ def test_killed_at_random(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
     photos, out = tmp_path / "photos", tmp_path / "killed"
     photos.mkdir()
-    undisturbed = run([task(photos, tmp_path / "undisturbed", name) for name in NAMES], tmp_path / "undisturbed")
     chance = random.Random(1)
     process = start(photos, out)
     for number in range(KILLS):
@@ -68,9 +67,8 @@ def test_killed_at_random(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert done == dict.fromkeys(NAMES, 1)
     assert sum(event["event"] == "batch" for event in events) == 1 + (KILLS + 1) // 2
     assert {event["batch"] for event in events if event["event"] == "batch"} == {1}
-    wanted = {name: past.ended["digest"] for name, past in undisturbed.scenes.items() if past.ended}
-    assert {event["scene"]: event["digest"] for event in events if event["event"] == "done"} == wanted
-    assert {name: json.loads((out / name / "manifest.json").read_text())["digest"] for name in NAMES} == wanted
+    assert {event["scene"]: event["digest"] for event in events if event["event"] == "done"} == undisturbed()
+    assert {name: json.loads((out / name / "manifest.json").read_text())["digest"] for name in NAMES} == undisturbed()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -78,12 +76,12 @@ def test_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: si
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
     photos, out = tmp_path / "photos", tmp_path / "out"
     photos.mkdir()
-    process = start(photos, out)
+    names = NAMES[:3]
+    process = start(photos, out, names)
     wait_for_events(out, 3, process)
     process.send_signal(number)
     assert process.wait() == 130
     assert [event["event"] for event in journal.read(out)].count("stopped") == 2
     assert journal.read(out)[-1]["event"] == "stopped"
-    history = run([task(photos, out, name) for name in NAMES], out)
-    assert all(past.status == "done" for past in history.scenes.values())
-    assert len(history.scenes) == len(NAMES)
+    history = run([task(photos, out, name) for name in names], out)
+    assert {name: past.status for name, past in history.scenes.items()} == dict.fromkeys(names, "done")

@@ -1,7 +1,7 @@
 """What a machine can do to a batch of real scenes: every trial ends as specified, or says what was wrong.
 
     python -m tests.benchmarks.batch_scenes SCENES
-    python -m tests.benchmarks.batch_faults SCENES --out OUT [TRIAL ...]
+    python -m tests.benchmarks.batch_faults SCENES --out OUT [--only TRIAL ...]
 
 OUT must be new. Small file systems are mounted in a namespace of its own, which vanishes with it: Linux with `unshare`
 is needed. Where scenes come to their end, their digests are compared with those of an undisturbed batch."""
@@ -260,8 +260,8 @@ def prepare(scenes: Path, out: Path) -> Trial:
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("scenes", type=Path)
-    parser.add_argument("trials", nargs="*", choices=[[], *(trial.__name__ for trial in TRIALS)])
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--only", nargs="+", choices=[trial.__name__ for trial in TRIALS], metavar="TRIAL")
     given = parser.parse_args(arguments)
     if _INSIDE not in os.environ:
         command = [
@@ -278,7 +278,7 @@ def main(arguments: Sequence[str]) -> int:
     undisturbed = prepare(given.scenes, given.out)
     failed = 0
     for run in TRIALS:
-        if given.trials and run.__name__ not in given.trials:
+        if given.only and run.__name__ not in given.only:
             continue
         trial = Trial(undisturbed.jobs, given.out / run.__name__, undisturbed.expected)
         began = time.monotonic()

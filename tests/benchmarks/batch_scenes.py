@@ -17,8 +17,8 @@ from data.photosets import data_root
 
 SIZE = (400, 300)
 VIEWS = 3
-_A_TURN = "real_studio24-02"
-"""At this size rightly refused: taken from one spot."""
+_TURNS = frozenset({"real_studio24-02", "real_studio24-14"})
+"""At this size rightly refused: taken nearly from one spot."""
 OPTIONS = (
     "--depth.long-side 128 --splat.long-side 128 --splat.steps 20 --splat.budget 3000 --mesh.long-side 128 "
     "--renders.long-side 128 --renders.seconds 1"
@@ -52,7 +52,7 @@ def _real_subsets(count: int) -> dict[str, list[Path]]:
             if photo_set.name.startswith(("strecha", "lund", "real")):
                 found[f"{photo_set.name}-{start:02}"] = photos[start : start + VIEWS]
     names = sorted(found)
-    chosen = [name for name in names[:: max(1, len(names) // max(count, 1))] if name != _A_TURN]
+    chosen = [name for name in names[:: max(1, len(names) // max(count, 1))] if name not in _TURNS]
     return {name: found[name] for name in chosen[:count]}
 
 

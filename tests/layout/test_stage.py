@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import svgelements
 import trimesh
+from ezdxf.entitydb import EntityDB
 
 from data.gallery import Room, generate
 from layout import LayoutConfig, run
@@ -117,6 +119,16 @@ def test_plan_is_read_by_ezdxf_and_svgelements(made: tuple[Room, dict[str, Path]
     texts = [str(text.text) for text in svg.elements() if isinstance(text, svgelements.Text)]
     assert f"{layout.area:.2f} units²" in texts
     assert sum(text == f"{wall.length:.2f} units" for wall in layout.walls for text in texts) >= 6
+
+
+def test_the_plan_is_the_same_file_in_every_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sets of strings have another order in each."""
+    in_use = EntityDB.dxf_types_in_use
+    for name, back in (("one.dxf", False), ("other.dxf", True)):
+        order = partial(sorted, reverse=back)
+        monkeypatch.setattr(EntityDB, "dxf_types_in_use", lambda self, order=order: order(in_use(self)))
+        write_dxf(tmp_path / name, room(L_SHAPE), "m", 1.0, "")
+    assert (tmp_path / "one.dxf").read_bytes() == (tmp_path / "other.dxf").read_bytes()
 
 
 def test_openings_are_drawn_where_they_are(tmp_path: Path) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import cv2
 import imageio.v3 as imageio
@@ -11,7 +14,7 @@ import pytest
 import tiny
 import trimesh
 
-from recon.errors import ReconstructionError
+from recon.errors import EnvironmentFault, KilledFault, ReconstructionError
 from recon.fusion import MeshConfig
 from recon.fusion import run as run_mesh
 from recon.progress import LogProgress
@@ -99,6 +102,33 @@ def test_films_have_even_sizes_and_the_commonest_shape() -> None:
         write_mp4(Path("odd.mp4"), [np.zeros((2, 3, 3), np.uint8)], 10)
     with pytest.raises(ValueError, match="at least one frame"):
         write_mp4(Path("none.mp4"), [], 10)
+
+
+@pytest.mark.parametrize("killed_at", [2, 30])
+def test_a_film_whose_encoder_is_killed_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed_at: int
+) -> None:
+    """Also after the last frame, when all were sent but the file is not whole."""
+    started: list[subprocess.Popen[bytes]] = []
+    popen = subprocess.Popen
+    monkeypatch.setattr(
+        subprocess, "Popen", lambda *words, **more: started.append(popen(*words, **more)) or started[-1]
+    )
+
+    def frames() -> Iterator[np.ndarray]:
+        for number in range(30):
+            if number == killed_at:
+                started[-1].kill()
+            yield np.full((240, 320, 3), number, np.uint8)
+        started[-1].kill()
+
+    with pytest.raises(KilledFault, match=r"ffmpeg was killed \(SIGKILL\) while it wrote film\.mp4"):
+        write_mp4(tmp_path / "film.mp4", frames(), 24)
+    with pytest.raises(OSError, match="ffmpeg ended with code"):
+        write_mp4(tmp_path / "absent" / "film.mp4", [np.zeros((16, 16, 3), np.uint8)], 24)
+    monkeypatch.setattr("imageio_ffmpeg.get_ffmpeg_exe", Mock(side_effect=RuntimeError("No ffmpeg exe could be found")))
+    with pytest.raises(EnvironmentFault, match=r"ffmpeg cannot be started\."):
+        write_mp4(tmp_path / "film.mp4", frames(), 24)
 
 
 def test_comparison_greys_what_is_ignored_and_shows_error() -> None:
