@@ -15,7 +15,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
 from recon.progress import LogProgress, Progress
 from recon.sfm.bundle import adjust, support
@@ -30,6 +30,10 @@ _SUPPORT = 0.1
 """By how much a further lens must raise the logarithm of the probability, per observation that a photo has. What
 matches err by together asks for up to .11, but for focal lengths that are not `_APART`; crops by 1.15 to 3 for more."""
 _MIN_SUPPORT = 30.0
+_FEW = 4
+"""Photos up to which each is also mapped with the only other lens: with lenses for all, so few may go quite astray."""
+_CLEARLY = 1.5
+"""How much more of a gain that must bring: which of 3 photos is the odd one is better told by lenses for all."""
 _MIN_PHOTOS = 3
 """Two photos tell nothing of two focal lengths."""
 _ROUNDS = 2
@@ -44,30 +48,57 @@ def by_evidence(shared: Placed, placing: Placing, progress: Progress) -> Placed:
     Args:
         shared: in which photos of one group have one lens.
     """
-    apart = divided(shared.sensors, _single(shared.sensors, placing))
+    single = _single(shared.sensors, placing)
+    apart = divided(shared.sensors, single)
     if not (_goes_with_placed(shared, placing) or _parts(shared.model, apart, placing)):
         return shared
-    said = LogProgress()
-    own = placing.map(apart, [Start(_focals(shared.model, apart), "focal lengths found, a lens a photo")], said)
-    if own is None or len(own.model.photos) < _MIN_PHOTOS:
-        return shared
-    found = [shared]
-    for part in _partitions(own.model, shared.sensors):
-        sensors = divided(shared.sensors, part)
-        found.append(placing.settle(with_lenses(own.model, sensors), sensors, own.fates))
+    found = [shared, *_merged(_map(shared, apart, placing), shared.sensors, placing)]
+    merged = len(found)
+    if len(single) <= _FEW:
+        found += _mapped(shared, single, placing)
+    lenses = [len(np.unique(one.sensors.lens)) for one in found]
     supports = _supports(found, placing)
     least = max(_MIN_SUPPORT, _SUPPORT * len(shared.model.bundle.xy) / len(shared.model.photos))
-    chosen = int(np.argmax([value - least * k for k, value in enumerate(supports)]))
-    if chosen:
-        for name, value in said.facts.items():
-            progress.fact(name, value)
-    compared = [
-        {"lenses": len(np.unique(one.sensors.lens)), "support": round(value - supports[0], 1)}
-        for one, value in zip(found, supports, strict=True)
-    ]
-    progress.fact("lens_models", compared)
+    gains = np.array(supports) - supports[0] - least * (np.array(lenses) - lenses[0])
+    chosen = int(np.argmax(gains[:merged]))
+    if gains.max() > _CLEARLY * gains[chosen]:
+        chosen = int(np.argmax(gains))
+    compared = zip(lenses, supports, strict=True)
+    progress.fact("lens_models", [{"lenses": n, "support": round(value - supports[0], 1)} for n, value in compared])
     _say(found[chosen], shared.sensors, placing, progress)
     return found[chosen]
+
+
+def _map(shared: Placed, sensors: Sensors, placing: Placing) -> Placed | None:
+    """Mapped anew with other lenses, from the focal lengths that the photos had."""
+    focals = np.full(len(sensors.groups), np.exp(shared.model.bundle.log_focal.mean()))
+    focals[sensors.lens[shared.model.photos]] = np.exp(shared.model.bundle.log_focal[shared.model.bundle.lens])
+    return placing.map(sensors, [Start(focals, "focal lengths found")], LogProgress())
+
+
+def _merged(own: Placed | None, sensors: Sensors, placing: Placing) -> list[Placed]:
+    """A model with a lens a photo, with these put together to two, to three and so on."""
+    found: list[Placed] = []
+    if own is not None:
+        for part in _partitions(own.model, sensors):
+            fewer = divided(sensors, part)
+            found.append(placing.settle(with_lenses(own.model, fewer), fewer, own.fates))
+    return [one for one in found if _is_apart(one, sensors)]
+
+
+def _mapped(shared: Placed, single: Int[np.ndarray, " I"], placing: Placing) -> list[Placed]:
+    """Mapped anew with one photo of another lens than the others, each photo in turn."""
+    found = [_map(shared, divided(shared.sensors, single == i), placing) for i in single[single >= 0]]
+    return [one for one in found if one is not None and _is_apart(one, shared.sensors)]
+
+
+def _is_apart(placed: Placed, before: Sensors) -> bool:
+    """Whether enough photos are placed, and the lenses that were one differ."""
+    model = placed.model
+    focal = model.bundle.log_focal[model.bundle.lens]
+    former = before.lens[model.photos]
+    values = [np.unique(focal[former == lens]) for lens in np.unique(former)]
+    return len(model.photos) >= _MIN_PHOTOS and all((np.diff(each) > _APART).all() for each in values)
 
 
 def with_lenses(model: Candidate, sensors: Sensors) -> Candidate:
@@ -112,13 +143,6 @@ def _parts(model: Candidate, apart: Sensors, placing: Placing) -> bool:
     return any(np.ptp(focal[model.bundle.lens == lens]) > _APART for lens in np.unique(model.bundle.lens))
 
 
-def _focals(model: Candidate, apart: Sensors) -> Float[np.ndarray, " L"]:
-    """Of lenses a photo, those that the photos have; where one has no place, the mean of the others."""
-    focals = np.full(len(apart.groups), np.exp(model.bundle.log_focal.mean()))
-    focals[apart.lens[model.photos]] = np.exp(model.bundle.log_focal[model.bundle.lens])
-    return focals
-
-
 def _partitions(own: Candidate, sensors: Sensors) -> list[Int[np.ndarray, " I"]]:
     """Parts of the photos of each lens, cut where their focal lengths are furthest apart: once, twice and so on."""
     focal = np.full(len(sensors.lens), np.nan)
@@ -134,9 +158,10 @@ def _partitions(own: Candidate, sensors: Sensors) -> list[Int[np.ndarray, " I"]]
 def _supports(found: Sequence[Placed], placing: Placing) -> list[float]:
     """Of models of the same matches, by the noise of that which fits best."""
     noise = min(one.model.bundle.noise_px() for one in found)
-    priors = [placing.prior(one.model, one.sensors) for one in found]
+    models = [with_lenses(one.model, one.sensors) for one in found]  # without lenses whose photos were thrown out
+    priors = [placing.prior(model, one.sensors) for model, one in zip(models, found, strict=True)]
     tolerance = placing.config.max_error_px
-    return [support(one.model.bundle, prior, noise, tolerance) for one, prior in zip(found, priors, strict=True)]
+    return [support(model.bundle, prior, noise, tolerance) for model, prior in zip(models, priors, strict=True)]
 
 
 def _say(chosen: Placed, before: Sensors, placing: Placing, progress: Progress) -> None:
