@@ -197,7 +197,7 @@ def mapping_options(seed: int, sensors: Sensors) -> pycolmap.IncrementalPipeline
 def read_candidate(
     model: pycolmap.Reconstruction, sensors: Sensors, start: str, held: Collection[int] = ()
 ) -> Candidate | None:
-    """A model of pycolmap in our terms; None where it has fewer than two photos or no points.
+    """A model of pycolmap in our terms; None where it has fewer than two photos, no points or senseless lenses.
 
     Args:
         held: photos whose pose is given.
@@ -205,6 +205,8 @@ def read_candidate(
     image_ids = sorted(model.reg_image_ids())
     point_ids = sorted(model.point3D_ids())
     if len(image_ids) < 2 or not point_ids:
+        return None
+    if min(model.camera(model.image(i).camera_id).focal_length for i in image_ids) <= 0:
         return None
     place = {image_id: k for k, image_id in enumerate(image_ids)}
     poses = [model.image(image_id).cam_from_world() for image_id in image_ids]

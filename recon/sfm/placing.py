@@ -14,8 +14,9 @@ from recon.sfm.graph import MatchGraph
 from recon.sfm.hypotheses import Start, best_model, complete
 from recon.sfm.known import Known
 from recon.sfm.mapping import Candidate, Sensors
-from recon.sfm.reasons import CONTRADICTED, MISFIT, UNSUPPORTED
+from recon.sfm.reasons import CONTRADICTED, LOOSE, MISFIT, UNSUPPORTED
 from recon.sfm.refine import make_prior, prior_without, refine, without_photo
+from recon.sfm.ties import at_one_scale
 
 
 @dataclass(frozen=True)
@@ -96,12 +97,14 @@ def settle(
         fates.update({i: UNSUPPORTED for i in model.photos if i not in refined.photos})
         pairs = agreements(refined, graph, sensors, config.max_error_px)
         held = {i for i, is_held in zip(refined.photos, refined.bundle.held, strict=True) if is_held}
-        misfit = set(misfits(refined))
-        stays = set(believed(refined, pairs, missing(refined))) - misfit | held
+        why = dict.fromkeys(misfits(refined), MISFIT)
+        if prior.poses is None and not held:
+            why |= {i: LOOSE for i, tied in zip(refined.photos, at_one_scale(refined.bundle), strict=True) if not tied}
+        stays = set(believed(refined, pairs, missing(refined))) - why.keys() | held
         gone = [i for i in refined.photos if i not in stays]
         if not gone:
             return refined
-        fates.update({i: MISFIT if i in misfit else CONTRADICTED for i in gone})
+        fates.update({i: why.get(i, CONTRADICTED) for i in gone})
         model = refined
         for i in gone:
             model = without_photo(model, i)

@@ -14,6 +14,7 @@ _STEP = "Take photos that share at least half of what they show with a neighbour
 
 UNSUPPORTED = "Too few of its points agree with the other photos: its first position was wrong."
 CONTRADICTED = "What it shares with the other photos contradicts every place that was tried: it was thrown out."
+LOOSE = "Nothing tells how far away it was taken: none of what it shares with a photo is seen by a third."
 
 MISFIT = (
     "Its points fit several times worse than those of the other photos: "

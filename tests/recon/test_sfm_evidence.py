@@ -108,6 +108,23 @@ def test_a_group_without_a_certain_tie_is_left_out_whole(tmp_path: Path) -> None
     assert cameras.verdicts[5].reason == ("It goes with 4.png, but nothing certain ties the two to the other photos.")
 
 
+def test_a_photo_whose_distance_nothing_tells_is_left_out(tmp_path: Path) -> None:
+    """Photo 3 shows what photo 2 shows, but nothing that a third photo does: any distance fits."""
+    views, points = scene(4)
+    made = MatchedScene(tmp_path, views, points, noise_px=0.3, camera_group="phone")
+    some, others = (np.stack([index, index], axis=1) for index in (np.arange(150), np.arange(150, POINTS)))
+    for a, b in combinations(range(3), 2):
+        made.write(a, b, some)
+    made.write(2, 3, others)
+    cameras, progress = made.run()
+    assert progress.facts["models"][0]["registered"] == 4  # it made a consistent model
+    assert [view.name for view in cameras.views] == ["0.png", "1.png", "2.png"]
+    assert max(pair_errors(cameras.views, views)) < 0.1
+    assert cameras.verdicts[3].reason == (
+        "Nothing tells how far away it was taken: none of what it shares with a photo is seen by a third."
+    )
+
+
 def _facade(twins: bool) -> Candidate:
     """Six cameras before a wall. With `twins`, three of them see other points on the same places of the wall."""
     random = np.random.default_rng(0)
