@@ -121,7 +121,7 @@ def test_a_photo_whose_distance_nothing_tells_is_left_out(tmp_path: Path) -> Non
     assert [view.name for view in cameras.views] == ["0.png", "1.png", "2.png"]
     assert max(pair_errors(cameras.views, views)) < 0.1
     assert cameras.verdicts[3].reason == (
-        "Nothing tells how far away it was taken: none of what it shares with a photo is seen by a third."
+        "It shares points with one placed photo only, which does not tell how far away it was taken."
     )
 
 
