@@ -15,6 +15,8 @@ from recon.sfm.mapping import Sensors
 
 GUESS_DEG = 60.0
 """Field of view that the focal prior is centred on where photos record none."""
+_CONTRADICTED = 0.15
+"""Difference of the logarithms from which a recorded focal length is not what was found: three deviations."""
 
 
 def known_focals(graph: MatchGraph, sensors: Sensors, known: Known) -> dict[int, float]:
@@ -49,13 +51,22 @@ def starts(sensors: Sensors, known: Mapping[int, float], angles_deg: Sequence[fl
     return found
 
 
-def focal_sources(sensors: Sensors, known: Mapping[int, float], graph: MatchGraph) -> dict[str, str]:
-    """By the name of the lens's group, in words."""
+def focal_sources(
+    graph: MatchGraph, sensors: Sensors, known: Mapping[int, float], found: Mapping[int, float]
+) -> dict[str, str]:
+    """By the name of the lens's group, in words.
+
+    Args:
+        known: given and recorded focal lengths in working pixels, by lens.
+        found: those of the model.
+    """
     sources = {}
     for lens, group in enumerate(sensors.groups):
         members = [photo for i, photo in enumerate(graph.photos) if sensors.lens[i] == lens]
-        recorded = sorted({photo.focal_source for photo in members if photo.focal_source})
-        sources[group] = ", ".join(recorded) if lens in known else "estimated from the photos"
+        recorded = ", ".join(sorted({photo.focal_source for photo in members if photo.focal_source}))
+        sources[group] = recorded if lens in known else "estimated from the photos"
         if sensors.exact[lens]:
             sources[group] = "given"
+        elif lens in known and lens in found and abs(np.log(found[lens] / known[lens])) > _CONTRADICTED:
+            sources[group] = f"estimated from the photos, which contradict {recorded}"
     return sources

@@ -34,6 +34,8 @@ _FEW = 4
 """Photos up to which each is also mapped with the only other lens: with lenses for all, so few may go quite astray."""
 _CLEARLY = 1.5
 """How much more of a gain that must bring: which of 3 photos is the odd one is better told by lenses for all."""
+_MOST_CUTS = 6
+"""More lenses than these are not counted one by one: each photo that is apart has its own."""
 _MIN_PHOTOS = 3
 """Two photos tell nothing of two focal lengths."""
 _ROUNDS = 2
@@ -48,8 +50,10 @@ def by_evidence(shared: Placed, placing: Placing, progress: Progress) -> Placed:
     Args:
         shared: in which photos of one group have one lens.
     """
-    single = _single(shared.sensors, placing)
+    single = _single(shared.sensors)
     apart = divided(shared.sensors, single)
+    if len(apart.groups) == len(shared.sensors.groups):
+        return shared
     if not (_goes_with_placed(shared, placing) or _parts(shared.model, apart, placing)):
         return shared
     found = [shared, *_merged(_map(shared, apart, placing), shared.sensors, placing)]
@@ -120,11 +124,9 @@ def with_lenses(model: Candidate, sensors: Sensors) -> Candidate:
     return replace(model, bundle=changed)
 
 
-def _single(sensors: Sensors, placing: Placing) -> Int[np.ndarray, " I"]:
-    """A part for each photo whose lens is not given; frames of a video stay together."""
-    photos = placing.graph.photos
-    free = np.array([not sensors.exact[sensors.lens[i]] and photo.time_s is None for i, photo in enumerate(photos)])
-    return np.where(free, np.arange(len(free)), -1)
+def _single(sensors: Sensors) -> Int[np.ndarray, " I"]:
+    """A part for each photo whose lens is not given."""
+    return np.where(sensors.exact[sensors.lens], -1, np.arange(len(sensors.lens)))
 
 
 def _goes_with_placed(shared: Placed, placing: Placing) -> bool:
@@ -144,7 +146,8 @@ def _parts(model: Candidate, apart: Sensors, placing: Placing) -> bool:
 
 
 def _partitions(own: Candidate, sensors: Sensors) -> list[Int[np.ndarray, " I"]]:
-    """Parts of the photos of each lens, cut where their focal lengths are furthest apart: once, twice and so on."""
+    """Parts of the photos of each lens, cut where their focal lengths are furthest apart: once, twice and so on, and
+    wherever they are apart."""
     focal = np.full(len(sensors.lens), np.nan)
     focal[own.photos] = own.bundle.log_focal[own.bundle.lens]
     cuts = []
@@ -152,7 +155,8 @@ def _partitions(own: Candidate, sensors: Sensors) -> list[Int[np.ndarray, " I"]]
         values = np.sort(focal[(sensors.lens == lens) & np.isfinite(focal)])
         cuts += [(b - a, (sensors.lens == lens) & (focal > (a + b) / 2)) for a, b in pairwise(values) if b - a > _APART]
     cuts.sort(key=lambda cut: -cut[0])
-    return [np.sum([above for _, above in cuts[:count]], axis=0) for count in range(1, len(cuts) + 1)]
+    counts = sorted({*range(1, min(len(cuts), _MOST_CUTS)), len(cuts)} - {0})
+    return [np.sum([above for _, above in cuts[:count]], axis=0) for count in counts]
 
 
 def _supports(found: Sequence[Placed], placing: Placing) -> list[float]:

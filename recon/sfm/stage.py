@@ -225,11 +225,7 @@ def _say(
     progress.fact("given_poses", len(cameras.given))
     progress.fact("advice", list(cameras.advice))
     progress.fact("bare_sides", [list(found) for found in bare_sides(best, graph, sensors)])
-    lenses: dict[str, list[str]] = {}
-    for i in best.photos:
-        lenses.setdefault(sensors.groups[sensors.lens[i]], []).append(graph.photos[i].name)
-    progress.fact("lenses", lenses)
-    progress.fact("focal_source", focal_sources(sensors, known_focals(graph, sensors, known), graph))
+    _say_lenses(graph, best, sensors, known, progress)
     progress.fact("registered", f"{len(best.photos)} of {len(graph.photos)}")
     progress.fact("observations", len(best.bundle.xy))
     progress.fact("points", len(best.bundle.points))
@@ -239,3 +235,14 @@ def _say(
     left_out = [graph.photos[i].name for i in range(len(graph.photos)) if i not in best.photos]
     if left_out:
         progress.note(f"Not placed: {', '.join(left_out)}.")
+
+
+def _say_lenses(graph: MatchGraph, best: Candidate, sensors: Sensors, known: Known, progress: Progress) -> None:
+    lenses: dict[str, list[str]] = {}
+    found: dict[int, float] = {}
+    for k, i in enumerate(best.photos):
+        lens = int(sensors.lens[i])
+        lenses.setdefault(sensors.groups[lens], []).append(graph.photos[i].name)
+        found[lens] = float(np.exp(best.bundle.log_focal[best.bundle.lens[k]]))
+    progress.fact("lenses", lenses)
+    progress.fact("focal_source", focal_sources(graph, sensors, known_focals(graph, sensors, known), found))

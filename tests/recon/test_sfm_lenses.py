@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,8 +27,8 @@ def _zoomed(count: int, ratios: Mapping[int, float]) -> tuple[list[View], np.nda
     return views, points
 
 
-def _map(folder: Path, views: list[View], points: np.ndarray) -> tuple[CameraSet, LogProgress]:
-    made = MatchedScene(folder, views, points, noise_px=0.3, camera_group="1000x750")
+def _map(folder: Path, views: list[View], points: np.ndarray, **photo: Any) -> tuple[CameraSet, LogProgress]:
+    made = MatchedScene(folder, views, points, noise_px=0.3, camera_group="1000x750", **photo)
     for a, b in combinations(range(len(views)), 2):
         made.match(a, b, true=180, wrong=25)
     return made.run()
@@ -83,3 +84,13 @@ def test_parts_of_a_lens_are_lenses_and_the_largest_keeps_its_name() -> None:
     np.testing.assert_array_equal(parts.lens_of_sensor[parts.sensor], parts.lens)
     np.testing.assert_array_equal(parts.exact[parts.lens], sensors.exact[sensors.lens])
     assert len(parts.size) == 4  # the two ways up of the larger part, the other's, the given one's
+
+
+def test_a_crop_that_kept_its_exif_gets_its_own_lens(tmp_path: Path) -> None:
+    views, points = _zoomed(5, {3: 1.5})
+    cameras, progress = _map(tmp_path, views, points, focal_px=900.0, focal_source="exif-35mm")
+    assert cameras.views[3].camera.fx == pytest.approx(1350, rel=0.02)
+    assert progress.facts["focal_source"] == {
+        "1000x750": "exif-35mm",
+        "1000x750, lens 2": "estimated from the photos, which contradict exif-35mm",
+    }
