@@ -12,10 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from recon.progress import LogProgress, Progress
 from recon.sfm.bundle import adjust, support
@@ -81,13 +80,14 @@ def _map(shared: Placed, sensors: Sensors, placing: Placing) -> Placed | None:
 
 
 def _merged(own: Placed | None, sensors: Sensors, placing: Placing) -> list[Placed]:
-    """A model with a lens a photo, with these put together to two, to three and so on."""
-    found: list[Placed] = []
-    if own is not None:
-        for part in _partitions(own.model, sensors):
-            fewer = divided(sensors, part)
-            found.append(placing.settle(with_lenses(own.model, fewer), fewer, own.fates))
-    return [one for one in found if _is_apart(one, sensors)]
+    """A model with a lens a photo, with these put together to two, to three and so on; and as it is."""
+    if own is None or len(own.model.photos) < _MIN_PHOTOS:
+        return []
+    found = []
+    for part in _partitions(own.model, sensors):
+        fewer = divided(sensors, part)
+        found.append(placing.settle(with_lenses(own.model, fewer), fewer, own.fates))
+    return [*(one for one in found if _is_apart(one, sensors)), own]
 
 
 def _mapped(shared: Placed, single: Int[np.ndarray, " I"], placing: Placing) -> list[Placed]:
@@ -153,10 +153,19 @@ def _partitions(own: Candidate, sensors: Sensors) -> list[Int[np.ndarray, " I"]]
     cuts = []
     for lens in range(len(sensors.groups)):
         values = np.sort(focal[(sensors.lens == lens) & np.isfinite(focal)])
-        cuts += [(b - a, (sensors.lens == lens) & (focal > (a + b) / 2)) for a, b in pairwise(values) if b - a > _APART]
+        cuts += [(gap, (sensors.lens == lens) & (focal > at)) for gap, at in _gaps(values)]
     cuts.sort(key=lambda cut: -cut[0])
     counts = sorted({*range(1, min(len(cuts), _MOST_CUTS)), len(cuts)} - {0})
     return [np.sum([above for _, above in cuts[:count]], axis=0) for count in counts]
+
+
+def _gaps(values: Float[np.ndarray, " N"]) -> list[tuple[float, float]]:
+    """The widest gaps of ascending values, and where they are, that leave no part wider than `_APART`."""
+    if not len(values) or values[-1] - values[0] <= _APART:
+        return []
+    k = int(np.argmax(np.diff(values)))
+    here = float(values[k + 1] - values[k]), float(values[k + 1] + values[k]) / 2
+    return [here, *_gaps(values[: k + 1]), *_gaps(values[k + 1 :])]
 
 
 def _supports(found: Sequence[Placed], placing: Placing) -> list[float]:
