@@ -180,7 +180,7 @@ def test_whole_tracks_are_held_out() -> None:
 @pytest.mark.data
 def test_repeated_facades_are_not_mixed_up(photosets: Path, tmp_path: Path) -> None:
     """Six photos around a courtyard whose facades resemble each other: with all matches, the mean error of
-    rotations is more than 80 degrees."""
+    rotations is more than 80 degrees. One matches only one other, and fits at any distance from it."""
     truth = load_photoset(photosets / "strecha_castle_p19")
     train, _ = benchmark_split(len(truth.images), 6)
     folders = {name: tmp_path / name for name in ("photos", "matches", "cameras")}
@@ -191,9 +191,9 @@ def test_repeated_facades_are_not_mixed_up(photosets: Path, tmp_path: Path) -> N
     recon.matching.run(folders, MatchingConfig(keypoints=1024, long_side=768), folders["matches"], LogProgress())
     recon.sfm.run(folders, MappingConfig(), folders["cameras"], LogProgress())
     cameras = read_cameras(folders["cameras"])
-    assert len(cameras.views) >= 4
+    assert len(cameras.views) >= 3
     right = [truth.views[i] for i in train if any(view.name == truth.views[i].name for view in cameras.views)]
     errors = pair_errors_deg(
         np.stack([view.T_world_camera for view in right]), np.stack([view.T_world_camera for view in cameras.views])
     )
-    assert errors.rotation_deg.max() < 1.5
+    assert max(errors.rotation_deg.max(), errors.translation_deg.max()) < 1.5
