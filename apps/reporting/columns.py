@@ -31,6 +31,10 @@ def _error(photo: PhotoResult) -> str:
     return formats.with_unit(photo.reprojection_px, "px", 2)
 
 
+def _field_of_view(photo: PhotoResult) -> str:
+    return formats.NOTHING if photo.field_of_view_deg is None else f"{photo.field_of_view_deg:.0f}°"
+
+
 def _render(photo: PhotoResult) -> str:
     return formats.with_unit(photo.psnr_db, "dB", 1) + (" (kept out)" if photo.held_out else "")
 
@@ -43,6 +47,7 @@ _COLUMNS: tuple[tuple[str, str, Callable[[PhotoResult], str]], ...] = (
     ),
     ("Points", "how many were found in it and in other photos", _points),
     ("Off by", "mean distance of the points from where they should be, in pixels of the original", _error),
+    ("Angle of view", "of the lens, along the long side; less where a photo was zoomed or cropped", _field_of_view),
     (
         "Depth confirmed",
         "share of pixels whose depth another photo confirms",

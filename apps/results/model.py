@@ -81,6 +81,8 @@ class PhotoResult:
     """`left` or `right` where no other photo sees it."""
     reprojection_px: float | None
     """Mean, in pixels of the original photo."""
+    field_of_view_deg: float | None
+    """Of its camera, along the long side."""
     depth_verified: float | None
     """Share of its pixels whose depth another photo confirms."""
     depth_completed: float | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from PIL import Image
 from apps.results.model import PhotoResult, StageResult
 from recon.io.cameras import CameraSet
 from recon.photos import load_photos
+from recon.scene import Camera
 
 _IGNORED_STEP = 4
 """Where a comparison's error is so many grey levels from that of its two pictures, the pixel was ignored."""
@@ -28,6 +30,7 @@ def read_photos(out: Path, done: Mapping[str, StageResult], cameras: CameraSet |
     if "photos" not in done:
         return ()
     verdicts = {verdict.name: verdict for verdict in cameras.verdicts} if cameras else {}
+    angles = {view.name: _field_of_view_deg(view.camera) for view in cameras.views} if cameras else {}
     depths = {view["name"]: view for view in done["depth"].facts["views"]} if "depth" in done else {}
     bare = done["cameras"].facts.get("bare_sides", []) if "cameras" in done else []
     weights = done["splat"].config["view_weights"] if "splat" in done else {}
@@ -46,6 +49,7 @@ def read_photos(out: Path, done: Mapping[str, StageResult], cameras: CameraSet |
                 overlap=verdict.overlap if verdict else None,
                 bare_sides=tuple(side for name, side in bare if name == photo.name),
                 reprojection_px=verdict.reprojection_px if verdict else None,
+                field_of_view_deg=angles.get(photo.name),
                 depth_verified=depth.get("verified"),
                 depth_completed=depth.get("completed"),
                 depth_confidence=depth.get("confidence"),
@@ -58,6 +62,10 @@ def read_photos(out: Path, done: Mapping[str, StageResult], cameras: CameraSet |
             )
         )
     return tuple(found)
+
+
+def _field_of_view_deg(camera: Camera) -> float:
+    return math.degrees(2 * math.atan(max(camera.width / camera.fx, camera.height / camera.fy) / 2))
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from recon.scene import invert_rigid
 
@@ -61,7 +61,10 @@ class PlacedMap:
 
 
 def make_pointmap(
-    points: Float[np.ndarray, "H W 3"], confidence: Float[np.ndarray, "H W"], size: tuple[int, int]
+    points: Float[np.ndarray, "H W 3"],
+    confidence: Float[np.ndarray, "H W"],
+    size: tuple[int, int],
+    mask: Bool[np.ndarray, "h w"] | None = None,
 ) -> Pointmap:
     """A thinned map, laid on its photo: it covers the largest window about the centre that has its shape.
 
@@ -69,6 +72,7 @@ def make_pointmap(
         confidence: at least 1 where something is known (DUSt3R's convention); 1 and less, and what is not finite,
             counts for nothing.
         size: width and height of the upright original in pixels.
+        mask: of the whole photo, at any size; where it is False, nothing is known.
     """
     height, width = confidence.shape
     scale = min(size[0] / width, size[1] / height)
@@ -77,12 +81,11 @@ def make_pointmap(
     grid = np.ix_(rows, columns)
     points, confidence = points[grid].astype(np.float64), confidence[grid].astype(np.float64)
     known = np.isfinite(points).all(axis=-1) & np.isfinite(confidence) & (confidence > 1)
-    return Pointmap(
-        np.where(known[..., None], points, 0.0),
-        np.log(np.where(known, confidence, 1.0)),
-        (columns + 0.5 - width / 2) * scale,
-        (rows + 0.5 - height / 2) * scale,
-    )
+    x, y = (columns + 0.5 - width / 2) * scale, (rows + 0.5 - height / 2) * scale
+    if mask is not None:
+        there = [((at / n + 0.5) * m).astype(int) for at, n, m in zip((y, x), size[::-1], mask.shape, strict=True)]
+        known &= mask[np.ix_(*there)]
+    return Pointmap(np.where(known[..., None], points, 0.0), np.log(np.where(known, confidence, 1.0)), x, y)
 
 
 def estimate_focal(pointmap: Pointmap) -> float:

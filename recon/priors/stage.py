@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+from jaxtyping import Float
 
 from recon.errors import InputError, ReconstructionError
 from recon.io.cameras import CameraSet, Verdict, write_cameras
@@ -16,7 +17,7 @@ from recon.io.pointmaps import PairPoints, ViewPoints, check_pointmaps, read_poi
 from recon.ladder import CameraSource, parse_source
 from recon.photos import Photo, load_photos, named_like
 from recon.priors.alignment import align_pairs
-from recon.priors.maps import PlacedMap, make_pointmap, place_map
+from recon.priors.maps import PlacedMap, Pointmap, make_pointmap, place_map
 from recon.priors.networks import NETWORKS, predict
 from recon.priors.pairs import PointmapPair
 from recon.progress import Progress
@@ -37,9 +38,9 @@ def place_by_pointmaps(photos_folder: Path, matches: Path | None, source: str, o
     for where, read in _read(rung, photos, photos_folder, matches, progress):
         if isinstance(read, ViewPoints):
             units.add(read.units)
-            _add(views, _views(read, photos, where), where)
+            _add(views, _views(read, photos, photos_folder, where), where)
         else:
-            _add(pairs, _pairs(read, photos, where), where)
+            _add(pairs, _pairs(read, photos, photos_folder, where), where)
     if views and pairs:
         raise InputError(
             f"{rung.path} holds both pointmaps in one world and pairwise ones.", "Give either the one or the other."
@@ -91,12 +92,12 @@ def _matched_pairs(matches: Path, photos: Sequence[Photo]) -> list[tuple[int, in
     return [(index[entry["a"]], index[entry["b"]]) for entry in entries]
 
 
-def _views(read: ViewPoints, photos: Sequence[Photo], where: str) -> dict[int, PlacedMap]:
+def _views(read: ViewPoints, photos: Sequence[Photo], folder: Path, where: str) -> dict[int, PlacedMap]:
     found = {}
     for i, k in _joined(photos, read.photos, [read.points.shape[1:3]] * len(read.photos), where).items():
-        size = photos[i].width, photos[i].height
+        pointmap = _pointmap(read.points[k], read.confidence[k], photos[i], folder)
         try:
-            found[i] = place_map(make_pointmap(read.points[k], read.confidence[k], size), read.Ts_world_camera[k])
+            found[i] = place_map(pointmap, read.Ts_world_camera[k])
         except ValueError as error:
             raise InputError(
                 f"{where}, photo {photos[i].name}: {error}.",
@@ -105,7 +106,7 @@ def _views(read: ViewPoints, photos: Sequence[Photo], where: str) -> dict[int, P
     return found
 
 
-def _pairs(read: PairPoints, photos: Sequence[Photo], where: str) -> dict[tuple[int, int], PointmapPair]:
+def _pairs(read: PairPoints, photos: Sequence[Photo], folder: Path, where: str) -> dict[tuple[int, int], PointmapPair]:
     found: dict[tuple[int, int], PointmapPair] = {}
     shapes = {
         int(view): points.shape[1:3] for points, views in zip(read.points, read.pairs.T, strict=True) for view in views
@@ -117,11 +118,18 @@ def _pairs(read: PairPoints, photos: Sequence[Photo], where: str) -> dict[tuple[
         if a in index and b in index:
             i, j = index[a], index[b]
             maps = [
-                make_pointmap(points[e], confidence[e], (photos[k].width, photos[k].height))
+                _pointmap(points[e], confidence[e], photos[k], folder)
                 for points, confidence, k in zip(read.points, read.confidence, (i, j), strict=True)
             ]
             found[i, j] = PointmapPair(i, j, *maps)
     return found
+
+
+def _pointmap(
+    points: Float[np.ndarray, "H W 3"], confidence: Float[np.ndarray, "H W"], photo: Photo, folder: Path
+) -> Pointmap:
+    """Of what the user's mask leaves of the photo."""
+    return make_pointmap(points, confidence, (photo.width, photo.height), photo.load_mask(folder))
 
 
 def _joined(

@@ -161,7 +161,8 @@ def adjust(bundle: Bundle, prior: Prior, rounds: int = 6, iterations: int = 50) 
         previous = noise
         damping, value = 1e-4, cost(bundle, prior, noise)
         for _ in range(iterations):
-            candidate = _apply(bundle, _step(bundle, prior, noise, damping))
+            step = _step(bundle, prior, noise, damping)
+            candidate = bundle if step is None else _apply(bundle, step)
             new_value = cost(candidate, prior, noise)
             if new_value < value:
                 settled = value - new_value < _SETTLED * value
@@ -181,6 +182,15 @@ def cost(bundle: Bundle, prior: Prior, noise: float) -> float:
     residual, _ = _prior_terms(bundle, prior)
     pose = prior.poses.terms(bundle)[0] if prior.poses is not None else np.zeros(0)
     return float(_KERNEL**2 / 2 * np.log1p(squared).sum() + (residual**2).sum() / 2 + (pose**2).sum() / 2)
+
+
+def support(bundle: Bundle, prior: Prior, noise: float, max_error_px: float) -> float:
+    """Logarithm of how much more probable the observations are than if the bundle had just missed each of them.
+
+    It compares models of the same matches that keep different ones of them.
+    """
+    missed = _KERNEL**2 / 2 * np.log1p((max_error_px / (noise * _KERNEL)) ** 2)
+    return float(len(bundle.xy) * missed - cost(bundle, prior, noise))
 
 
 def _prior_terms(bundle: Bundle, prior: Prior) -> tuple[np.ndarray, np.ndarray]:
@@ -240,8 +250,8 @@ def jacobians(bundle: Bundle) -> tuple[Float[np.ndarray, "N 2 10"], Float[np.nda
     return by_camera, by_X @ R
 
 
-def _step(bundle: Bundle, prior: Prior, noise: float, damping: float) -> tuple[np.ndarray, np.ndarray]:
-    """The damped Gauss-Newton step: (camera parameters, points (P, 3))."""
+def _step(bundle: Bundle, prior: Prior, noise: float, damping: float) -> tuple[np.ndarray, np.ndarray] | None:
+    """The damped Gauss-Newton step: (camera parameters, points (P, 3)); None where it needs more damping to exist."""
     by_camera, by_point = jacobians(bundle)
     residual = bundle.residuals() / noise
     root_weight = 1 / np.sqrt(1 + (residual**2).sum(axis=1) / _KERNEL**2)
@@ -295,7 +305,10 @@ def _step(bundle: Bundle, prior: Prior, noise: float, damping: float) -> tuple[n
     held = pose[np.repeat(bundle.held, 6)]
     H[held], H[:, held], g[held] = 0, 0, 0
     H[held, held] = 1
-    camera_step = np.linalg.solve(H, -g)
+    try:
+        camera_step = np.linalg.solve(H, -g)
+    except np.linalg.LinAlgError:
+        return None
     moved = np.einsum("nci,nc->ni", mixed, camera_step[columns])
     toward = gp + _sum_into(axes, moved, 3 * points).reshape(points, 3)
     return camera_step, -(inverse @ toward[:, :, None])[:, :, 0]

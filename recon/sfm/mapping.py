@@ -93,6 +93,26 @@ def find_sensors(graph: MatchGraph, working_px: int, given: dict[int, Camera]) -
     )
 
 
+def divided(sensors: Sensors, part: Int[np.ndarray, " I"]) -> Sensors:
+    """With a lens for each part of a lens's photos. The largest part keeps the name of the group."""
+    lenses, lens = np.unique(np.stack([sensors.lens, part], axis=1), axis=0, return_inverse=True)
+    kinds, sensor = np.unique(np.stack([sensors.sensor, lens], axis=1), axis=0, return_inverse=True)
+    groups, members = [], np.bincount(lens)
+    for k, old in enumerate(lenses[:, 0]):
+        same = np.flatnonzero(lenses[:, 0] == old)
+        larger = (members[same] > members[k]) | ((members[same] == members[k]) & (same < k))
+        groups.append(f"{sensors.groups[old]}, lens {1 + larger.sum()}" if larger.any() else sensors.groups[old])
+    return Sensors(
+        groups=groups,
+        lens=lens,
+        sensor=sensor,
+        lens_of_sensor=kinds[:, 1],
+        size=sensors.size[kinds[:, 0]],
+        scale=sensors.scale,
+        exact=sensors.exact[lenses[:, 0]],
+    )
+
+
 def map_photos(
     graph: MatchGraph, sensors: Sensors, focals: Float[np.ndarray, " L"], start: str, seed: int
 ) -> list[Candidate]:
@@ -177,7 +197,7 @@ def mapping_options(seed: int, sensors: Sensors) -> pycolmap.IncrementalPipeline
 def read_candidate(
     model: pycolmap.Reconstruction, sensors: Sensors, start: str, held: Collection[int] = ()
 ) -> Candidate | None:
-    """A model of pycolmap in our terms; None where it has fewer than two photos or no points.
+    """A model of pycolmap in our terms; None where it has fewer than two photos, no points or senseless lenses.
 
     Args:
         held: photos whose pose is given.
@@ -185,6 +205,8 @@ def read_candidate(
     image_ids = sorted(model.reg_image_ids())
     point_ids = sorted(model.point3D_ids())
     if len(image_ids) < 2 or not point_ids:
+        return None
+    if min(model.camera(model.image(i).camera_id).focal_length for i in image_ids) <= 0:
         return None
     place = {image_id: k for k, image_id in enumerate(image_ids)}
     poses = [model.image(image_id).cam_from_world() for image_id in image_ids]

@@ -14,17 +14,17 @@ from recon.photos import Photo, load_photos
 from recon.progress import Progress
 from recon.sfm import MappingConfig
 from recon.sfm.advice import bare_sides, overlaps, what_next
-from recon.sfm.bundle import Prior
-from recon.sfm.evidence import agreements, believed, misfits, missing
+from recon.sfm.evidence import agreements
 from recon.sfm.files import make_points, make_views
+from recon.sfm.focals import GUESS_DEG, focal_sources, focals_at, known_focals, starts
 from recon.sfm.frame import normalise, scaled
-from recon.sfm.given import map_around
 from recon.sfm.graph import MatchGraph, load_graph
-from recon.sfm.hypotheses import Start, best_model, complete
 from recon.sfm.known import MIN_POSES, Known, join_known
-from recon.sfm.lens import ideal, to_ideal
+from recon.sfm.lens import to_ideal
+from recon.sfm.lenses import by_evidence
 from recon.sfm.mapping import Candidate, Sensors, find_sensors
 from recon.sfm.near import refine_near
+from recon.sfm.placing import Placed, Placing, settle
 from recon.sfm.pointmaps import (
     Pointmaps,
     believed_pairs,
@@ -34,12 +34,9 @@ from recon.sfm.pointmaps import (
     posed,
     with_points,
 )
-from recon.sfm.reasons import CONTRADICTED, MISFIT, UNSUPPORTED, no_model, why_left_out
-from recon.sfm.refine import make_prior, prior_without, refine, without_photo
+from recon.sfm.reasons import UNSUPPORTED, no_model, why_left_out
+from recon.sfm.refine import without_photo
 from recon.sfm.scale import metres_per_unit, parse_length
-
-_GUESS_DEG = 60.0
-"""Field of view that the focal prior is centred on where photos record none."""
 
 
 def place_photos(
@@ -56,27 +53,17 @@ def place_photos(
     known = join_known(graph.photos, source.path if source.rung == "known" else None, config.intrinsics)
     graph = _ideal_graph(graph, known)
     sensors = find_sensors(graph, config.working_px, known.cameras)
-    focals = _known_focals(graph, sensors, known)
-    starts = _starts(sensors, focals, config)
     fates: dict[int, str] = {}
     best, rung, why, seen = None, source.rung, source.reason(), None
     if pointmaps_folder is not None:
         seen = load_pointmaps(pointmaps_folder, graph)
-        best, graph = _map_seen(graph, sensors, seen, focals, known, config, fates, progress)
+        best, graph = _map_seen(graph, sensors, seen, known, config, fates, progress)
         if best is None:
             rung, why, seen = "matching", "what the photos share contradicts the poses of the pointmaps", None
             progress.fallback("the poses of the pointmaps", "matching", why)
-            fates.clear()
     if best is None:
-        if not known.poses and all(pair.model in ("none", "panoramic") for pair in graph.pairs):
-            raise no_model(graph)  # mapping would make depth of the noise
-        model = _map_given(graph, sensors, known, starts, config) if known.poses else None
-        if model is None and not known.poses:
-            model = _map_free(graph, sensors, starts, config, fates, progress)
-        if model is None:
-            raise no_model(graph)
-        prior = make_prior(model, sensors, focals, _focals_at(sensors, _GUESS_DEG))
-        best = _settle(model, prior, graph, sensors, config, fates)
+        placed = _map_matched(graph, sensors, known, config, progress)
+        best, sensors, fates = placed.model, placed.sensors, placed.fates
     if len(best.photos) < 2:
         raise no_model(graph)
     _doubt_given(best, graph, sensors, config, progress)
@@ -91,7 +78,7 @@ def place_photos(
         advice=tuple(what_next(best, graph, sensors)),
     )
     write_camera_exports(out, cameras, make_points(best, sensors, graph, known.cameras, photos_folder))
-    _say(graph, best, sensors, focals, known, why, cameras, progress)
+    _say(graph, best, sensors, known, why, cameras, progress)
 
 
 def _ideal_graph(graph: MatchGraph, known: Known) -> MatchGraph:
@@ -100,50 +87,23 @@ def _ideal_graph(graph: MatchGraph, known: Known) -> MatchGraph:
     return replace(graph, keypoints=keypoints)
 
 
-def _starts(sensors: Sensors, known_focals: dict[int, float], config: MappingConfig) -> list[Start]:
-    starts = []
-    if known_focals:
-        starts.append(Start(_focals_at(sensors, _GUESS_DEG, known_focals), "recorded focal length"))
-    if len(known_focals) < len(sensors.groups):
-        angles = config.fields_of_view_deg
-        starts += [Start(_focals_at(sensors, angle, known_focals), f"{angle:g} degrees") for angle in angles]
-    return starts
-
-
-def _map_given(
-    graph: MatchGraph, sensors: Sensors, known: Known, starts: list[Start], config: MappingConfig
-) -> Candidate | None:
-    """Around the given poses; of several starting focal lengths for the other photos, that which places most."""
-    # Between given poses the geometry itself tells true matches from those of things that look alike.
-    pairs = [pair for pair in graph.pairs if pair.trusted or (pair.a in known.poses and pair.b in known.poses)]
-    graph = replace(graph, pairs=pairs)
-    models: list[Candidate] = []
-    for start in starts:
-        models += map_around(graph, sensors, start.focals, known.poses, start.name, config.seed)
-    return max(models, key=lambda model: (len(model.photos), len(model.bundle.xy)), default=None)
-
-
-def _map_free(
-    graph: MatchGraph,
-    sensors: Sensors,
-    starts: list[Start],
-    config: MappingConfig,
-    fates: dict[int, str],
-    progress: Progress,
-) -> Candidate | None:
-    scored = best_model(graph, sensors, starts, config.max_error_px, config.seed, progress)
-    if scored is None or len(scored.photos) < 2:
-        return None
-    progress.fact("model_chosen", scored.model.start)
-    fates.update({i: CONTRADICTED for i in scored.model.photos if i not in scored.photos})
-    return complete(scored, graph, sensors, config.max_error_px, config.seed)
+def _map_matched(
+    graph: MatchGraph, sensors: Sensors, known: Known, config: MappingConfig, progress: Progress
+) -> Placed:
+    if not known.poses and all(pair.model in ("none", "panoramic") for pair in graph.pairs):
+        raise no_model(graph)  # mapping would make depth of the noise
+    placing = Placing(graph, known, config)
+    recorded = known_focals(graph, sensors, known)
+    shared = placing.map(sensors, starts(sensors, recorded, config.fields_of_view_deg), progress)
+    if shared is None:
+        raise no_model(graph)
+    return by_evidence(shared, placing, progress)
 
 
 def _map_seen(
     graph: MatchGraph,
     sensors: Sensors,
     seen: Pointmaps,
-    focals: dict[int, float],
     known: Known,
     config: MappingConfig,
     fates: dict[int, str],
@@ -153,7 +113,7 @@ def _map_seen(
 
     None where no two poses stand.
     """
-    near = near_pointmaps(seen, sensors, focals, _focals_at(sensors, _GUESS_DEG))
+    near = near_pointmaps(seen, sensors, known_focals(graph, sensors, known), focals_at(sensors, GUESS_DEG))
     while len(near.poses) >= MIN_POSES:
         maps = {i: seen.maps[i] for i in near.poses}
         used = believed_pairs(graph, sensors, near)
@@ -167,7 +127,7 @@ def _map_seen(
             # What hardly shares anything stays where it is: matches say nothing for or against it.
             held = np.isin(model.photos, alone)
             model = replace(model, bundle=replace(model.bundle, held=held))
-            best = _settle(model, prior, used, sensors, config, fates)
+            best = settle(model, prior, used, sensors, config, fates)
             best = replace(best, bundle=replace(best.bundle, held=np.zeros(len(best.photos), bool)))
         best = with_points(best, maps, alone, sensors, known.cameras)
         for i in alone:
@@ -185,35 +145,6 @@ def _map_seen(
     return None, graph
 
 
-def _settle(
-    model: Candidate,
-    prior: Prior,
-    graph: MatchGraph,
-    sensors: Sensors,
-    config: MappingConfig,
-    fates: dict[int, str],
-) -> Candidate:
-    """Refined, until nothing contradicts the place of a photo that is left; notes why the others are not."""
-    while True:
-        refined = refine(model, prior, config.max_error_px, config.min_observations)
-        prior = prior_without(prior, model.photos, refined.photos)
-        fates.update({i: UNSUPPORTED for i in model.photos if i not in refined.photos})
-        pairs = agreements(refined, graph, sensors, config.max_error_px)
-        held = {i for i, is_held in zip(refined.photos, refined.bundle.held, strict=True) if is_held}
-        misfit = set(misfits(refined))
-        stays = set(believed(refined, pairs, missing(refined))) - misfit | held
-        gone = [i for i in refined.photos if i not in stays]
-        if not gone:
-            return refined
-        fates.update({i: MISFIT if i in misfit else CONTRADICTED for i in gone})
-        model = refined
-        for i in gone:
-            model = without_photo(model, i)
-        prior = prior_without(prior, refined.photos, model.photos)
-        if len(model.photos) < 2:
-            return model
-
-
 def _doubt_given(
     best: Candidate, graph: MatchGraph, sensors: Sensors, config: MappingConfig, progress: Progress
 ) -> None:
@@ -225,28 +156,6 @@ def _doubt_given(
         progress.fact("doubted_given", [list(names) for names in doubted])
         listed = ", ".join(f"{a} and {b}" for a, b in doubted)
         progress.note(f"What these photos share contradicts their given poses, which were kept: {listed}.")
-
-
-def _known_focals(graph: MatchGraph, sensors: Sensors, known: Known) -> dict[int, float]:
-    """Focal length of each lens in working pixels where there is any: as given, or the median of the recorded."""
-    focals = {}
-    for lens in range(len(sensors.groups)):
-        members = [i for i in range(len(graph.photos)) if sensors.lens[i] == lens]
-        recorded = [ideal(known.cameras[i]).fx if i in known.cameras else graph.photos[i].focal_px for i in members]
-        scaled = [focal * sensors.scale[i] for focal, i in zip(recorded, members, strict=True) if focal is not None]
-        if scaled:
-            focals[lens] = float(np.median(scaled))
-    return focals
-
-
-def _focals_at(sensors: Sensors, angle_deg: float, known: dict[int, float] | None = None) -> np.ndarray:
-    """Focal length of each lens in working pixels: recorded, or by the field of view of the long side."""
-    focals = np.zeros(len(sensors.groups))
-    long_side = sensors.size.max(axis=1)
-    focals[sensors.lens_of_sensor] = long_side / 2 / np.tan(np.radians(angle_deg / 2))
-    for lens, focal in (known or {}).items():
-        focals[lens] = focal
-    return focals
 
 
 def _in_frame(
@@ -303,7 +212,6 @@ def _say(
     graph: MatchGraph,
     best: Candidate,
     sensors: Sensors,
-    known_focals: dict[int, float],
     known: Known,
     why: str,
     cameras: CameraSet,
@@ -317,7 +225,7 @@ def _say(
     progress.fact("given_poses", len(cameras.given))
     progress.fact("advice", list(cameras.advice))
     progress.fact("bare_sides", [list(found) for found in bare_sides(best, graph, sensors)])
-    progress.fact("focal_source", _focal_sources(sensors, known_focals, graph))
+    _say_lenses(graph, best, sensors, known, progress)
     progress.fact("registered", f"{len(best.photos)} of {len(graph.photos)}")
     progress.fact("observations", len(best.bundle.xy))
     progress.fact("points", len(best.bundle.points))
@@ -329,12 +237,12 @@ def _say(
         progress.note(f"Not placed: {', '.join(left_out)}.")
 
 
-def _focal_sources(sensors: Sensors, known: dict[int, float], graph: MatchGraph) -> dict[str, str]:
-    sources = {}
-    for lens, group in enumerate(sensors.groups):
-        members = [photo for i, photo in enumerate(graph.photos) if sensors.lens[i] == lens]
-        recorded = sorted({photo.focal_source for photo in members if photo.focal_source})
-        sources[group] = ", ".join(recorded) if lens in known else "estimated from the photos"
-        if sensors.exact[lens]:
-            sources[group] = "given"
-    return sources
+def _say_lenses(graph: MatchGraph, best: Candidate, sensors: Sensors, known: Known, progress: Progress) -> None:
+    lenses: dict[str, list[str]] = {}
+    found: dict[int, float] = {}
+    for k, i in enumerate(best.photos):
+        lens = int(sensors.lens[i])
+        lenses.setdefault(sensors.groups[lens], []).append(graph.photos[i].name)
+        found[lens] = float(np.exp(best.bundle.log_focal[best.bundle.lens[k]]))
+    progress.fact("lenses", lenses)
+    progress.fact("focal_source", focal_sources(graph, sensors, known_focals(graph, sensors, known), found))

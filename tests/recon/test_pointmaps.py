@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from pointmap_scene import NETWORK, Disturbance, make_views, pair_arrays, shared_points, view_arrays
@@ -50,6 +52,28 @@ def _place(made: MatchedScene, path: Path, **options: str) -> tuple[CameraSet, L
     run_pointmaps(inputs, PointmapsConfig(f"pointmaps:{path}"), inputs["pointmaps"], first)
     run_cameras(inputs, MappingConfig(source=f"pointmaps:{path}", **options), out, second)
     return read_cameras(out), first, second
+
+
+def test_pointmaps_know_nothing_of_what_is_masked(tmp_path: Path) -> None:
+    made, views = _scene(tmp_path, 3)
+    _match_all(made, list(range(3)))
+    arrays = view_arrays(views, ROUGH, seed=0)
+    width = made.photos[0].width
+    columns = (np.arange(arrays["points"].shape[2]) + 0.5) / arrays["points"].shape[2]
+    arrays["points"][0, :, columns < 0.3] *= 3.0  # somebody walks there
+    np.savez(tmp_path / "maps.npz", **arrays)
+    mask = np.full((30, 40), 255, np.uint8)
+    mask[:, :12] = 0
+    (tmp_path / "photos" / "masks").mkdir()
+    cv2.imwrite(str(tmp_path / "photos" / "masks" / "0.png"), mask)
+    made.photos[0] = replace(made.photos[0], mask="masks/0.png")
+    _place(made, tmp_path / "maps.npz")
+    with np.load(tmp_path / "pointmaps" / f"{made.photos[0].key}.npz") as file:
+        masked = file["x"] < 0.3 * width
+        assert 0 < masked.sum() < len(masked)
+        assert np.isnan(file["depth"][:, masked]).all()
+        assert (file["confidence"][:, masked] == 1).all()
+        assert np.isfinite(file["depth"][:, ~masked]).mean() > 0.8
 
 
 def test_matches_make_the_places_of_pointmaps_exact(tmp_path: Path) -> None:

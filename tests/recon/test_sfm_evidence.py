@@ -108,6 +108,23 @@ def test_a_group_without_a_certain_tie_is_left_out_whole(tmp_path: Path) -> None
     assert cameras.verdicts[5].reason == ("It goes with 4.png, but nothing certain ties the two to the other photos.")
 
 
+def test_a_photo_whose_distance_nothing_tells_is_left_out(tmp_path: Path) -> None:
+    """Photo 3 shows what photo 2 shows, but nothing that a third photo does: any distance fits."""
+    views, points = scene(4)
+    made = MatchedScene(tmp_path, views, points, noise_px=0.3, camera_group="phone")
+    some, others = (np.stack([index, index], axis=1) for index in (np.arange(150), np.arange(150, POINTS)))
+    for a, b in combinations(range(3), 2):
+        made.write(a, b, some)
+    made.write(2, 3, others)
+    cameras, progress = made.run()
+    assert progress.facts["models"][0]["registered"] == 4  # it made a consistent model
+    assert [view.name for view in cameras.views] == ["0.png", "1.png", "2.png"]
+    assert max(pair_errors(cameras.views, views)) < 0.1
+    assert cameras.verdicts[3].reason == (
+        "It shares points with one placed photo only, which does not tell how far away it was taken."
+    )
+
+
 def _facade(twins: bool) -> Candidate:
     """Six cameras before a wall. With `twins`, three of them see other points on the same places of the wall."""
     random = np.random.default_rng(0)
@@ -163,7 +180,7 @@ def test_whole_tracks_are_held_out() -> None:
 @pytest.mark.data
 def test_repeated_facades_are_not_mixed_up(photosets: Path, tmp_path: Path) -> None:
     """Six photos around a courtyard whose facades resemble each other: with all matches, the mean error of
-    rotations is more than 80 degrees."""
+    rotations is more than 80 degrees. One matches only one other, and fits at any distance from it."""
     truth = load_photoset(photosets / "strecha_castle_p19")
     train, _ = benchmark_split(len(truth.images), 6)
     folders = {name: tmp_path / name for name in ("photos", "matches", "cameras")}
@@ -174,9 +191,9 @@ def test_repeated_facades_are_not_mixed_up(photosets: Path, tmp_path: Path) -> N
     recon.matching.run(folders, MatchingConfig(keypoints=1024, long_side=768), folders["matches"], LogProgress())
     recon.sfm.run(folders, MappingConfig(), folders["cameras"], LogProgress())
     cameras = read_cameras(folders["cameras"])
-    assert len(cameras.views) >= 4
+    assert len(cameras.views) >= 3
     right = [truth.views[i] for i in train if any(view.name == truth.views[i].name for view in cameras.views)]
     errors = pair_errors_deg(
         np.stack([view.T_world_camera for view in right]), np.stack([view.T_world_camera for view in cameras.views])
     )
-    assert errors.rotation_deg.max() < 1.5
+    assert max(errors.rotation_deg.max(), errors.translation_deg.max()) < 1.5
