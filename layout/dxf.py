@@ -10,6 +10,7 @@ from ezdxf import options, units
 from ezdxf.enums import TextEntityAlignment
 from shapely.geometry import Polygon
 
+from layout.dimensions import dimension_sides
 from layout.model import RoomLayout
 
 LAYERS = {"WALLS": 7, "WALLS_INFERRED": 1, "DOOR": 30, "WINDOW": 5, "OPENING": 8, "DIMENSIONS": 3, "TEXT": 7}
@@ -33,7 +34,7 @@ def write_dxf(path: Path, layout: RoomLayout, unit: str, metre: float, note: str
     style = {"dimtxt": text, "dimasz": 0.6 * text, "dimexe": 0.4 * text, "dimexo": 0.4 * text, "dimgap": 0.3 * text,
              "dimdec": 2, "dimlfac": 1.0, "dimtad": 1}  # fmt: skip
     space.add_lwpolyline(layout.polygon.tolist(), close=True, dxfattribs={"layer": "WALLS"})
-    for wall in layout.walls:
+    for wall, side in zip(layout.walls, dimension_sides(layout.polygon).tolist(), strict=True):
         layer = "WALLS" if wall.observed else "WALLS_INFERRED"
         space.add_line(wall.start.tolist(), wall.end.tolist(), dxfattribs={"layer": layer})
         for opening in wall.openings:
@@ -42,7 +43,7 @@ def write_dxf(path: Path, layout: RoomLayout, unit: str, metre: float, note: str
             space.add_line(ends[0], ends[1], dxfattribs=attributes)
         # Interior on the left: a negative distance puts the dimension outside.
         space.add_aligned_dim(
-            p1=wall.start.tolist(), p2=wall.end.tolist(), distance=-0.4 * metre, override=style,
+            p1=wall.start.tolist(), p2=wall.end.tolist(), distance=0.4 * side * metre, override=style,
             dxfattribs={"layer": "DIMENSIONS"},
         ).render()  # fmt: skip
     middle = np.array(Polygon(layout.polygon).representative_point().coords[0])

@@ -9,6 +9,7 @@ from xml.sax.saxutils import escape
 import numpy as np
 from shapely.geometry import Polygon
 
+from layout.dimensions import dimension_sides
 from layout.model import RoomLayout, Wall
 
 PX_PER_LENGTH = 100.0
@@ -49,6 +50,7 @@ def draw(layout: RoomLayout, unit: str, metre: float, note: str) -> str:
         '<rect width="100%" height="100%" fill="white"/>',
         f'<polygon id="floor" points="{points}" fill="#f4f1ea"/>',
     ]
+    sides = dimension_sides(layout.polygon)
     for index, wall in enumerate(layout.walls):
         (x1, y1), (x2, y2) = at(wall.start), at(wall.end)
         dash = "" if wall.observed else ' stroke-dasharray="8 6"'
@@ -58,9 +60,10 @@ def draw(layout: RoomLayout, unit: str, metre: float, note: str) -> str:
             f'y1="{y1:.2f}" x2="{x2:.2f}" y2="{y2:.2f}" stroke="{colour}" stroke-width="5"{dash}/>'
         )
         parts += _openings(wall, at)
-        parts += _dimension(wall, at, unit)
+        side = int(sides[index])
+        parts += _dimension(wall, side, at, unit)
         if wall.length * scale > _NUMBERED_PX:
-            x, y = at((wall.start + wall.end) / 2 + wall.normal * 14 / scale)
+            x, y = at((wall.start + wall.end) / 2 - side * wall.normal * 14 / scale)
             parts.append(_text(x, y + 4, str(index + 1), size=11))
     middle = at(np.array(Polygon(layout.polygon).representative_point().coords[0]))
     parts.append(_text(middle[0], middle[1], f"{layout.area:.2f} {unit}²", size=18))
@@ -82,11 +85,11 @@ def _openings(wall: Wall, at: Place) -> list[str]:
     return out
 
 
-def _dimension(wall: Wall, at: Place, unit: str) -> list[str]:
-    """A dimension line outside the wall, with its length."""
+def _dimension(wall: Wall, side: int, at: Place, unit: str) -> list[str]:
+    """A dimension line beside the wall, with its length."""
     (x1, y1), (x2, y2) = at(wall.start), at(wall.end)
-    # Outside is against the normal; the drawing's y is turned over.
-    nx, ny = -wall.normal[0] * 26, wall.normal[1] * 26
+    # The normal points inside; the drawing's y is turned over.
+    nx, ny = side * wall.normal[0] * 26, -side * wall.normal[1] * 26
     angle = np.degrees(np.arctan2(y2 - y1, x2 - x1))
     angle = angle - 180 if angle > 90 else angle + 180 if angle <= -90 else angle
     middle_x, middle_y = (x1 + x2) / 2 + nx * 1.45, (y1 + y2) / 2 + ny * 1.45
