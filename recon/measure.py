@@ -209,8 +209,12 @@ def project(view: View, xyz: Float[np.ndarray, " 3"]) -> tuple[float, float] | N
     if z <= 0:
         return None
     pinhole = ideal(view.camera)
-    u, v = from_ideal(np.array([[pinhole.fx * x / z + pinhole.cx, pinhole.fx * y / z + pinhole.cy]]), view.camera)[0]
-    return (float(u), float(v)) if 0 <= u <= view.camera.width and 0 <= v <= view.camera.height else None
+    straight = np.array([[pinhole.fx * x / z + pinhole.cx, pinhole.fx * y / z + pinhole.cy]])
+    pixel = from_ideal(straight, view.camera)
+    # A lens model may fold what lies far outside the photo back into it: the pixel's own ray then is another.
+    folded = not np.abs(to_ideal(pixel, view.camera) - straight).max() < 1
+    (u, v), camera = pixel[0], view.camera
+    return (float(u), float(v)) if 0 <= u <= camera.width and 0 <= v <= camera.height and not folded else None
 
 
 def _unit(vector: Float[np.ndarray, " 3"]) -> Float[np.ndarray, " 3"]:

@@ -136,10 +136,6 @@ class Handlers:
             values += tab.fill(results) if str(number) in stale else [gr.skip()] * len(tab.outputs)
         return values
 
-    def see(self, mesh: MeshTab, id: str, title: str) -> Any:
-        """Gives the mesh to its viewer while the tab called `title`, which is in sight, is its own."""
-        return mesh.mesh(self._server.results(id)) if title == mesh.title else gr.skip()
-
     @plainly
     def pick(self, id: str, photo: str, *numbers: float | None) -> tuple[Any, str]:
         """Marks the two points, and tells their distance once there are both."""
@@ -197,12 +193,12 @@ def build(server: Server) -> gr.Blocks:
         outputs = [component for tab in tabs for component in tab.outputs]
         _wire_measuring(handlers, measure, run)
         in_sight = gr.State("")
-        see = functools.partial(handlers.see, mesh)
-        frame.select(_selected, None, in_sight, **_QUIET).then(see, [run, in_sight], mesh.model, **_QUIET)
+        see = {"fn": mesh.see, "inputs": [run, in_sight, mesh.sent], "outputs": mesh.outputs, **_QUIET}
+        frame.select(_selected, None, in_sight, **_QUIET).then(**see)
         room.fold.expand(lambda id: room.mesh(server.results(id)), run, room.room, **_QUIET)
         if server.shown is not None:
             page.load(handlers.show, [run, shown], [shown, *outputs], show_progress="hidden", api_name="show").then(
-                see, [run, in_sight], mesh.model, **_QUIET
+                **see
             )
             return page
         timer, revision = gr.Timer(_EVERY_S, active=False), gr.State("")
@@ -235,7 +231,7 @@ def build(server: Server) -> gr.Blocks:
             show_progress="hidden",
             concurrency_limit=2,
             api_name="show",
-        ).then(see, [run, in_sight], mesh.model, **_QUIET)
+        ).then(**see)
     return page
 
 

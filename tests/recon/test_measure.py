@@ -72,6 +72,13 @@ def test_lengths_and_the_scale_that_follows_from_one(
     assert metres_per_unit(length, VIEWS) * measured.length == pytest.approx(metres, rel=1e-3)
 
 
+def test_what_a_lens_folds_back_into_the_photo_is_not_seen() -> None:
+    view = View("wide.jpg", Camera(1024, 576, 480.0, 480.0, 512.0, 288.0, (-0.0074, 0.0, 0.0, 0.0)), np.eye(4))
+    assert project(view, np.array([0.9, 0.2, 1.0])) is not None
+    for right in (10.3, 10.5):  # 84 degrees off: the model's polynomial has turned round
+        assert project(view, np.array([right, -3.4, 1.0])) is None
+
+
 def test_deviation_follows_from_confidence_and_click() -> None:
     sure, unsure = (
         [surface_point(VIEWS[0], wall_depth(VIEWS[0], confidence), xy) for xy in ((200, 300), (600, 300))]

@@ -17,6 +17,7 @@ from recon.errors import InputError
 from recon.io.cameras import read_cameras
 from recon.measure import Distance, SurfacePoint, distance, known_length, pick
 from recon.photos import Photo, load_photos
+from recon.sfm.scale import metres_per_unit, parse_length
 
 _COLOURS = {"A": "#d81b60", "B": "#1e5fd8"}
 _HOW = "Click two points in the photo, or type their pixels (of the original photo, from its top left corner)."
@@ -44,7 +45,7 @@ class MeasureTab:
             self.said = gr.Markdown(elem_id="measured")
             # A scale is set by running again, which a page that only shows a run cannot.
             with gr.Group(visible=server.shown is None):
-                self.metres = gr.Number(label="Known length between A and B (metres)", minimum=0, value=None)
+                self.metres = gr.Number(label="Known length between A and B (metres)", value=None)
                 self.set_scale = gr.Button("Set the scale and make everything again")
         self.outputs: list[Component] = [self.photo, self.image, *self.points, self.said]
 
@@ -125,12 +126,15 @@ def scaled(out: Path, photo: str, numbers: tuple[float | None, ...], metres: flo
     """The `--scale` that makes the distance of the two points `metres`.
 
     Raises:
-        InputError: a point or the length is missing, or no second photo shows the points.
+        InputError: a point or the length is missing, or no second photo shows the points well enough.
     """
     if metres is None:
         raise InputError("The length is missing.", "Give it in metres, such as 2.05.")
     a, b = _picked(out, photo, numbers)
-    return known_length(a, b, metres, read_cameras(out / "cameras").views)
+    views = read_cameras(out / "cameras").views
+    scale = known_length(a, b, metres, views)
+    metres_per_unit(parse_length(scale), views)  # what the run would refuse is told at once
+    return scale
 
 
 def _picked(out: Path, photo: str, numbers: tuple[float | None, ...]) -> tuple[SurfacePoint, SurfacePoint]:

@@ -55,17 +55,21 @@ class MeshTab:
     def __init__(self, server: Server) -> None:
         self._server = server
         with gr.Tab(self.title):
-            self.model = gr.Model3D(
+            model = gr.Model3D(
                 label="Mesh", height=520, interactive=False, clear_color=(0.94, 0.94, 0.94, 1.0), elem_id="mesh"
             )
             gr.Markdown(_HOW)
-        self.outputs: list[Component] = [self.model]
+        self.sent = gr.State(None)
+        self.outputs: list[Component] = [model, self.sent]
 
     def fill(self, results: Results | None) -> list[Any]:
-        return [None]
+        return [None, None]
 
-    def mesh(self, results: Results | None) -> str | None:
-        """For `model`, once the tab is in sight."""
+    def see(self, id: str, title: str, sent: str | None) -> list[Any]:
+        """For `outputs`: the mesh, where the tab is the one in sight, unless it was sent before: what comes twice
+        while the viewer loads keeps it blank, too."""
+        results = self._server.results(id) if title == self.title else None
         if results is None or not results.finished("mesh"):
-            return None
-        return shown_mesh(self._server, results, "mesh/mesh.glb")
+            return [gr.skip(), gr.skip()]
+        mesh = shown_mesh(self._server, results, "mesh/mesh.glb")
+        return [gr.skip(), gr.skip()] if mesh == sent else [mesh, mesh]
