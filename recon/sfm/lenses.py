@@ -28,7 +28,7 @@ scenes the photos of one lens were up to .08 apart."""
 _SUPPORT = 0.1
 """By how much a further lens must raise the logarithm of the probability, per observation that a photo has. What
 matches err by together asks for up to .11, but for focal lengths that are not `_APART`; crops by 1.15 to 3 for more (of
-40 on the same scenes, one did not, by 1.25 at 3 photos)."""
+29 on the same scenes one did not, by 1.25 at 3 photos)."""
 _MIN_SUPPORT = 30.0
 _FEW = 4
 """Photos up to which each is also mapped with the only other lens: with lenses for all, so few may go quite astray."""
