@@ -28,12 +28,13 @@ scenes the photos of one lens were up to .08 apart."""
 _SUPPORT = 0.1
 """By how much a further lens must raise the logarithm of the probability, per observation that a photo has. What
 matches err by together asks for up to .11, but for focal lengths that are not `_APART`; crops by 1.15 to 3 for more (of
-40 on the same scenes, one did not, by 1.25 at 3 photos)."""
+29 on the same scenes one did not, by 1.25 at 3 photos)."""
 _MIN_SUPPORT = 30.0
 _FEW = 4
 """Photos up to which each is also mapped with the only other lens: with lenses for all, so few may go quite astray."""
 _CLEARLY = 1.5
-"""How much more of a gain that must bring: which of 3 photos is the odd one is better told by lenses for all."""
+"""How much more of a gain that must bring (which of 3 photos is the odd one is better told by lenses for all), and how
+much further apart the focal length must be that gives a photo its place."""
 _MOST_CUTS = 6
 """More lenses than these are not counted one by one: each photo that is apart has its own."""
 _MIN_PHOTOS = 3
@@ -54,21 +55,27 @@ def by_evidence(shared: Placed, placing: Placing, progress: Progress) -> Placed:
     apart = divided(shared.sensors, single)
     if len(apart.groups) == len(shared.sensors.groups):
         return shared
-    if not (_goes_with_placed(shared, placing) or _parts(shared.model, apart, placing)):
+    enough, left_out = len(shared.model.photos) >= _MIN_PHOTOS, _left_out(shared, placing)
+    together = enough and not _parts(shared.model, apart, placing)
+    if not left_out and (together or not enough):
         return shared
-    found = [shared, *_merged(_map(shared, apart, placing), shared.sensors, placing)]
-    merged = len(found)
-    if len(single) <= _FEW:
-        found += _mapped(shared, single, placing)
-    lenses = [len(np.unique(one.sensors.lens)) for one in found]
-    supports = _supports(found, placing)
+    if together:
+        # Those with a place have one lens: with one each, photos of what only looks alike find places, too.
+        single = np.where(np.isin(single, left_out), single, -1)
+        apart = divided(shared.sensors, single)
+    merged = _merged(_map(shared, apart, placing), shared.sensors, placing)
+    mapped = _mapped(shared, single, placing) if len(single) <= _FEW else []
+    if together:
+        merged, mapped = ([one for one in found if _brings(one, shared)] for found in (merged, mapped))
+    found = [shared, *merged, *mapped]
+    lenses, supports = np.array([len(np.unique(one.sensors.lens)) for one in found]), _supports(found, placing)
     least = max(_MIN_SUPPORT, _SUPPORT * len(shared.model.bundle.xy) / len(shared.model.photos))
-    gains = np.array(supports) - supports[0] - least * (np.array(lenses) - lenses[0])
-    chosen = int(np.argmax(gains[:merged]))
+    gains = supports - supports[0] - least * (lenses - lenses[0])
+    chosen = int(np.argmax(gains[: 1 + len(merged)]))
     if gains.max() > _CLEARLY * gains[chosen]:
         chosen = int(np.argmax(gains))
-    compared = zip(lenses, supports, strict=True)
-    progress.fact("lens_models", [{"lenses": n, "support": round(value - supports[0], 1)} for n, value in compared])
+    compared = zip(lenses.tolist(), (supports - supports[0]).tolist(), strict=True)
+    progress.fact("lens_models", [{"lenses": count, "support": round(value, 1)} for count, value in compared])
     _say(found[chosen], shared.sensors, placing, progress)
     return found[chosen]
 
@@ -88,7 +95,7 @@ def _merged(own: Placed | None, sensors: Sensors, placing: Placing) -> list[Plac
     for part in _partitions(own.model, sensors):
         fewer = divided(sensors, part)
         found.append(placing.settle(with_lenses(own.model, fewer), fewer, own.fates))
-    return [*(one for one in found if _is_apart(one, sensors)), own]
+    return [*(one for one in found if _is_apart(one, sensors)), own] if found else []
 
 
 def _mapped(shared: Placed, single: Int[np.ndarray, " I"], placing: Placing) -> list[Placed]:
@@ -130,16 +137,26 @@ def _single(sensors: Sensors) -> Int[np.ndarray, " I"]:
     return np.where(sensors.exact[sensors.lens], -1, np.arange(len(sensors.lens)))
 
 
-def _goes_with_placed(shared: Placed, placing: Placing) -> bool:
-    """Whether a photo has no place, though it certainly shows what one with a place does."""
-    placed = set(shared.model.photos)
-    return any(pair.trusted and (pair.a in placed) != (pair.b in placed) for pair in placing.graph.pairs)
+def _left_out(shared: Placed, placing: Placing) -> list[int]:
+    """Photos without a place that certainly show what one with a place does."""
+    placed, found = set(shared.model.photos), set()
+    for pair in placing.graph.pairs:
+        if pair.trusted and (pair.a in placed) != (pair.b in placed):
+            found.add(pair.b if pair.a in placed else pair.a)
+    return sorted(found)
+
+
+def _brings(one: Placed, shared: Placed) -> bool:
+    """Whether a model places a photo that had no place, by another focal length than those placed before."""
+    model, before = one.model, set(shared.model.photos)
+    focal = dict(zip(model.photos, model.bundle.log_focal[model.bundle.lens], strict=True))
+    new = focal.keys() - before
+    usual = np.median([value for i, value in focal.items() if i in before]) if before & focal.keys() else np.inf
+    return any(abs(focal[i] - usual) > _CLEARLY * _APART for i in new)
 
 
 def _parts(model: Candidate, apart: Sensors, placing: Placing) -> bool:
     """Whether the focal lengths of a lens part when they are let go."""
-    if len(model.photos) < _MIN_PHOTOS:
-        return False
     bundle, prior = with_lenses(model, apart).bundle, placing.prior(model, apart)
     prior = replace(prior, k1_deviation=np.where(bundle.k1 == 0, _STRAIGHT, prior.k1_deviation))
     focal = adjust(bundle, prior, rounds=_ROUNDS).log_focal[bundle.lens]
@@ -169,13 +186,13 @@ def _gaps(values: Float[np.ndarray, " N"]) -> list[tuple[float, float]]:
     return [here, *_gaps(values[: k + 1]), *_gaps(values[k + 1 :])]
 
 
-def _supports(found: Sequence[Placed], placing: Placing) -> list[float]:
+def _supports(found: Sequence[Placed], placing: Placing) -> Float[np.ndarray, " K"]:
     """Of models of the same matches, by the noise of that which fits best."""
     noise = min(one.model.bundle.noise_px() for one in found)
     models = [with_lenses(one.model, one.sensors) for one in found]  # without lenses whose photos were thrown out
     priors = [placing.prior(model, one.sensors) for model, one in zip(models, found, strict=True)]
     tolerance = placing.config.max_error_px
-    return [support(model.bundle, prior, noise, tolerance) for model, prior in zip(models, priors, strict=True)]
+    return np.array([support(m.bundle, prior, noise, tolerance) for m, prior in zip(models, priors, strict=True)])
 
 
 def _say(chosen: Placed, before: Sensors, placing: Placing, progress: Progress) -> None:
