@@ -50,9 +50,10 @@ def settle_up(
     else:
         level = np.abs(surfaces.normal @ up) > np.cos(np.radians(ROUNDS_DEG[-1]))
         told = bool(surfaces.weight[level].sum() > MIN_LEVEL_SHARE * surfaces.weight.sum())
+        if told and max((max(photo.image.shape) for photo in photos), default=0) < FINE_PX:
+            return up
         by_edges = up_by_edges(photos, up if told else start)
-    coarse = max((max(photo.image.shape) for photo in photos), default=0) < FINE_PX
-    if by_edges is None or (told and (coarse or by_edges @ up < np.cos(np.radians(AGREE_DEG)))):
+    if by_edges is None or (told and by_edges @ up < np.cos(np.radians(AGREE_DEG))):
         return up
     if not told:
         progress.fallback("up from floor and ceiling", "up from upright edges", "hardly any level surface is seen")
