@@ -28,6 +28,7 @@ from recon.errors import ReconstructionError
 from recon.io.cameras import CameraSet, read_cameras
 from recon.photos import load_photos
 from recon.pipeline import PipelineConfig
+from recon.progress import LogProgress
 from recon.scene import PosedImage
 
 
@@ -89,7 +90,7 @@ def from_depth(room: RoomFolder, noise: float, bias: float) -> tuple[Estimate, f
         photo = np.asarray(Image.open(folder / PHOTO).convert("RGB"), np.float32) / 255
         photos.append(PosedImage(view.name, view.camera, view.T_world_camera, photo, np.ones(depth.shape, bool)))
     start = time.perf_counter()
-    layout, *_ = find_room(depths, photos, CameraSet(views, units="metre"))
+    layout, *_ = find_room(depths, photos, CameraSet(views, units="metre"), LogProgress())
     return Estimate(layout, views), time.perf_counter() - start
 
 

@@ -16,27 +16,34 @@ from scipy.spatial.transform import Rotation
 from layout import doubt, freespace
 from layout.doubt import NoRoomError
 from layout.floorplan import label_cells, room_cells
-from layout.gravity import find_up, upright_frame, wall_directions
+from layout.gravity import settle_up, upright_frame, wall_directions
 from layout.levels import Level, find_levels
 from layout.model import RoomLayout, Slab, Wall
 from layout.polygon import Boundary, fit, on_edge, simplify, straighten, trace, turn_oblique
 from layout.surfaces import DepthView, Surfaces, gather, mutual_scales
 from layout.walls import Line, WallLine, find_walls
+from recon.progress import Progress
+from recon.scene import PosedImage
 
 OBSERVED_SHARE = 0.2
 """Of a wall's length that surface must support for it to be observed."""
 COLUMN_M = 0.1
 
 
-def upright_surfaces(views: Sequence[DepthView]) -> tuple[Surfaces, Float[np.ndarray, "3 3"]]:
+def upright_surfaces(
+    views: Sequence[DepthView], photos: Sequence[PosedImage], progress: Progress
+) -> tuple[Surfaces, Float[np.ndarray, "3 3"]]:
     """Surface points in an upright frame (z up), and the rotation R_room_world into it.
+
+    Args:
+        views, photos: of the same world; edges of the photos say exactly what is up.
 
     Raises:
         ReconstructionError: nothing is level or upright.
     """
     scales = mutual_scales(views)
     surfaces = gather(views).rescaled(scales)
-    up = find_up(surfaces, -np.mean([view.T_world_camera[:3, 1] for view in views], axis=0))
+    up = settle_up(surfaces, photos, -np.mean([view.T_world_camera[:3, 1] for view in views], axis=0), progress)
     R = upright_frame(up, views[0].T_world_camera[:3, 0])
     return surfaces.rotated(R), R
 

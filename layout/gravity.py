@@ -2,19 +2,62 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Float
 
 from layout.surfaces import Surfaces
+from layout.vanishing import up_by_edges
 from recon.errors import ReconstructionError
+from recon.progress import Progress
+from recon.scene import PosedImage
 
 ROUNDS_DEG = (20.0, 10.0, 6.0)
 """Angles within which a surface counts as horizontal or upright, round by round."""
+MIN_LEVEL_SHARE = 0.03
+"""Of all surface, that must be level for surfaces to tell what is up."""
+AGREE_DEG, FINE_PX = 3.0, 400
+"""Edges this close to what surfaces tell are the finer answer, in photos of at least this long side."""
 OFF_AXIS_DEG = 10.0
 MIN_OFF_AXIS_SHARE = 0.15
 """Of the upright surface, that must not follow the axes before further directions are looked for."""
 MIN_OBLIQUE_SHARE = 0.06
 """Of the upright surface, that one more direction needs."""
+
+
+def settle_up(
+    surfaces: Surfaces, photos: Sequence[PosedImage], start: Float[np.ndarray, " 3"], progress: Progress
+) -> Float[np.ndarray, " 3"]:
+    """Unit up, by surfaces and by the photos' upright edges.
+
+    Edges are several times as exact, but may be those of things that lean: surfaces decide where the two differ, if
+    enough floor, ceiling or table tops are among them; else edges do, which is told.
+
+    Args:
+        start: the cameras' mean up, world.
+
+    Raises:
+        ReconstructionError: neither tells.
+    """
+    start = start / np.linalg.norm(start)
+    try:
+        up, told = find_up(surfaces, start), True
+    except ReconstructionError:
+        if (by_edges := up_by_edges(photos, start)) is None:
+            raise
+        up, told = by_edges, False
+    else:
+        level = np.abs(surfaces.normal @ up) > np.cos(np.radians(ROUNDS_DEG[-1]))
+        told = bool(surfaces.weight[level].sum() > MIN_LEVEL_SHARE * surfaces.weight.sum())
+        if told and max((max(photo.image.shape) for photo in photos), default=0) < FINE_PX:
+            return up
+        by_edges = up_by_edges(photos, up if told else start)
+    if by_edges is None or (told and by_edges @ up < np.cos(np.radians(AGREE_DEG))):
+        return up
+    if not told:
+        progress.fallback("up from floor and ceiling", "up from upright edges", "hardly any level surface is seen")
+    return by_edges
 
 
 def find_up(surfaces: Surfaces, start: Float[np.ndarray, " 3"]) -> Float[np.ndarray, " 3"]:

@@ -65,7 +65,7 @@ def run(inputs: Mapping[str, Path], config: LayoutConfig, out: Path, progress: P
     weighed, hinted = weigh(depths, [sizes[photo.name] for photo in photos], config.sources())
     if config.hints is not None:
         progress.note(f"Hints are used for {hinted} of {len(photos)} photos.")
-    layout, reason, scale = find_room(weighed, photos, cameras)
+    layout, reason, scale = find_room(weighed, photos, cameras, progress)
     small = [_resized(photo, depth) for photo, depth in zip(photos, depths, strict=True)]
     write_layout(out, layout, reason, scale, small, [keys[photo.name] for photo in photos])
     progress.fact("room", layout is not None)
@@ -91,7 +91,7 @@ def run(inputs: Mapping[str, Path], config: LayoutConfig, out: Path, progress: P
 
 
 def find_room(
-    depths: Sequence[DepthView], photos: Sequence[PosedImage], cameras: CameraSet
+    depths: Sequence[DepthView], photos: Sequence[PosedImage], cameras: CameraSet, progress: Progress
 ) -> tuple[RoomLayout | None, str | None, Scale]:
     """The layout in the units of the scene; or None and why; and what is known of the scale.
 
@@ -101,7 +101,7 @@ def find_room(
     metric = cameras.units == "metre"
     metre, assumption = 1.0, None
     try:
-        surfaces, R = upright_surfaces(depths)
+        surfaces, R = upright_surfaces(depths, photos, progress)
         if not metric:
             metre, assumption = metre_length(surfaces)
         layout, reason = estimate(surfaces.scaled(1 / metre), R), None

@@ -9,9 +9,10 @@ import numpy as np
 from jaxtyping import Float, Float32
 from scipy.spatial.transform import Rotation
 
-from recon.depth.patchmatch import grey
 from recon.scene import PosedImage
 
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+"""Rec. 601."""
 GRADIENT_NOISE = 0.5
 """Grey levels; LSD assumes 2, which overlooks where a white ceiling meets a white wall."""
 LEAST_SEGMENT = 0.05
@@ -26,7 +27,7 @@ NORMAL_WEIGHTS = (0.3, 0.0)
 
 def line_segments(view: PosedImage) -> Float32[np.ndarray, "N 4"]:
     """Straight edges (x1, y1, x2, y2), half-integer pixel centres (LSD, Grompone von Gioi et al. 2010)."""
-    image = np.round(grey(view.image) * 255).astype(np.uint8)
+    image = np.round(view.image @ LUMA * 255).astype(np.uint8)
     lines = cv2.createLineSegmentDetector(cv2.LSD_REFINE_STD, quant=GRADIENT_NOISE).detect(image)[0]
     if lines is None:
         return np.zeros((0, 4), np.float32)

@@ -15,6 +15,7 @@ from recon.depth.diffusion import diffuse, distance_to
 from recon.depth.evidence import borrowed, contradicted, pushed_behind
 from recon.depth.labelling import SuperpixelGraph, minimise, superpixels
 from recon.depth.planes import ScenePlane
+from recon.depth.reach import path_to_support
 from recon.scene import PosedImage
 
 REACH = 0.3
@@ -86,15 +87,16 @@ def fill(
     long_side = max(known.inverse.shape)
     farthest = FARTHEST / float(np.percentile(known.inverse[known.inverse > 0], 1))
     diffused = np.maximum(diffuse(view.image, known.inverse, known.weight), 1 / farthest)
-    surfaces, encloses, shell = [diffused], [], np.zeros_like(diffused)
+    surfaces, used, shell = [diffused], [], np.zeros_like(diffused)
     for plane in planes:
         inverse = plane.inverse_depth(view)
         if (inverse > 1 / farthest).any():
             surfaces.append(inverse)
-            encloses.append(plane.encloses)
+            used.append(plane)
         if plane.encloses:
             shell = np.maximum(shell, inverse)
     graph = superpixels(view.image, SUPERPIXELS)
+    encloses = [plane.encloses for plane in used]
     chosen, energy = _choose(view, graph, surfaces, encloses, shell, known, farthest, others, other_maps)
     picked = chosen[graph.label]
     planar = picked > 0
@@ -110,12 +112,14 @@ def fill(
     target = ~known.verified & view.mask & (inverse > 0)
     target &= planar | (known.distance < REACH * long_side)
     free = pushed_behind(view, inverse, target, farthest, others, other_maps)
-    enclosing = np.array([False, *encloses])[picked]
+    border = np.array([False, *(plane.evidence == "border" for plane in used)])
+    way = path_to_support(view, used, picked)
     features = completed_features(
         planar,
-        enclosing,
+        border[picked],
         ~known.verified & (known.inverse > 0),
         known.distance,
+        np.where(border[picked], 0, way).astype(np.float32),
         energy.astype(np.float32)[graph.label],
         free != inverse,
     )

@@ -24,14 +24,14 @@ VERIFIED_WEIGHTS = {
     "log_contrast": 0.16,
 }
 COMPLETED_WEIGHTS = {
-    "bias": 1.94,
-    "planar": 1.26,
-    "encloses": 1.03,
-    "borrowed": -0.62,
-    "root_distance": -4.21,
-    "root_distance_on_plane": 0.67,
-    "energy": -1.63,
-    "pushed": -2.53,
+    "bias": 1.64,
+    "planar": 2.74,
+    "border": -2.18,
+    "borrowed": -0.63,
+    "root_distance": -4.59,
+    "root_way": -1.59,
+    "energy": -1.20,
+    "pushed": -2.50,
 }
 
 
@@ -50,9 +50,10 @@ def verified_features(view: PosedImage, planes: PlaneMap, agreed: Agreement) -> 
 
 def completed_features(
     planar: Bool[np.ndarray, "H W"],
-    encloses: Bool[np.ndarray, "H W"],
+    border: Bool[np.ndarray, "H W"],
     borrowed: Bool[np.ndarray, "H W"],
     distance: Float32[np.ndarray, "H W"],
+    way: Float32[np.ndarray, "H W"],
     energy: Float32[np.ndarray, "H W"],
     pushed: Bool[np.ndarray, "H W"],
 ) -> dict[str, Float32[np.ndarray, "H W"]]:
@@ -60,20 +61,20 @@ def completed_features(
 
     Args:
         planar: on a plane of the scene (else diffused).
-        encloses: on one that encloses the scene.
+        border: on one of which only borders were seen.
         borrowed: where another view verified a surface.
         distance: pixels to the nearest verified or borrowed pixel.
+        way: from where the plane was verified, as a share of the long side (`reach.path_to_support`).
         energy: cost of the chosen surface in its superpixel.
         pushed: moved behind what another view sees.
     """
-    root = np.sqrt(distance / max(distance.shape))
     return {
         "bias": np.ones_like(distance),
         "planar": planar.astype(np.float32),
-        "encloses": encloses.astype(np.float32),
+        "border": border.astype(np.float32),
         "borrowed": borrowed.astype(np.float32),
-        "root_distance": root,
-        "root_distance_on_plane": root * planar,
+        "root_distance": np.sqrt(distance / max(distance.shape)) * ~planar,
+        "root_way": np.sqrt(way) * planar,
         "energy": np.minimum(energy, 3),
         "pushed": pushed.astype(np.float32),
     }

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32
+from shapely.geometry import MultiPoint, Polygon
+from shapely.geometry.polygon import orient
 
 from recon.depth.consistency import ray_directions
 from recon.depth.covisibility import VERIFIED, DepthMap, world_points
@@ -29,6 +31,8 @@ SNAP_DEG = 4.0
 SNAP_KEEPS = 0.8
 OBLIQUE_WEIGHT = 0.25
 """In the search for planes along a direction, of points whose normal is another."""
+LEAST_DENSE = 4
+"""Points in a square of a plane (as long as `same_offset`) that are no strays."""
 SAME_OFFSET = 0.02
 """Two parallel planes nearer than this share of the median depth are one."""
 
@@ -44,6 +48,26 @@ class ScenePlane:
     """All cameras, and all that was verified but for strays, lie on the side that the normal points to."""
     evidence: Literal["surface", "border"] = "surface"
     """Verified points lie on it, or it meets another plane in an edge that photos show."""
+    outline: Float[np.ndarray, "K 2"] = field(default_factory=lambda: np.zeros((0, 2)))
+    """Within the convex hull of the verified points on it: corners in the coordinates `basis`, counterclockwise."""
+
+    @property
+    def basis(self) -> Float[np.ndarray, "2 3"]:
+        """Unit directions in the plane."""
+        u = np.cross(self.normal, np.eye(3)[int(np.abs(self.normal).argmin())])
+        u /= np.linalg.norm(u)
+        return np.stack([u, np.cross(self.normal, u)])
+
+    def is_within(self, eye: Float[np.ndarray, " 3"], rays: Float[np.ndarray, "N 3"]) -> Bool[np.ndarray, " N"]:
+        """Which rays from `eye` (world) meet the plane within its outline."""
+        if len(self.outline) < 3:
+            return np.zeros(len(rays), bool)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            z = (self.offset - self.normal @ eye) / (rays @ self.normal)
+            place = (eye + rays * z[:, None]) @ self.basis.T
+        side = np.roll(self.outline, -1, 0) - self.outline
+        off = place[:, None] - self.outline
+        return (z > 0) & (side[:, 0] * off[..., 1] - side[:, 1] * off[..., 0] >= 0).all(1)
 
     def inverse_depth(self, view: PosedImage) -> Float32[np.ndarray, "H W"]:
         """1 / z of the plane at every pixel; 0 or less where it lies behind the camera."""
@@ -216,6 +240,20 @@ def same_offset(samples: PlaneSamples) -> float:
 def on_plane(plane: ScenePlane, samples: PlaneSamples) -> Bool[np.ndarray, " N"]:
     """Which points lie on the plane and face as it does."""
     return _inliers(plane, samples, np.arange(len(samples.xyz)))
+
+
+def outlined(plane: ScenePlane, samples: PlaneSamples) -> ScenePlane:
+    """The plane with the outline of what was verified on it, but for lone points and (if it is wide) a margin."""
+    place = samples.xyz[on_plane(plane, samples)] @ plane.basis.T
+    unit = same_offset(samples)
+    cell, count = np.unique(np.floor(place / unit), axis=0, return_inverse=True, return_counts=True)[1:]
+    hull = MultiPoint(place[count[cell.ravel()] >= LEAST_DENSE]).convex_hull
+    # Where a wall ends in a corner, the first points of the next wall lie on it, too.
+    inner = hull.buffer(-2 * unit, join_style="mitre")
+    outline = hull if inner.is_empty else inner
+    if not isinstance(outline, Polygon):
+        return plane
+    return replace(plane, outline=np.array(orient(outline).exterior.coords)[:-1])
 
 
 def is_same(normal: Float[np.ndarray, " 3"], offset: float, plane: ScenePlane, unit: float) -> bool:

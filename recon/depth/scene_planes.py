@@ -11,19 +11,20 @@ import numpy as np
 from jaxtyping import Float
 
 from recon.depth.covisibility import DepthMap
-from recon.depth.directions import line_segments, refine_axes
 from recon.depth.planes import (
     LEAST_SAMPLES,
     ScenePlane,
     axis_planes,
     is_same,
     largest_planes,
+    outlined,
     same_offset,
     sample_verified,
     snapped,
     square_axes,
 )
 from recon.depth.shell import border_planes, mark_enclosing, without_doubles
+from recon.directions import line_segments, refine_axes
 from recon.scene import PosedImage
 
 
@@ -57,7 +58,7 @@ def find_planes(views: Sequence[PosedImage], maps: Sequence[DepthMap], seed: int
     axes = square_axes(planes, shares)
     centers = np.array([view.T_world_camera[:3, 3] for view in views])
     if axes is None:
-        return ScenePlanes(mark_enclosing(planes, samples, centers), None)
+        return ScenePlanes([outlined(p, samples) for p in mark_enclosing(planes, samples, centers)], None)
     segments = [line_segments(view) for view in views]
     axes = refine_axes(axes, views, segments, np.array([plane.normal for plane in planes]), shares)
     unit = same_offset(samples)
@@ -66,5 +67,6 @@ def find_planes(views: Sequence[PosedImage], maps: Sequence[DepthMap], seed: int
         if not any(is_same(plane.normal, plane.offset, other, unit) for other in square):
             square.append(plane)
     planes = mark_enclosing(square + axis_planes(axes, samples, square), samples, centers)
+    planes = [outlined(plane, samples) for plane in planes]
     borders = border_planes(views, maps, segments, planes, axes, samples)
     return ScenePlanes(without_doubles(planes, borders, unit), axes)

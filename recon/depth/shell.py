@@ -11,8 +11,8 @@ from jaxtyping import Bool, Float, Float32
 
 from recon.depth.consistency import pixel_index
 from recon.depth.covisibility import DepthMap
-from recon.depth.directions import interpretation_normals
 from recon.depth.planes import LEAST_SHARE, PlaneSamples, ScenePlane, is_same, on_plane, same_offset
+from recon.directions import interpretation_normals
 from recon.scene import PosedImage
 
 STRAY_SHARE = 0.015

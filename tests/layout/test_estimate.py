@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import cv2
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from data.gallery import generate
 from layout import metrics
 from layout.estimate import estimate, upright_surfaces
 from layout.floorplan import merge_lines
-from layout.gravity import find_up, wall_directions
+from layout.gravity import find_up, settle_up, wall_directions
 from layout.model import RoomLayout
+from layout.raycast import FIRST_WALL, cast
 from layout.stage import find_room
 from layout.surfaces import DepthView, gather, mutual_scales
+from layout.vanishing import up_by_edges
 from layout.walls import Line
 from recon.io.cameras import CameraSet
-from recon.scene import PosedImage
+from recon.progress import LogProgress
+from recon.scene import Camera, PosedImage
 from tests.layout.prisms import CAMERA, L_SHAPE, RECTANGLE, SLANTED, look, photos, pose, room, turning, y_down
+
+EYE = Camera(480, 360, 285.0, 285.0, 240.0, 180.0)
 
 
 def _plan_in_truth(layout: RoomLayout, R_world_room: np.ndarray) -> np.ndarray:
@@ -28,7 +37,7 @@ def _plan_in_truth(layout: RoomLayout, R_world_room: np.ndarray) -> np.ndarray:
 def test_empty_rooms_in_any_frame(polygon: np.ndarray) -> None:
     turn = y_down(len(polygon))
     truth = room(polygon)
-    surfaces, R = upright_surfaces(look(truth, turning(), noise=0.01, R_world_room=turn))
+    surfaces, R = upright_surfaces(look(truth, turning(), noise=0.01, R_world_room=turn), [], LogProgress())
     layout = estimate(surfaces, R)
     assert len(layout.walls) == len(polygon)
     assert metrics.floor_iou(polygon, _plan_in_truth(layout, turn)) > 0.97
@@ -45,7 +54,7 @@ def test_empty_rooms_in_any_frame(polygon: np.ndarray) -> None:
 def test_a_wall_that_nobody_saw_is_inferred() -> None:
     """Two photos of one corner of a rectangle: two walls are never seen."""
     poses = [pose(1.2, 1.0, 45), pose(1.6, 0.8, 50)]
-    surfaces, R = upright_surfaces(look(room(RECTANGLE), poses))
+    surfaces, R = upright_surfaces(look(room(RECTANGLE), poses), [], LogProgress())
     layout = estimate(surfaces, R)
     seen = [wall for wall in layout.walls if wall.observed]
     assert len(seen) == 2
@@ -64,7 +73,7 @@ def test_furnished_room_with_biased_depth() -> None:
         depth = shot.depth * (1 + rng.choice([-0.02, 0.02])) * (1 + 0.01 * rng.standard_normal(shot.depth.shape))
         views.append(DepthView(name, camera, T, depth, np.ones_like(depth)))
         pictures.append(PosedImage(name, camera, T, shot.image.astype(np.float32) / 255, np.ones(depth.shape, bool)))
-    layout, reason, _ = find_room(views, pictures, CameraSet(truth.views, units="metre"))
+    layout, reason, _ = find_room(views, pictures, CameraSet(truth.views, units="metre"), LogProgress())
     assert layout is not None, reason
     assert metrics.floor_iou(truth.polygon, _plan_in_truth(layout, np.eye(3))) > 0.93
     planes = np.array([[*plane.normal, plane.offset] for plane in truth.planes])
@@ -75,7 +84,9 @@ def test_furnished_room_with_biased_depth() -> None:
 
 def test_scale_is_assumed_where_unknown_and_said() -> None:
     views = [view.transformed(np.eye(3), 0.3) for view in look(room(RECTANGLE), turning())]
-    layout, _, scale = find_room(views, photos(room(RECTANGLE), views, blank=True), CameraSet([], units="unknown"))
+    layout, _, scale = find_room(
+        views, photos(room(RECTANGLE), views, blank=True), CameraSet([], units="unknown"), LogProgress()
+    )
     assert layout is not None
     assert scale.metre == pytest.approx(0.3, rel=0.02)
     assert scale.assumption == "assumed: the room is 2.5 m high"
@@ -87,7 +98,7 @@ def test_a_facade_is_no_room() -> None:
     facade = room(np.array([[-30, -30], [30, -30], [30, 6], [-30, 6.0]]), height=30.0)
     poses = [pose(x, 0, 90, pitch_deg=0) for x in (-0.5, 0.0, 0.5)]
     views = look(facade, poses)
-    layout, reason, _ = find_room(views, photos(facade, views), CameraSet([], units="metre"))
+    layout, reason, _ = find_room(views, photos(facade, views), CameraSet([], units="metre"), LogProgress())
     assert layout is None
     assert reason == "walls are seen in one direction only"
 
@@ -96,7 +107,7 @@ def test_nothing_level_or_upright_is_no_room() -> None:
     rng = np.random.default_rng(0)
     depth = 2 + rng.uniform(0, 1, (CAMERA.height, CAMERA.width))
     views = [DepthView(str(i), CAMERA, pose(0, i, 90), depth, np.ones_like(depth)) for i in range(2)]
-    layout, reason, _ = find_room(views, photos(room(RECTANGLE), views), CameraSet([], units="metre"))
+    layout, reason, _ = find_room(views, photos(room(RECTANGLE), views), CameraSet([], units="metre"), LogProgress())
     assert layout is None
     assert reason
 
@@ -125,3 +136,44 @@ def test_views_of_wrong_scale_are_brought_together() -> None:
 def test_lines_that_repeat_are_dropped() -> None:
     lines = [Line(0.0, 1.0), Line(np.pi, -1.01), Line(0.0, 1.2), Line(np.pi / 2, 1.0)]
     assert merge_lines(lines) == [lines[0], lines[2], lines[3]]
+
+
+@pytest.mark.parametrize("level", [True, False], ids=["floor and ceiling", "neither"])
+def test_up_is_exact_by_the_edges_of_the_photos(level: bool) -> None:
+    """Where neither floor nor ceiling has depth, edges of walls decide, and it is told."""
+    truth, turn = room(RECTANGLE), y_down(2)
+    views = look(truth, turning(), noise=0.02, R_world_room=turn)
+    pictures, kept = [], []
+    for view, T in zip(views, turning(), strict=True):
+        labels = cast(truth, EYE, T)[0]
+        image = np.repeat((0.3 + 0.1 * labels)[..., None], 3, 2).astype(np.float32)
+        pictures.append(PosedImage(view.name, EYE, view.T_world_camera, image, np.ones(labels.shape, bool)))
+        walls = cast(truth, CAMERA, T)[0] >= FIRST_WALL
+        kept.append(view if level else replace(view, depth=np.where(walls, view.depth, np.nan)))
+    progress = LogProgress()
+    _, R = upright_surfaces(kept, pictures, progress)
+    assert R[2] @ turn[:, 2] > np.cos(np.radians(0.1))
+    assert bool(progress.fallbacks) is not level
+
+
+def test_edges_of_things_that_lean_do_not_decide() -> None:
+    truth, turn = room(RECTANGLE), y_down(2)
+    views = look(truth, turning(), noise=0.01, R_world_room=turn)
+    leaning = Rotation.from_euler("x", 8, degrees=True).as_matrix() @ turn
+    up = settle_up(gather(views), [], turn[:, 2], LogProgress())
+    pictures = [_sticks(view, leaning[:, 2]) for view in views]
+    assert up_by_edges(pictures, turn[:, 2]) @ leaning[:, 2] > np.cos(np.radians(0.2))
+    assert np.array_equal(settle_up(gather(views), pictures, turn[:, 2], LogProgress()), up)
+
+
+def _sticks(view: DepthView, direction: np.ndarray) -> PosedImage:
+    """A photo of parallel sticks before grey."""
+    R, eye = view.T_world_camera[:3, :3], view.center
+    image = np.full((EYE.height, EYE.width, 3), 0.5, np.float32)
+    for x in np.linspace(-0.8, 0.8, 7):
+        middle = eye + R @ [x, 0, 1.5]
+        ends = (np.stack([middle - 0.4 * direction, middle + 0.4 * direction]) - eye) @ R
+        pixels = ends[:, :2] / ends[:, 2:] * EYE.fx + [EYE.cx, EYE.cy]
+        a, b = np.round(16 * (pixels - 0.5)).astype(int).tolist()
+        cv2.line(image, a, b, (0.1, 0.1, 0.1), 3, cv2.LINE_AA, 4)
+    return PosedImage(view.name, EYE, view.T_world_camera, image, np.ones(image.shape[:2], bool))

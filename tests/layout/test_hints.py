@@ -14,6 +14,7 @@ from layout.stage import find_room
 from layout.surfaces import DepthView
 from recon.errors import InputError
 from recon.io.cameras import CameraSet
+from recon.progress import LogProgress
 from tests.layout.prisms import CAMERA, RECTANGLE, look, photos, pose, room
 
 SIZE = (320, 240)
@@ -40,7 +41,7 @@ def test_label_maps_tell_cupboards_from_the_wall(tmp_path: Path) -> None:
     blank = photos(room(RECTANGLE), views, blank=True)
     walls = []
     for used in (views, weighed):
-        layout, reason, _ = find_room(used, blank, CameraSet([], units="metre"))
+        layout, reason, _ = find_room(used, blank, CameraSet([], units="metre"), LogProgress())
         assert layout is not None, reason
         walls.append(len(layout.walls))
     assert walls == [6, 4]

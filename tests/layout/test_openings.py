@@ -19,6 +19,7 @@ from layout.raycast import FIRST_WALL, cast, on_wall, room_rays
 from layout.stage import find_room
 from layout.surfaces import DepthView
 from recon.io.cameras import CameraSet
+from recon.progress import LogProgress
 from recon.scene import PosedImage
 from tests.layout.prisms import L_SHAPE, RECTANGLE, look, room, turning, y_down
 
@@ -108,7 +109,7 @@ def test_furnished_rooms_with_biased_depth(shape: str, openings: bool) -> None:
         views.append(view.transformed(turn, scale))
         image, mask = shot.image.astype(np.float32) / 255, np.ones(depth.shape, bool)
         photos.append(PosedImage(view.name, view.camera, views[-1].T_world_camera, image, mask))
-    layout, reason, _ = find_room(views, photos, CameraSet([], units="unknown"))
+    layout, reason, _ = find_room(views, photos, CameraSet([], units="unknown"), LogProgress())
     assert layout is not None, reason
     plan = np.concatenate([layout.polygon, np.zeros((len(layout.walls), 1))], 1) @ layout.R_room_world @ turn / scale
     assert metrics.floor_iou(truth.polygon, plan[:, :2]) > 0.95

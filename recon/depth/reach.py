@@ -1,0 +1,85 @@
+"""How far planes have been carried from where they were verified: along themselves, and not across edges of a photo.
+
+Between verified parts of a wall lies wall. Beyond them it goes on to the next corner only, which a photo shows as a
+straight edge, however faint, or hides behind something nearer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float, Float32, Int
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import dijkstra
+
+from recon.depth.consistency import ray_directions
+from recon.depth.planes import ScenePlane
+from recon.directions import line_segments
+from recon.scene import PosedImage
+
+STRIDE = 4
+"""Pixels between the places between which ways are sought."""
+EDGE_WIDTH_PX = 5
+BRIDGE = 0.5
+"""Edges are longer at both ends by this share of their length: faint ones come in pieces."""
+BARRIER = 1.0
+"""What crossing an edge costs, as a share of the long side."""
+FARTHEST = 1.0
+"""What no way leads to is as far as this share of the long side; nothing counts as farther."""
+
+
+def path_to_support(
+    view: PosedImage,
+    planes: Sequence[ScenePlane],
+    picked: Int[np.ndarray, "H W"],
+) -> Float32[np.ndarray, "H W"]:
+    """Length of the shortest way from every pixel to the outline of its plane, through pixels of that plane.
+
+    Args:
+        picked: 1 + index of the plane that each pixel was given; 0 where none.
+
+    Returns:
+        Shares of the long side of the photo, at most `FARTHEST`; 0 where no plane was picked.
+    """
+    height, width = picked.shape
+    grid = np.s_[STRIDE // 2 :: STRIDE, STRIDE // 2 :: STRIDE]
+    label, edge = picked[grid], edge_mask(view)[grid]
+    support = np.zeros(label.shape, bool)
+    rays = ray_directions(view)[grid].astype(np.float64) @ view.T_world_camera[:3, :3].T
+    for index, plane in enumerate(planes, 1):
+        mine = label == index
+        if mine.any():
+            support[mine] = plane.is_within(view.T_world_camera[:3, 3], rays[mine])
+    way = np.where(label > 0, _ways(label, edge, support, STRIDE / max(height, width)), 0)
+    rows, columns = (np.minimum(np.arange(n) // STRIDE, m - 1) for n, m in zip((height, width), way.shape, strict=True))
+    return way[np.ix_(rows, columns)].astype(np.float32)
+
+
+def _ways(
+    label: Int[np.ndarray, "h w"], edge: Bool[np.ndarray, "h w"], support: Bool[np.ndarray, "h w"], step: float
+) -> Float[np.ndarray, "h w"]:
+    if not support.any():
+        return np.full(label.shape, FARTHEST)
+    index = np.arange(label.size).reshape(label.shape)
+    tails, heads, costs = [], [], []
+    for a, b in ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:])):
+        same = label[a] == label[b]
+        tails.append(index[a][same])
+        heads.append(index[b][same])
+        costs.append(step + 0.5 * BARRIER * (edge[a] != edge[b])[same])
+    where = (np.concatenate(tails), np.concatenate(heads))
+    graph = coo_matrix((np.concatenate(costs), where), (label.size, label.size)).tocsr()
+    way = dijkstra(graph, directed=False, indices=index[support], min_only=True, limit=FARTHEST)
+    return np.minimum(way, FARTHEST).reshape(label.shape)
+
+
+def edge_mask(view: PosedImage) -> Bool[np.ndarray, "H W"]:
+    """Pixels on straight edges."""
+    image = np.zeros(view.mask.shape, np.uint8)
+    segments = line_segments(view)
+    step = BRIDGE * (segments[:, 2:] - segments[:, :2])
+    for x1, y1, x2, y2 in np.floor(segments + np.concatenate([-step, step], 1)).astype(int).tolist():
+        cv2.line(image, (x1, y1), (x2, y2), 1, EDGE_WIDTH_PX)
+    return image > 0
