@@ -89,7 +89,7 @@ def stages(config: PipelineConfig, photos: tuple[Path, ...]) -> tuple[Stage, ...
             "recon.sfm:run",
             ("photos", "matches", *(stage.name for stage in (*rig[-1:], *pointmaps))),
             config.cameras,
-            version=2,
+            version=3,
             sources=config.cameras.files(),
             isolated=True,
         ),
@@ -147,7 +147,7 @@ def pointmap_stages(config: PipelineConfig) -> tuple[Stage, ...]:
     # Only MASt3R looks at pairs: at those that matching found worth it.
     needs = ("photos", "matches") if source.rung == "mast3r" else ("photos",)
     pointmaps = PointmapsConfig(config.cameras.source)
-    return (Stage("pointmaps", "recon.priors:run", needs, pointmaps, sources=source.files(), isolated=True),)
+    return (Stage("pointmaps", "recon.priors:run", needs, pointmaps, version=2, sources=source.files(), isolated=True),)
 
 
 PRESETS = {
