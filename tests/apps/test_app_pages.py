@@ -73,12 +73,19 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+def listening(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     """With photos of a small room to give it."""
     folder = tmp_path_factory.mktemp("app")
     write_scene(generate(seed=1, views=4, size=(320, 240)), folder / "room")
     with serving(folder / "runs", None, "127.0.0.1", free_port(), LIMITS) as address:
         yield App(address, folder / "runs", sorted((folder / "room" / "images").iterdir()))
+
+
+@pytest.fixture
+def app(listening: App, monkeypatch: pytest.MonkeyPatch) -> App:
+    """The one whose uploads gradio knows: it looks up their folder anew, and `viewer` is of the same process."""
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(Store(listening.root).served))
+    return listening
 
 
 @pytest.fixture(scope="module")
