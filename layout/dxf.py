@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import ezdxf
@@ -17,11 +18,11 @@ LAYERS = {"WALLS": 7, "WALLS_INFERRED": 1, "DOOR": 30, "WINDOW": 5, "OPENING": 8
 """Names and colours (AutoCAD index)."""
 
 
-def write_dxf(path: Path, layout: RoomLayout, unit: str, metre: float, note: str) -> None:
+def write_dxf(path: Path, layout: RoomLayout, unit: str, metre: float, notes: Sequence[str]) -> None:
     """Write walls, openings, dimensions, area, height and a scale bar, in the units of the layout.
 
     Args:
-        unit, metre, note: see `layout.svg.write_svg`.
+        unit, metre, notes: see `layout.svg.write_svg`.
     """
     # Without this, ezdxf writes the date and new identifiers: the same room would not be the same file.
     options.write_fixed_meta_data_for_testing = True
@@ -47,10 +48,11 @@ def write_dxf(path: Path, layout: RoomLayout, unit: str, metre: float, note: str
             dxfattribs={"layer": "DIMENSIONS"},
         ).render()  # fmt: skip
     middle = np.array(Polygon(layout.polygon).representative_point().coords[0])
-    lines = [f"{layout.area:.2f} {unit}2", f"height {layout.height:.2f} {unit}", note]
-    low = layout.polygon.min(0) - metre
-    places = [middle, middle - [0, 1.6 * text], low - [0, 0.5 * metre]]
-    for line, place, align in zip(lines, places, ("MIDDLE_CENTER", "MIDDLE_CENTER", "LEFT"), strict=True):
+    low, line_step = layout.polygon.min(0) - metre, np.array([0, 1.6 * text])
+    inside = [f"{layout.area:.2f} {unit}2", f"height {layout.height:.2f} {unit}"]
+    lines = [(line, middle - k * line_step, "MIDDLE_CENTER") for k, line in enumerate(inside)]
+    lines += [(note, low - [0, 0.5 * metre] - k * line_step, "LEFT") for k, note in enumerate(notes)]
+    for line, place, align in lines:
         entity = space.add_text(line, height=text, dxfattribs={"layer": "TEXT"})
         entity.set_placement(place.tolist(), align=TextEntityAlignment[align])
     length = metre if unit == "m" else 10 ** np.floor(np.log10(metre))

@@ -76,8 +76,9 @@ def run(inputs: Mapping[str, Path], config: LayoutConfig, out: Path, progress: P
     metric = scale.units == "metre"
     unknown = f"Scale unknown; the size of this drawing is {scale.assumption}"
     unit, note = ("m", f"Scale: {scale.source}") if metric else ("units", unknown)
-    write_svg(out / "floorplan.svg", layout, unit, scale.metre, note)
-    write_dxf(out / "floorplan.dxf", layout, unit, scale.metre, note)
+    notes = [note, *unseen(layout)]
+    write_svg(out / "floorplan.svg", layout, unit, scale.metre, notes)
+    write_dxf(out / "floorplan.dxf", layout, unit, scale.metre, notes)
     write_room(out / "room.glb", layout, photos, depths)
     (out / "overlays").mkdir()
     for index, photo in enumerate(photos):
@@ -112,6 +113,15 @@ def find_room(
     except (NoRoomError, ReconstructionError) as error:
         layout, reason = None, str(error)
     return layout, reason, Scale(cameras.units, cameras.scale_source, metre, assumption)
+
+
+def unseen(layout: RoomLayout) -> list[str]:
+    """What the plan says of walls that no photo shows, if there are any."""
+    numbers = [str(number) for number, wall in enumerate(layout.walls, 1) if not wall.observed]
+    if not numbers:
+        return []
+    walls = f"wall {numbers[0]} was" if len(numbers) == 1 else f"walls {', '.join(numbers)} were"
+    return [f"Dashed: {walls} not seen; where the room ends there, and so its area, is a guess."]
 
 
 def read_depth(path: Path, photo: PosedImage) -> DepthView:

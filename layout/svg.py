@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -17,27 +17,28 @@ PX_PER_LENGTH = 100.0
 Place = Callable[[np.ndarray], tuple[float, float]]
 """From the plan to the drawing."""
 _MARGIN = 90.0
+_LINE_PX = 15.0
 _NUMBERED_PX = 20.0
 """Shorter walls bear no number."""
 _COLOURS = {"door": "#a0522d", "window": "#1e7fd0", "opening": "#7a7a7a"}
 
 
-def write_svg(path: Path, layout: RoomLayout, unit: str, metre: float, note: str) -> None:
+def write_svg(path: Path, layout: RoomLayout, unit: str, metre: float, notes: Sequence[str]) -> None:
     """Write the plan: walls (numbered from 1, dashed where inferred), openings, lengths, area, height and a scale bar.
 
     Args:
         unit: name of the lengths' unit, such as `m`.
         metre: scene units per metre (an assumption where the scale is unknown): only the drawing's size depends on it.
-        note: a line below the plan, such as where the scale comes from.
+        notes: lines below the plan, such as where the scale comes from.
     """
-    path.write_text(draw(layout, unit, metre, note), encoding="utf-8")
+    path.write_text(draw(layout, unit, metre, notes), encoding="utf-8")
 
 
-def draw(layout: RoomLayout, unit: str, metre: float, note: str) -> str:
+def draw(layout: RoomLayout, unit: str, metre: float, notes: Sequence[str]) -> str:
     scale = PX_PER_LENGTH / metre
     low, high = layout.polygon.min(0), layout.polygon.max(0)
     width, height = (high - low) * scale + 2 * _MARGIN
-    height += 50
+    height += 35 + _LINE_PX * len(notes)
 
     def at(point: np.ndarray) -> tuple[float, float]:
         # SVG has y down.
@@ -68,8 +69,10 @@ def draw(layout: RoomLayout, unit: str, metre: float, note: str) -> str:
     middle = at(np.array(Polygon(layout.polygon).representative_point().coords[0]))
     parts.append(_text(middle[0], middle[1], f"{layout.area:.2f} {unit}²", size=18))
     parts.append(_text(middle[0], middle[1] + 20, f"height {layout.height:.2f} {unit}"))
-    parts += _scale_bar(scale, metre, unit, height)
-    parts.append(_text(_MARGIN, height - 14, note, anchor="start", size=11))
+    below = height - 14 - _LINE_PX * (len(notes) - 1)
+    parts += _scale_bar(scale, metre, unit, below - 26)
+    for line, note in enumerate(notes):
+        parts.append(_text(_MARGIN, below + _LINE_PX * line, note, anchor="start", size=11))
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
@@ -104,9 +107,9 @@ def _dimension(wall: Wall, side: int, at: Place, unit: str) -> list[str]:
     return [line, label]
 
 
-def _scale_bar(scale: float, metre: float, unit: str, height: float) -> list[str]:
+def _scale_bar(scale: float, metre: float, unit: str, y: float) -> list[str]:
     length = metre if unit == "m" else 10 ** np.floor(np.log10(metre))
-    x, y = _MARGIN, height - 40
+    x = _MARGIN
     return [
         f'<path id="scale-bar" d="M{x:.2f} {y - 5:.2f} V{y:.2f} H{x + length * scale:.2f} V{y - 5:.2f}" '
         'stroke="black" stroke-width="2" fill="none"/>',

@@ -30,11 +30,11 @@ def _crossings(lines: list[LineString]) -> int:
 @pytest.mark.parametrize("polygon", SHAPES, ids=["rectangle", "l", "slanted", "t", "u"])
 def test_drawn_dimensions_do_not_cross(polygon: np.ndarray, tmp_path: Path) -> None:
     layout = room(polygon)
-    paths = re.findall(r'<path d="M([\d.]+) ([\d.]+) L([\d.]+) ([\d.]+)', draw(layout, "m", 1.0, ""))
+    paths = re.findall(r'<path d="M([\d.]+) ([\d.]+) L([\d.]+) ([\d.]+)', draw(layout, "m", 1.0, []))
     lines = [LineString([(float(a), float(b)), (float(c), float(d))]) for a, b, c, d in paths]
     assert len(lines) == len(polygon)
     assert _crossings(lines) == 0
-    write_dxf(tmp_path / "plan.dxf", layout, "m", 1.0, "")
+    write_dxf(tmp_path / "plan.dxf", layout, "m", 1.0, [])
     lines = []
     for dimension in ezdxf.readfile(tmp_path / "plan.dxf").modelspace().query("DIMENSION"):
         along = dimension.dxf.defpoint3 - dimension.dxf.defpoint2

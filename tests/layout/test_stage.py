@@ -22,6 +22,7 @@ from layout.document import read_layout
 from layout.dxf import write_dxf
 from layout.glb import prism
 from layout.model import Opening
+from layout.stage import unseen
 from layout.svg import write_svg
 from recon.io.cameras import CameraSet, write_cameras
 from recon.photos import Photo, save_photos
@@ -127,7 +128,7 @@ def test_the_plan_is_the_same_file_in_every_process(tmp_path: Path, monkeypatch:
     for name, back in (("one.dxf", False), ("other.dxf", True)):
         order = partial(sorted, reverse=back)
         monkeypatch.setattr(EntityDB, "dxf_types_in_use", lambda self, order=order: order(in_use(self)))
-        write_dxf(tmp_path / name, room(L_SHAPE), "m", 1.0, "")
+        write_dxf(tmp_path / name, room(L_SHAPE), "m", 1.0, [])
     assert (tmp_path / "one.dxf").read_bytes() == (tmp_path / "other.dxf").read_bytes()
 
 
@@ -136,16 +137,32 @@ def test_openings_are_drawn_where_they_are(tmp_path: Path) -> None:
     door, window = Opening("door", 0.5, 1.4, 0.0, 2.0, 0.9), Opening("window", 2.0, 3.2, 0.9, 2.1, 0.8)
     walls[0] = replace(walls[0], openings=(door, window))  # along y = 0
     layout = replace(room(L_SHAPE), walls=tuple(walls))
-    write_dxf(tmp_path / "plan.dxf", layout, "m", 1.0, "")
+    write_dxf(tmp_path / "plan.dxf", layout, "m", 1.0, [])
     space = ezdxf.readfile(tmp_path / "plan.dxf").modelspace()
     for opening in (door, window):
         (line,) = space.query(f'LINE[layer=="{opening.kind.upper()}"]')
         assert [*line.dxf.start, *line.dxf.end] == pytest.approx([opening.start, 0, 0, opening.end, 0, 0])
-    write_svg(tmp_path / "plan.svg", layout, "m", 1.0, "")
+    write_svg(tmp_path / "plan.svg", layout, "m", 1.0, [])
     drawn = {line.values["class"]: line for line in svgelements.SVG.parse(str(tmp_path / "plan.svg")).elements()
              if isinstance(line, svgelements.SimpleLine)}  # fmt: skip
     for opening in (door, window):
         assert drawn[opening.kind].length() == pytest.approx(100 * (opening.end - opening.start), abs=0.1)
+
+
+def test_walls_nobody_saw_are_named_on_the_plan(tmp_path: Path) -> None:
+    seen = room(L_SHAPE)
+    assert unseen(seen) == []
+    layout = replace(seen, walls=tuple(replace(wall, observed=i not in (1, 3)) for i, wall in enumerate(seen.walls)))
+    notes = ["Scale: known", *unseen(layout)]
+    assert notes[1:] == ["Dashed: walls 2, 4 were not seen; where the room ends there, and so its area, is a guess."]
+    write_svg(tmp_path / "plan.svg", layout, "m", 1.0, notes)
+    write_dxf(tmp_path / "plan.dxf", layout, "m", 1.0, notes)
+    svg = svgelements.SVG.parse(str(tmp_path / "plan.svg"))
+    texts = {str(text.text): text for text in svg.elements() if isinstance(text, svgelements.Text)}
+    assert texts[notes[0]].y < texts[notes[1]].y < svg.height
+    written = ezdxf.readfile(tmp_path / "plan.dxf").modelspace().query("TEXT")
+    places = {text.dxf.text: text.dxf.insert.y for text in written}
+    assert places[notes[1]] < places[notes[0]] < layout.polygon.min(0)[1]
 
 
 def test_room_is_watertight(made: tuple[Room, dict[str, Path], Path]) -> None:
