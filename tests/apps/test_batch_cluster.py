@@ -45,6 +45,10 @@ def test_a_lost_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
             while len(list((out / "logs").glob("*.log"))) < 3:  # every node is at work
                 time.sleep(0.05)
             nodes.remove_node(doomed, allow_graceful=False)
+            # A worker outlives its node for a moment, in which its scene could end and be told of.
+            until = time.monotonic() + 60
+            while not any(event["event"] == "retry" for event in journal.read(out)) and time.monotonic() < until:
+                time.sleep(0.05)
             (out / "go").touch()
 
         killer = threading.Thread(target=lose_a_node)
