@@ -93,7 +93,7 @@ def stages(config: PipelineConfig, photos: tuple[Path, ...]) -> tuple[Stage, ...
             sources=config.cameras.files(),
             isolated=True,
         ),
-        Stage("depth", "recon.depth:run", ("photos", "cameras"), config.depth, version=2),
+        Stage("depth", "recon.depth:run", ("photos", "cameras"), config.depth, version=3),
         Stage(
             "layout",
             "layout:run",

@@ -25,8 +25,15 @@ PARALLEL_DEG = 8.0
 """Planes nearer to parallel than this count as one wall."""
 FARTHEST = 3.0
 """A border is no farther than this many times the median depth of what was verified."""
-LEAST_COVERED = 0.65
-"""Share of the borders of a plane, as far as photos should show them, that must be edges."""
+LEAST_COVERED = 0.5
+"""Share of the borders of a plane, as far as photos should show them, that must be edges, beyond the share that planes
+around it have: wood grain and shelves are full of edges along the room."""
+AROUND = (2.0, 2.75, 3.5, 4.25, 5.0)
+"""How far before and behind it these planes are, in units of offset."""
+LEAST_EXCESS = 0.3
+"""By how much the borders that are edges must be longer than those that are not, as a share of a photo's long side."""
+UPRIGHT_DEG = 30.0
+"""The cameras' mean upward direction is no farther than this from up."""
 LEAST_BORDER = 0.15
 """Length of the borders that each of two photos must show, as a share of its long side."""
 EDGE_WIDTH_PX = 5
@@ -76,31 +83,38 @@ def border_planes(
     A blank ceiling cannot be matched, but the edge where it meets a wall can be seen: an image line that, lifted
     onto the wall, runs along the wall's border with a plane of the room's directions proposes that plane. On each
     side that no plane encloses yet, the proposal is taken whose borders with the known planes, as far as photos
-    should show them, are edges in most places: the upper edge of a window is too short.
+    should show them, are edges in most places, unlike those of planes a little off: the upper edge of a window is too
+    short. What is known to be in front of a border hides it; furniture that stereo is silent about mostly stands on
+    the floor, so that a wall's foot may speak for the wall, but not against it.
     """
     unit = same_offset(samples)
     farthest = FARTHEST * float(np.median(samples.depth))
     centers = np.array([view.T_world_camera[:3, 3] for view in views])
+    up = -np.mean([view.T_world_camera[:3, 1] for view in views], axis=0)
     found: list[ScenePlane] = []
     for normal in np.concatenate([axes, -axes]):
         known = [plane for plane in [*planes, *found] if plane.encloses]
         if any(plane.normal @ normal > np.cos(np.radians(PARALLEL_DEG)) for plane in known):
             continue
         borders = [
-            _Border.of(normal, known, k, views, segments, farthest)
+            _Border.of(normal, known, k, views, segments, farthest, up)
             for k, plane in enumerate(known)
             if abs(plane.normal @ normal) < np.sin(np.radians(PARALLEL_DEG))
         ]
-        best, best_covered = None, LEAST_COVERED
-        for offset in _distinct(np.concatenate([[], *(border.offsets for border in borders)]), unit):
-            plane = ScenePlane(normal, offset, encloses=True, evidence="border")
-            if (centers @ normal < offset).any() or not _encloses(plane, samples):
-                continue
-            covered = _covered(plane, borders, views, maps, farthest)
-            if covered > best_covered:
-                best, best_covered = plane, covered
-        if best is not None:
-            found.append(_sharpest(best, borders, views, maps, unit, farthest))
+        offsets = _distinct(np.concatenate([[], *(border.offsets for border in borders)]), unit)
+        proposed = [ScenePlane(normal, offset, encloses=True, evidence="border") for offset in offsets]
+        proposed = [p for p in proposed if (centers @ normal > p.offset).all() and _encloses(p, samples)]
+        if not proposed:
+            continue
+        best = max(proposed, key=lambda plane: _covered(plane, borders, views, maps, farthest)[1])
+        near = _moved(best, np.linspace(-0.5, 0.5, SHIFTS + 1) * unit)
+        seen = [_covered(plane, borders, views, maps, farthest) for plane in near]
+        covered, excess = max(seen, key=lambda pair: pair[1])
+        plane = near[seen.index((covered, excess))]
+        around = _moved(plane, np.outer([-unit, unit], AROUND).ravel())
+        clutter = np.mean([_covered(other, borders, views, maps, farthest)[0] for other in around])
+        if covered - clutter > LEAST_COVERED and excess > LEAST_EXCESS:
+            found.append(_sharpest(plane, borders, views, maps, unit, farthest))
     return found
 
 
@@ -108,6 +122,10 @@ def without_doubles(planes: Sequence[ScenePlane], borders: Sequence[ScenePlane],
     """All of them, less the planes that a border plane repeats."""
     kept = [p for p in planes if not any(is_same(p.normal, p.offset, border, unit) for border in borders)]
     return [*kept, *borders]
+
+
+def _moved(plane: ScenePlane, shifts: Float[np.ndarray, " S"]) -> list[ScenePlane]:
+    return [replace(plane, offset=plane.offset + float(shift)) for shift in shifts]
 
 
 def _encloses(plane: ScenePlane, samples: PlaneSamples) -> bool:
@@ -127,6 +145,8 @@ class _Border:
     """Per photo: where it shows an edge of this direction."""
     offsets: Float[np.ndarray, " N"]
     """Of the planes that such edges, lifted onto the known plane, propose."""
+    foot: bool
+    """The known plane is the floor."""
 
     @classmethod
     def of(
@@ -137,6 +157,7 @@ class _Border:
         views: Sequence[PosedImage],
         segments: Sequence[Float32[np.ndarray, "N 4"]],
         farthest: float,
+        up: Float[np.ndarray, " 3"],
     ) -> _Border:
         direction = np.cross(normal, known[k].normal)
         direction /= np.linalg.norm(direction)
@@ -153,7 +174,8 @@ class _Border:
             edges.append(image > 0)
             middle = _lift(view, known[k], 0.5 * (along[:, :2] + along[:, 2:]), farthest) @ normal
             offsets.append(middle[np.isfinite(middle)])
-        return cls(known[k], [*known[:k], *known[k + 1 :]], direction, edges, np.concatenate(offsets))
+        foot = bool(known[k].normal @ up > np.cos(np.radians(UPRIGHT_DEG)) * np.linalg.norm(up))
+        return cls(known[k], [*known[:k], *known[k + 1 :]], direction, edges, np.concatenate(offsets), foot)
 
 
 def _distinct(offsets: Float[np.ndarray, " N"], unit: float) -> list[float]:
@@ -213,15 +235,23 @@ def _covered(
     views: Sequence[PosedImage],
     maps: Sequence[DepthMap],
     farthest: float,
-) -> float:
-    """The share of the plane's borders with the known planes that photos show as edges; 0 if they show too little."""
+) -> tuple[float, float]:
+    """The share of the plane's borders with the known planes that photos show as edges, and by how much these are longer
+    than the others (share of a long side); zeros where fewer than two photos show enough of them."""
     shown, hits = np.zeros(len(views)), np.zeros(len(views))
     for part in _shown(plane, borders, views, maps, farthest):
-        ix, iy = np.floor(part.pixels).astype(int).T
-        edges = part.border.edges[part.view][iy, ix]
-        shown[part.view] += part.length.sum()
-        hits[part.view] += part.length[_divides(views[part.view].image, part.pixels, part.across, edges)].sum()
-    return float(hits.sum() / shown.sum()) if (shown > LEAST_BORDER).sum() >= 2 else 0.0
+        hit = part.length[_is_edge(part, views)].sum()
+        shown[part.view] += hit if part.border.foot else part.length.sum()
+        hits[part.view] += hit
+    if (shown > LEAST_BORDER).sum() < 2:
+        return 0.0, 0.0
+    return float(hits.sum() / shown.sum()), float(2 * hits.sum() - shown.sum())
+
+
+def _is_edge(part: _Shown, views: Sequence[PosedImage]) -> Bool[np.ndarray, " M"]:
+    ix, iy = np.floor(part.pixels).astype(int).T
+    edges = part.border.edges[part.view][iy, ix]
+    return _divides(views[part.view].image, part.pixels, part.across, edges)
 
 
 def _sharpest(
@@ -239,7 +269,8 @@ def _sharpest(
     shifts = np.linspace(-2, 2, 4 * SHIFTS + 1) * unit
     bends = np.zeros(len(shifts) - 2)
     for part in _shown(plane, borders, views, maps, farthest):
-        if not len(part.length):
+        weight = part.length * _is_edge(part, views)
+        if not weight.any():
             continue
         view, wall = views[part.view], part.border.plane.normal
         # Along the known plane, at right angles to the border: shifts the offset by one.
@@ -251,7 +282,7 @@ def _sharpest(
             colours = cv2.remap(
                 view.image, pixels[..., 0], pixels[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
             )
-            profile.append(part.length @ colours[0])
+            profile.append(weight @ colours[0])
         bends += np.linalg.norm(np.diff(profile, 2, axis=0), axis=1)
     return replace(plane, offset=plane.offset + float(shifts[1 + int(bends.argmax())]))
 
