@@ -236,8 +236,8 @@ def _covered(
     maps: Sequence[DepthMap],
     farthest: float,
 ) -> tuple[float, float]:
-    """The share of the plane's borders with the known planes that photos show as edges, and by how much these are longer
-    than the others (share of a long side); zeros where fewer than two photos show enough of them."""
+    """The share of the plane's borders with the known planes that photos show as edges, and by how much these are
+    longer than the others (share of a long side); zeros where fewer than two photos show enough of them."""
     shown, hits = np.zeros(len(views)), np.zeros(len(views))
     for part in _shown(plane, borders, views, maps, farthest):
         hit = part.length[_is_edge(part, views)].sum()
