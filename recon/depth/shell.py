@@ -106,11 +106,9 @@ def border_planes(
         proposed = [p for p in proposed if (centers @ normal > p.offset).all() and _encloses(p, samples)]
         if not proposed:
             continue
-        best = max(proposed, key=lambda plane: _covered(plane, borders, views, maps, farthest)[1])
+        best, *_ = _best(proposed, borders, views, maps, farthest)
         near = _moved(best, np.linspace(-0.5, 0.5, SHIFTS + 1) * unit)
-        seen = [_covered(plane, borders, views, maps, farthest) for plane in near]
-        covered, excess = max(seen, key=lambda pair: pair[1])
-        plane = near[seen.index((covered, excess))]
+        plane, covered, excess = _best(near, borders, views, maps, farthest)
         around = _moved(plane, np.outer([-unit, unit], AROUND).ravel())
         clutter = np.mean([_covered(other, borders, views, maps, farthest)[0] for other in around])
         if covered - clutter > LEAST_COVERED and excess > LEAST_EXCESS:
@@ -246,6 +244,18 @@ def _covered(
     if (shown > LEAST_BORDER).sum() < 2:
         return 0.0, 0.0
     return float(hits.sum() / shown.sum()), float(2 * hits.sum() - shown.sum())
+
+
+def _best(
+    planes: Sequence[ScenePlane],
+    borders: Sequence[_Border],
+    views: Sequence[PosedImage],
+    maps: Sequence[DepthMap],
+    farthest: float,
+) -> tuple[ScenePlane, float, float]:
+    """Of the planes with enough edges on their borders the one with the largest share, and its `_covered`."""
+    seen = [(plane, *_covered(plane, borders, views, maps, farthest)) for plane in planes]
+    return max(seen, key=lambda row: (min(row[2], LEAST_EXCESS), row[1]))
 
 
 def _is_edge(part: _Shown, views: Sequence[PosedImage]) -> Bool[np.ndarray, " M"]:
