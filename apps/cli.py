@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -56,7 +57,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     errors = Console(stderr=True, highlight=False)
     try:
         command = importlib.import_module(f"apps.{argv[0]}")
-        return int(command.main(command.parse(argv[1:])))
+        try:
+            arguments = command.parse(argv[1:])
+        except BrokenPipeError:  # it printed its help, and the reader left, as `| head` does
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python flushes at its end
+            return 0
+        return int(command.main(arguments))
     except FewviewError as error:
         errors.print(
             f"[bold red]Error:[/] {escape(error.what)}\n[bold]Remedy:[/] {escape(error.remedy)}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -43,6 +44,17 @@ def test_help_of_every_command(command: str) -> None:
     with pytest.raises(SystemExit) as stopped:
         main([command, "--help"])
     assert stopped.value.code == 0
+
+
+def test_help_that_nobody_reads_to_its_end() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)  # as `| head` does
+    try:
+        words = [sys.executable, "-m", "apps.cli", "run", "--help"]
+        done = subprocess.run(words, stdout=writing, stderr=subprocess.PIPE, check=False)
+    finally:
+        os.close(writing)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_unknown_option_is_usage_error() -> None:
