@@ -17,6 +17,8 @@ GRID = 160
 """Points along the long side of an image."""
 MAX_RESIDUAL = 2.5
 """Multiple of the typical residual of a view's windows above which one is no plane: an edge or a corner."""
+LEAST_CONFIDENCE = 0.5
+"""Depth that is rather wrong than right is no wall: completion may have carried the side of a cupboard on."""
 MIN_RESIDUAL = 0.006
 """Relative inverse depth; no view is trusted to be more precise."""
 
@@ -106,7 +108,9 @@ def _points(view: DepthView) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     good &= residual[rows, columns] < max(MAX_RESIDUAL * typical, MIN_RESIDUAL)
     R, center = view.T_world_camera[:3, :3], view.center
     xyz = (ray[good] / w[good, None]) @ R.T + center
-    return xyz, normal[good] @ R.T, area[good] * view.confidence[rows, columns][good]
+    confidence = view.confidence[rows, columns][good]
+    weight = np.where(confidence < LEAST_CONFIDENCE, 0, area[good] * confidence)
+    return xyz, normal[good] @ R.T, weight
 
 
 def _plane_fits(

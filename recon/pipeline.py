@@ -99,7 +99,7 @@ def stages(config: PipelineConfig, photos: tuple[Path, ...]) -> tuple[Stage, ...
             "layout:run",
             ("photos", "cameras", "depth"),
             config.layout,
-            version=3,
+            version=4,
             sources=config.layout.sources(),
         ),
         Stage("splat", "splatting.optimize:run", ("photos", "cameras", "depth"), config.splat),

@@ -63,6 +63,18 @@ def test_a_wall_that_nobody_saw_is_inferred() -> None:
     assert abs(seen[0].normal @ seen[1].normal) < np.sin(np.radians(0.5)), "orthogonal"
 
 
+@pytest.mark.parametrize(("confidence", "walls"), [(0.9, 8), (0.4, 4)])
+def test_depth_that_is_rather_wrong_is_no_wall(confidence: float, walls: int) -> None:
+    """A bay before the right wall."""
+    bay = np.array([[0, 0], [4.6, 0], [4.6, 1.0], [4.1, 1.0], [4.1, 2.6], [4.6, 2.6], [4.6, 3.8], [0, 3.8]])
+    views = []
+    for with_bay, without in zip(look(room(bay), turning()), look(room(RECTANGLE), turning()), strict=True):
+        doubtful = with_bay.depth < 0.99 * without.depth
+        views.append(replace(with_bay, confidence=np.where(doubtful, confidence, 1.0)))
+    surfaces, R = upright_surfaces(views, [], LogProgress())
+    assert len(estimate(surfaces, R).walls) == walls
+
+
 def test_furnished_room_with_biased_depth() -> None:
     """A room of the gallery, 2 % bias and 1 % noise: what the benchmark measures on many."""
     truth = generate(seed=11, shape="l", views=5, size=(200, 150), walk="around")
