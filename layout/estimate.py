@@ -23,7 +23,7 @@ from layout.polygon import Boundary, fit, on_edge, simplify, straighten, trace, 
 from layout.surfaces import DepthView, Surfaces, gather, mutual_scales
 from layout.walls import Line, WallLine, find_walls
 from recon.progress import Progress
-from recon.scene import PosedImage
+from recon.scene import PosedImage, mean_up
 
 OBSERVED_SHARE = 0.2
 """Of a wall's length that surface must support for it to be observed."""
@@ -43,7 +43,7 @@ def upright_surfaces(
     """
     scales = mutual_scales(views)
     surfaces = gather(views).rescaled(scales)
-    up = settle_up(surfaces, photos, -np.mean([view.T_world_camera[:3, 1] for view in views], axis=0), progress)
+    up = settle_up(surfaces, photos, mean_up([view.T_world_camera for view in views]), progress)
     R = upright_frame(up, views[0].T_world_camera[:3, 0])
     return surfaces.rotated(R), R
 

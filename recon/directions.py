@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Bool, Float, Float32
 from scipy.spatial.transform import Rotation
 
 from recon.scene import PosedImage
@@ -23,6 +23,7 @@ LEAST_GAIN = 1.2
 """Times the length of the edges along the directions must grow for these to turn."""
 NORMAL_WEIGHTS = (0.3, 0.0)
 """Of the normals of all planes together, against all edges; the better outcome is kept."""
+DRAWN_WIDTH_PX = 5
 
 
 def line_segments(view: PosedImage) -> Float32[np.ndarray, "N 4"]:
@@ -34,6 +35,16 @@ def line_segments(view: PosedImage) -> Float32[np.ndarray, "N 4"]:
     segments = lines.reshape(-1, 4) + np.float32(0.5)
     long_enough = np.linalg.norm(segments[:, 2:] - segments[:, :2], axis=1) > LEAST_SEGMENT * max(image.shape)
     return segments[long_enough]
+
+
+def drawn(
+    segments: Float32[np.ndarray, "N 4"], longer: Float32[np.ndarray, "N 2"], shape: tuple[int, int]
+) -> Bool[np.ndarray, "H W"]:
+    """Pixels on segments that are made longer at both ends: faint edges come in pieces."""
+    image = np.zeros(shape, np.uint8)
+    for x1, y1, x2, y2 in np.floor(segments + np.concatenate([-longer, longer], 1)).astype(int).tolist():
+        cv2.line(image, (x1, y1), (x2, y2), 1, DRAWN_WIDTH_PX)
+    return image > 0
 
 
 def refine_axes(

@@ -6,6 +6,7 @@ to world coordinates; pixel centres lie at half-integers, so an image spans [0, 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -93,6 +94,11 @@ class PosedImage:
     @property
     def T_camera_world(self) -> Float[np.ndarray, "4 4"]:
         return invert_rigid(self.T_world_camera)
+
+
+def mean_up(T_world_camera: Sequence[Float[np.ndarray, "4 4"]]) -> Float[np.ndarray, " 3"]:
+    """The mean of the cameras' upward directions, world frame; shorter than 1 the more they differ, 0 at worst."""
+    return -np.mean([T[:3, 1] for T in T_world_camera], axis=0)
 
 
 def invert_rigid(T: Float[np.ndarray, "4 4"]) -> Float[np.ndarray, "4 4"]:

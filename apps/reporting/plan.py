@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 
 from recon.io.cameras import read_cameras
 from recon.io.colmap import read_model
-from recon.scene import View
+from recon.scene import View, mean_up
 from recon.sfm.advice import FIRM, weak_ties
 
 WIDTH_PX = 640.0
@@ -144,7 +144,7 @@ def draw_plan(
 
 def horizontal_axes(views: Sequence[View]) -> Float[np.ndarray, "2 3"]:
     """Right and ahead in the world, both level: rows, unit."""
-    up = -np.mean([view.T_world_camera[:3, 1] for view in views], axis=0)
+    up = mean_up([view.T_world_camera for view in views])
     if np.linalg.norm(up) < 1e-6:  # as many photos upside down as upright
         up = -views[0].T_world_camera[:3, 1]
     up = up / np.linalg.norm(up)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int
 from scipy.sparse import coo_matrix
@@ -16,14 +15,13 @@ from scipy.sparse.csgraph import dijkstra
 
 from recon.depth.consistency import ray_directions
 from recon.depth.planes import ScenePlane
-from recon.directions import line_segments
+from recon.directions import drawn, line_segments
 from recon.scene import PosedImage
 
 STRIDE = 4
 """Pixels between the places between which ways are sought."""
-EDGE_WIDTH_PX = 5
 BRIDGE = 0.5
-"""Edges are longer at both ends by this share of their length: faint ones come in pieces."""
+"""Edges are drawn longer at both ends by this share of their length."""
 BARRIER = 1.0
 """What crossing an edge costs, as a share of the long side."""
 FARTHEST = 1.0
@@ -77,9 +75,5 @@ def _ways(
 
 def edge_mask(view: PosedImage) -> Bool[np.ndarray, "H W"]:
     """Pixels on straight edges."""
-    image = np.zeros(view.mask.shape, np.uint8)
     segments = line_segments(view)
-    step = BRIDGE * (segments[:, 2:] - segments[:, :2])
-    for x1, y1, x2, y2 in np.floor(segments + np.concatenate([-step, step], 1)).astype(int).tolist():
-        cv2.line(image, (x1, y1), (x2, y2), 1, EDGE_WIDTH_PX)
-    return image > 0
+    return drawn(segments, BRIDGE * (segments[:, 2:] - segments[:, :2]), view.mask.shape)

@@ -12,8 +12,8 @@ from jaxtyping import Bool, Float, Float32
 from recon.depth.consistency import pixel_index
 from recon.depth.covisibility import DepthMap
 from recon.depth.planes import LEAST_SHARE, PlaneSamples, ScenePlane, is_same, on_plane, same_offset
-from recon.directions import interpretation_normals
-from recon.scene import PosedImage
+from recon.directions import drawn, interpretation_normals
+from recon.scene import PosedImage, mean_up
 
 STRAY_SHARE = 0.015
 """Of the verified points that may lie behind an enclosing plane: stereo errs, and windows show what is outside."""
@@ -36,12 +36,11 @@ UPRIGHT_DEG = 30.0
 """The cameras' mean upward direction is no farther than this from up."""
 LEAST_BORDER = 0.15
 """Length of the borders that each of two photos must show, as a share of its long side."""
-EDGE_WIDTH_PX = 5
 ACROSS_PX = 4.0
 SHIFTS = 8
 """Per unit of offset, when a border is looked for more exactly."""
 BRIDGE = 0.02
-"""Edges are longer at both ends by this share of the long side: faint ones come in pieces."""
+"""Edges are drawn longer at both ends by this share of the long side."""
 HIDDEN = 0.05
 """A surface this share of the depth before a border hides it."""
 
@@ -90,7 +89,7 @@ def border_planes(
     unit = same_offset(samples)
     farthest = FARTHEST * float(np.median(samples.depth))
     centers = np.array([view.T_world_camera[:3, 3] for view in views])
-    up = -np.mean([view.T_world_camera[:3, 1] for view in views], axis=0)
+    up = mean_up([view.T_world_camera for view in views])
     found: list[ScenePlane] = []
     for normal in np.concatenate([axes, -axes]):
         known = [plane for plane in [*planes, *found] if plane.encloses]
@@ -163,13 +162,9 @@ class _Border:
         for view, lines in zip(views, segments, strict=True):
             sine = np.abs(interpretation_normals(view, lines) @ direction)
             along = lines[sine < np.sin(np.radians(ALONG_DEG))]
-            image = np.zeros(view.mask.shape, np.uint8)
             step = along[:, 2:] - along[:, :2]
-            step *= BRIDGE * max(image.shape) / np.linalg.norm(step, axis=1, keepdims=True)
-            longer = np.concatenate([along[:, :2] - step, along[:, 2:] + step], 1)
-            for x1, y1, x2, y2 in np.floor(longer).astype(int).tolist():
-                cv2.line(image, (x1, y1), (x2, y2), 1, EDGE_WIDTH_PX)
-            edges.append(image > 0)
+            step *= BRIDGE * max(view.mask.shape) / np.linalg.norm(step, axis=1, keepdims=True)
+            edges.append(drawn(along, step, view.mask.shape))
             middle = _lift(view, known[k], 0.5 * (along[:, :2] + along[:, 2:]), farthest) @ normal
             offsets.append(middle[np.isfinite(middle)])
         foot = bool(known[k].normal @ up > np.cos(np.radians(UPRIGHT_DEG)) * np.linalg.norm(up))

@@ -8,7 +8,7 @@ from depth_scene import Rectangle, exact, textured, three_views
 from scipy.spatial.transform import Rotation
 
 from recon.depth.completion import complete
-from recon.depth.covisibility import PLANAR
+from recon.depth.covisibility import PLANAR, world_points
 from recon.depth.scene_planes import find_planes
 from recon.directions import refine_axes
 
@@ -46,10 +46,13 @@ def test_a_ceiling_is_found_by_its_border_and_a_picture_is_not_one(room):
 
 def ceiling(view, depth) -> np.ndarray:
     """Which pixels show it: those that lie at its height."""
-    y = (np.arange(view.camera.height) + 0.5 - view.camera.cy)[:, None] / view.camera.fy
-    x = (np.arange(view.camera.width) + 0.5 - view.camera.cx)[None] / view.camera.fx
-    height = view.T_world_camera[1, :3] @ np.stack(np.broadcast_arrays(x * depth, y * depth, depth), 0).reshape(3, -1)
-    return np.abs(height.reshape(depth.shape) + view.T_world_camera[1, 3] + 1.1) < 0.01
+    return np.abs(coordinate(view, depth, 1) + 1.1) < 0.01
+
+
+def coordinate(view, depth, axis: int) -> np.ndarray:
+    """Of the surface that each pixel shows, in the world."""
+    rows, columns = np.indices(depth.shape).reshape(2, -1)
+    return world_points(view, depth, rows, columns)[:, axis].reshape(depth.shape)
 
 
 def test_a_wall_behind_a_blank_bed_is_found_by_its_corner():
@@ -59,19 +62,10 @@ def test_a_wall_behind_a_blank_bed_is_found_by_its_corner():
     papered = Rectangle((-4, -3, 4), (8, 0, 0), (0, 4.5, 0))
     views, depths = three_views((papered, FLOOR, side, top, front), (320, 240))
     # Stereo sees neither the side wall nor the bed.
-    maps = [exact(v, d, textured(v) & ~beside(v, d)) for v, d in zip(views, depths, strict=True)]
+    maps = [exact(v, d, textured(v) & (coordinate(v, d, 0) < 0.59)) for v, d in zip(views, depths, strict=True)]
     found = [p for p in find_planes(views, maps, 0).planes if p.encloses and p.normal[0] < -0.9]
     assert [p.evidence for p in found] == ["border"]
     assert abs(found[0].offset + 1.2) < 0.03
-
-
-def beside(view, depth) -> np.ndarray:
-    """Which pixels show the bed or the wall behind it."""
-    x = (np.arange(view.camera.width) + 0.5 - view.camera.cx)[None] / view.camera.fx
-    y = (np.arange(view.camera.height) + 0.5 - view.camera.cy)[:, None] / view.camera.fy
-    across = view.T_world_camera[0, :3] @ np.stack(np.broadcast_arrays(x * depth, y * depth, depth), 0).reshape(3, -1)
-    X = across.reshape(depth.shape) + view.T_world_camera[0, 3]
-    return X > 0.59
 
 
 def test_the_walls_enclose_and_face_the_cameras(room):
