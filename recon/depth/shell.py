@@ -95,23 +95,24 @@ def border_planes(
         known = [plane for plane in [*planes, *found] if plane.encloses]
         if any(plane.normal @ normal > np.cos(np.radians(PARALLEL_DEG)) for plane in known):
             continue
-        borders = [
+        each = [
             _Border.of(normal, known, k, views, segments, farthest, up)
             for k, plane in enumerate(known)
             if abs(plane.normal @ normal) < np.sin(np.radians(PARALLEL_DEG))
         ]
-        offsets = _distinct(np.concatenate([[], *(border.offsets for border in borders)]), unit)
+        borders = _Borders(each, views, maps, farthest)
+        offsets = _distinct(np.concatenate([[], *(border.offsets for border in each)]), unit)
         proposed = [ScenePlane(normal, offset, encloses=True, evidence="border") for offset in offsets]
         proposed = [p for p in proposed if (centers @ normal > p.offset).all() and _encloses(p, samples)]
         if not proposed:
             continue
-        best, *_ = _best(proposed, borders, views, maps, farthest)
+        best, *_ = borders.best(proposed)
         near = _moved(best, np.linspace(-0.5, 0.5, SHIFTS + 1) * unit)
-        plane, covered, excess = _best(near, borders, views, maps, farthest)
+        plane, covered, excess = borders.best(near)
         around = _moved(plane, np.outer([-unit, unit], AROUND).ravel())
-        clutter = np.mean([_covered(other, borders, views, maps, farthest)[0] for other in around])
+        clutter = np.mean([borders.covered(other)[0] for other in around])
         if covered - clutter > LEAST_COVERED and excess > LEAST_EXCESS:
-            found.append(_sharpest(plane, borders, views, maps, unit, farthest))
+            found.append(borders.sharpest(plane, unit))
     return found
 
 
@@ -188,108 +189,83 @@ class _Shown:
     view: int
     points: Float[np.ndarray, "M 3"]
     """World."""
-    pixels: Float[np.ndarray, "M 2"]
-    across: Float[np.ndarray, "M 2"]
-    """Unit, at right angles to the border in the image."""
     length: Float[np.ndarray, " M"]
     """Of image that each point stands for, as a share of the long side."""
+    is_edge: Bool[np.ndarray, " M"]
+    """Where the photo shows an edge that divides two colours."""
 
 
-def _shown(
-    plane: ScenePlane,
-    borders: Sequence[_Border],
-    views: Sequence[PosedImage],
-    maps: Sequence[DepthMap],
-    farthest: float,
-) -> Iterator[_Shown]:
-    """Where the plane meets the known ones, inside the shell, and no nearer surface hides it."""
-    along = np.linspace(-farthest, farthest, 600)[:, None]
-    for border in borders:
-        sides = np.stack([plane.normal, border.plane.normal, border.direction])
-        here = border.direction @ views[0].T_world_camera[:3, 3]
-        line = np.linalg.solve(sides, [plane.offset, border.plane.offset, here]) + along * border.direction
-        inside = np.ones(len(line), bool)
-        for other in border.others:
-            inside &= line @ other.normal > other.offset
-        for i, (view, depth_map) in enumerate(zip(views, maps, strict=True)):
-            u, v, z = _project(view, np.where(inside[:, None], line, np.nan))
-            within, iy, ix = pixel_index(u, v, view.camera.width, view.camera.height)
-            du, dv = np.gradient(u), np.gradient(v)
-            step = np.hypot(du, dv)
-            visible = within & ~(depth_map.depth[iy, ix] < (1 - HIDDEN) * z) & (step > 0)  # False where NaN
-            across = np.stack([-dv, du], 1)[visible] / step[visible, None]
-            length = step[visible] / max(view.mask.shape)
-            yield _Shown(border, i, line[visible], np.stack([u, v], 1)[visible], across, length)
+@dataclass(frozen=True)
+class _Borders:
+    """Where planes of one normal would meet the known ones, and what the photos say of it."""
 
+    each: Sequence[_Border]
+    views: Sequence[PosedImage]
+    maps: Sequence[DepthMap]
+    farthest: float
 
-def _covered(
-    plane: ScenePlane,
-    borders: Sequence[_Border],
-    views: Sequence[PosedImage],
-    maps: Sequence[DepthMap],
-    farthest: float,
-) -> tuple[float, float]:
-    """The share of the plane's borders with the known planes that photos show as edges, and by how much these are
-    longer than the others (share of a long side); zeros where fewer than two photos show enough of them."""
-    shown, hits = np.zeros(len(views)), np.zeros(len(views))
-    for part in _shown(plane, borders, views, maps, farthest):
-        hit = part.length[_is_edge(part, views)].sum()
-        shown[part.view] += hit if part.border.foot else part.length.sum()
-        hits[part.view] += hit
-    if (shown > LEAST_BORDER).sum() < 2:
-        return 0.0, 0.0
-    return float(hits.sum() / shown.sum()), float(2 * hits.sum() - shown.sum())
+    def best(self, planes: Sequence[ScenePlane]) -> tuple[ScenePlane, float, float]:
+        """Of the planes with enough edges on their borders the one with the largest share, and its `covered`."""
+        seen = [(plane, *self.covered(plane)) for plane in planes]
+        return max(seen, key=lambda row: (min(row[2], LEAST_EXCESS), row[1]))
 
+    def covered(self, plane: ScenePlane) -> tuple[float, float]:
+        """The share of the plane's borders with the known planes that photos show as edges, and by how much these are
+        longer than the others (share of a long side); zeros where fewer than two photos show enough of them."""
+        shown, hits = np.zeros(len(self.views)), np.zeros(len(self.views))
+        for part in self.shown(plane):
+            hit = part.length[part.is_edge].sum()
+            shown[part.view] += hit if part.border.foot else part.length.sum()
+            hits[part.view] += hit
+        if (shown > LEAST_BORDER).sum() < 2:
+            return 0.0, 0.0
+        return float(hits.sum() / shown.sum()), float(2 * hits.sum() - shown.sum())
 
-def _best(
-    planes: Sequence[ScenePlane],
-    borders: Sequence[_Border],
-    views: Sequence[PosedImage],
-    maps: Sequence[DepthMap],
-    farthest: float,
-) -> tuple[ScenePlane, float, float]:
-    """Of the planes with enough edges on their borders the one with the largest share, and its `_covered`."""
-    seen = [(plane, *_covered(plane, borders, views, maps, farthest)) for plane in planes]
-    return max(seen, key=lambda row: (min(row[2], LEAST_EXCESS), row[1]))
+    def sharpest(self, plane: ScenePlane, unit: float) -> ScenePlane:
+        """The plane moved to where colour, averaged along its borders, bends most as one goes across them.
 
+        Corners of rooms are in soft shadow, in whose slope edge detectors find an edge that is pixels off.
+        """
+        shifts = np.linspace(-2, 2, 4 * SHIFTS + 1) * unit
+        bends = np.zeros(len(shifts) - 2)
+        for part in self.shown(plane):
+            weight = part.length * part.is_edge
+            if not weight.any():
+                continue
+            view, wall = self.views[part.view], part.border.plane.normal
+            # Along the known plane, at right angles to the border: shifts the offset by one.
+            move = (plane.normal - (plane.normal @ wall) * wall) / (1 - (plane.normal @ wall) ** 2)
+            profile = []
+            for shift in shifts:
+                u, v, _ = _project(view, part.points + shift * move)
+                pixels = np.stack([u, v], 1).astype(np.float32)[None] - np.float32(0.5)
+                colours = cv2.remap(
+                    view.image, pixels[..., 0], pixels[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+                )
+                profile.append(weight @ colours[0])
+            bends += np.linalg.norm(np.diff(profile, 2, axis=0), axis=1)
+        return replace(plane, offset=plane.offset + float(shifts[1 + int(bends.argmax())]))
 
-def _is_edge(part: _Shown, views: Sequence[PosedImage]) -> Bool[np.ndarray, " M"]:
-    ix, iy = np.floor(part.pixels).astype(int).T
-    edges = part.border.edges[part.view][iy, ix]
-    return _divides(views[part.view].image, part.pixels, part.across, edges)
-
-
-def _sharpest(
-    plane: ScenePlane,
-    borders: Sequence[_Border],
-    views: Sequence[PosedImage],
-    maps: Sequence[DepthMap],
-    unit: float,
-    farthest: float,
-) -> ScenePlane:
-    """The plane moved to where colour, averaged along its borders, bends most as one goes across them.
-
-    Corners of rooms are in soft shadow, in whose slope edge detectors find an edge that is pixels off.
-    """
-    shifts = np.linspace(-2, 2, 4 * SHIFTS + 1) * unit
-    bends = np.zeros(len(shifts) - 2)
-    for part in _shown(plane, borders, views, maps, farthest):
-        weight = part.length * _is_edge(part, views)
-        if not weight.any():
-            continue
-        view, wall = views[part.view], part.border.plane.normal
-        # Along the known plane, at right angles to the border: shifts the offset by one.
-        move = (plane.normal - (plane.normal @ wall) * wall) / (1 - (plane.normal @ wall) ** 2)
-        profile = []
-        for shift in shifts:
-            u, v, _ = _project(view, part.points + shift * move)
-            pixels = np.stack([u, v], 1).astype(np.float32)[None] - np.float32(0.5)
-            colours = cv2.remap(
-                view.image, pixels[..., 0], pixels[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-            )
-            profile.append(weight @ colours[0])
-        bends += np.linalg.norm(np.diff(profile, 2, axis=0), axis=1)
-    return replace(plane, offset=plane.offset + float(shifts[1 + int(bends.argmax())]))
+    def shown(self, plane: ScenePlane) -> Iterator[_Shown]:
+        """Where the plane meets the known ones, inside the shell, and no nearer surface hides it."""
+        along = np.linspace(-self.farthest, self.farthest, 600)[:, None]
+        for border in self.each:
+            sides = np.stack([plane.normal, border.plane.normal, border.direction])
+            here = border.direction @ self.views[0].T_world_camera[:3, 3]
+            line = np.linalg.solve(sides, [plane.offset, border.plane.offset, here]) + along * border.direction
+            inside = np.ones(len(line), bool)
+            for other in border.others:
+                inside &= line @ other.normal > other.offset
+            for i, (view, depth_map) in enumerate(zip(self.views, self.maps, strict=True)):
+                u, v, z = _project(view, np.where(inside[:, None], line, np.nan))
+                within, iy, ix = pixel_index(u, v, view.camera.width, view.camera.height)
+                du, dv = np.gradient(u), np.gradient(v)
+                step = np.hypot(du, dv)
+                visible = within & ~(depth_map.depth[iy, ix] < (1 - HIDDEN) * z) & (step > 0)  # False where NaN
+                across = np.stack([-dv, du], 1)[visible] / step[visible, None]
+                pixels = np.stack([u, v], 1)[visible]
+                is_edge = _divides(view.image, pixels, across, border.edges[i][iy[visible], ix[visible]])
+                yield _Shown(border, i, line[visible], step[visible] / max(view.mask.shape), is_edge)
 
 
 def _project(view: PosedImage, xyz: Float[np.ndarray, "N 3"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
