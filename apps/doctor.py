@@ -80,13 +80,13 @@ def _kernels(package: str) -> Callable[[], Finding]:
 
 
 def _ffmpeg() -> Finding:
-    import imageio_ffmpeg
+    from recon.io import ffmpeg  # here: without imageio-ffmpeg the rest is still checked
 
     try:
-        executable = imageio_ffmpeg.get_ffmpeg_exe()
-    except RuntimeError as error:
-        return Finding("ffmpeg (for MP4)", False, str(error), "Install ffmpeg: sudo apt-get install ffmpeg")
-    return Finding("ffmpeg (for MP4)", True, Path(executable).name)
+        name = Path(ffmpeg.executable()).name
+    except FewviewError as error:
+        return Finding("ffmpeg (for MP4)", False, error.what, error.remedy)
+    return Finding("ffmpeg (for MP4)", True, name)
 
 
 def _weights(name: str, needed: bool) -> Callable[[], Finding]:
