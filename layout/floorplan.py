@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,9 +26,11 @@ WALL_PER_M = 0.08
 """The same where a wall is fully seen."""
 LINE_PER_M = 0.5
 """The same on the line of a large wall, where it was not seen itself."""
+FACED_PER_M = 0.4
+"""Cost of calling outside what a seen wall faces: whoever sees a wall's front is in the room with it."""
 LARGE_M2 = 5.0
-BACK_M = 0.45
-"""Nobody photographs with the camera nearer than this to a wall behind them."""
+BACK_M = 0.75
+"""A wall that was not seen is taken to be this far behind the rearmost camera: an arm, a person, half a step."""
 VIRTUAL_GAP_M = 0.25
 """Virtual lines keep this far from walls."""
 
@@ -57,6 +59,7 @@ def label_cells(walls: Sequence[WallLine], space: FreeSpace, eyes: Float[np.ndar
     low, high = space.origin, space.origin + CELL_M * np.array(space.seen.shape[::-1])
     arrangement = arrange(lines, low, high)
     inside_cost, outside_cost = _unary(arrangement, space)
+    outside_cost += _faced(lines, walls, arrangement)
     count = len(arrangement.signs)
     source, sink = count, count + 1
     # Cells at the rim of the grid are outside: nothing was observed there.
@@ -125,21 +128,34 @@ def _boundary_costs(
 ) -> tuple[float, float]:
     """Cost of a boundary at an edge with the room on the inner, and on the outer side."""
     edge = arrangement.edges[k]
-    line = lines[edge.line]
-    length = edge.end - edge.start
     out = []
     for side in (1, -1):
         best = OPEN_PER_M
-        for wall in walls:
-            turn = wall.angle - line.angle
-            if abs(np.sin(turn)) > 1e-3 or np.sign(np.cos(turn)) != side:
-                continue
-            if abs(wall.offset - side * line.offset) < 0.04:
-                covered = wall.cover(side * edge.start, side * edge.end)
-                unseen = OPEN_PER_M + (LINE_PER_M - OPEN_PER_M) * min(1.0, wall.area / LARGE_M2)
-                best = min(best, unseen + (WALL_PER_M - unseen) * covered)
-        out.append(best * length)
+        for wall in _on(lines[edge.line], side, walls):
+            covered = wall.cover(side * edge.start, side * edge.end)
+            unseen = OPEN_PER_M + (LINE_PER_M - OPEN_PER_M) * min(1.0, wall.area / LARGE_M2)
+            best = min(best, unseen + (WALL_PER_M - unseen) * covered)
+        out.append(best * (edge.end - edge.start))
     return out[0], out[1]
+
+
+def _faced(lines: Sequence[Line], walls: Sequence[WallLine], arrangement: Arrangement) -> Float[np.ndarray, " C"]:
+    """Cost of calling each cell outside although it lies before seen walls."""
+    cost = np.zeros(len(arrangement.signs))
+    for edge in arrangement.edges:
+        for side, cell in ((1, edge.inner), (-1, edge.outer)):
+            on = _on(lines[edge.line], side, walls)
+            covered = max((wall.cover(side * edge.start, side * edge.end) for wall in on), default=0.0)
+            cost[cell] += FACED_PER_M * covered * (edge.end - edge.start)
+    return cost
+
+
+def _on(line: Line, side: int, walls: Sequence[WallLine]) -> Iterator[WallLine]:
+    """The walls on a line that face along its normal (side 1) or against it (-1)."""
+    for wall in walls:
+        turn = wall.angle - line.angle
+        if abs(np.sin(turn)) < 1e-3 and np.sign(np.cos(turn)) == side and abs(wall.offset - side * line.offset) < 0.04:
+            yield wall
 
 
 def _unary(arrangement: Arrangement, space: FreeSpace) -> tuple[np.ndarray, np.ndarray]:
@@ -155,18 +171,21 @@ def _unary(arrangement: Arrangement, space: FreeSpace) -> tuple[np.ndarray, np.n
 
 
 def _virtual_lines(walls: Sequence[WallLine], space: FreeSpace, eyes: Float[np.ndarray, "V 2"]) -> list[Line]:
-    """Lines along the axes where free space ends, and where walls do."""
+    """Lines along the axes where free space ends, at least `BACK_M` behind the cameras, and where walls do."""
     seen = space.centers()[space.seen.ravel() > 0]
     out: list[Line] = []
     for k in range(4):
         line = Line(k * np.pi / 2, 0.0)
-        reach = seen @ line.normal
-        back = float((eyes @ line.normal).min()) - BACK_M
-        candidates = [min(float(np.percentile(reach, 0.5)) - CELL_M, back)]
+        low, high = np.percentile(seen @ line.normal, [0.5, 99.5]) + [-CELL_M, CELL_M]
+        nearest, farthest = np.quantile(eyes @ line.normal, [0, 1])
+        # A wall that ends behind the cameras, where the view does, goes on.
+        back, front = nearest - BACK_M, farthest + BACK_M
+        cut_off = [(back, nearest)] * bool(low > back) + [(farthest, front)] * bool(high < front)
+        candidates = [min(float(low), float(back))]
         for wall in walls:
             if abs(np.cos(wall.angle - line.angle)) < 0.95:
-                ends = [wall.offset * wall.normal + t * wall.tangent for t in wall.extent]
-                candidates += [float(end @ line.normal) for end in ends]
+                ends = [float((wall.offset * wall.normal + t * wall.tangent) @ line.normal) for t in wall.extent]
+                candidates += [end for end in ends if not any(a < end < b for a, b in cut_off)]
         taken = [wall.offset * np.sign(np.cos(wall.angle - line.angle)) for wall in walls
                  if abs(np.sin(wall.angle - line.angle)) < 0.1]  # fmt: skip
         taken += [other.offset * np.sign(np.cos(other.angle - line.angle)) for other in out

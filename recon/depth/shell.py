@@ -30,12 +30,13 @@ LEAST_COVERED = 0.5
 around it have: wood grain and shelves are full of edges along the room."""
 AROUND = (2.0, 2.75, 3.5, 4.25, 5.0)
 """How far before and behind it these planes are, in units of offset."""
-LEAST_EXCESS = 0.3
-"""By how much the borders that are edges must be longer than those that are not, as a share of a photo's long side."""
+LEAST_EXCESS = 0.5
+"""By how much the borders that are edges must be longer than those that are not, as a share of a photo's long side and
+times the photos that show such edges: the more of them agree, the less each must show."""
 UPRIGHT_DEG = 30.0
 """The cameras' mean upward direction is no farther than this from up."""
-LEAST_BORDER = 0.15
-"""Length of the borders that each of two photos must show, as a share of its long side."""
+LEAST_BORDER = 0.1
+"""Length of edges on the borders that each of two photos must show, as a share of its long side."""
 ACROSS_PX = 4.0
 SHIFTS = 8
 """Per unit of offset, when a border is looked for more exactly."""
@@ -211,15 +212,16 @@ class _Borders:
 
     def covered(self, plane: ScenePlane) -> tuple[float, float]:
         """The share of the plane's borders with the known planes that photos show as edges, and by how much these are
-        longer than the others (share of a long side); zeros where fewer than two photos show enough of them."""
+        longer than the others, as `LEAST_EXCESS` counts; 0 and -inf where fewer than two photos show enough edges."""
         shown, hits = np.zeros(len(self.views)), np.zeros(len(self.views))
         for part in self.shown(plane):
             hit = part.length[part.is_edge].sum()
             shown[part.view] += hit if part.border.foot else part.length.sum()
             hits[part.view] += hit
-        if (shown > LEAST_BORDER).sum() < 2:
-            return 0.0, 0.0
-        return float(hits.sum() / shown.sum()), float(2 * hits.sum() - shown.sum())
+        photos = int((hits > LEAST_BORDER).sum())
+        if photos < 2:
+            return 0.0, -np.inf
+        return float(hits.sum() / shown.sum()), photos * float(2 * hits.sum() - shown.sum())
 
     def sharpest(self, plane: ScenePlane, unit: float) -> ScenePlane:
         """The plane moved to where colour, averaged along its borders, bends most as one goes across them.

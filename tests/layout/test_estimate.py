@@ -63,6 +63,19 @@ def test_a_wall_that_nobody_saw_is_inferred() -> None:
     assert abs(seen[0].normal @ seen[1].normal) < np.sin(np.radians(0.5)), "orthogonal"
 
 
+@pytest.mark.parametrize("yaws", [(150, 110, 70), (130, 90, 60), (110, 90, 70)])
+def test_an_unseen_wall_is_as_far_behind_the_cameras_whatever_they_see_beside_them(yaws: tuple[float, ...]) -> None:
+    """The first photo shows the left wall to 40 cm behind the cameras, the others do not."""
+    poses = [pose(2.3 + 0.2 * i, 1.0, yaw) for i, yaw in enumerate(yaws)]
+    surfaces, R = upright_surfaces(look(room(RECTANGLE), poses), [], LogProgress())
+    layout = estimate(surfaces, R)
+    (back,) = (wall for wall in layout.walls if not wall.observed)
+    eyes = np.stack([view[:3, 3] for view in poses]) @ layout.R_room_world.T
+    behind = (eyes[:, :2] - back.start) @ back.normal
+    assert behind.min() == pytest.approx(0.75, abs=0.1)
+    assert layout.area == pytest.approx(4.6 * (2.8 + 0.75), rel=0.03)
+
+
 @pytest.mark.parametrize(("confidence", "walls"), [(0.9, 8), (0.4, 4)])
 def test_depth_that_is_rather_wrong_is_no_wall(confidence: float, walls: int) -> None:
     """A bay before the right wall."""
