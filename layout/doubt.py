@@ -20,6 +20,8 @@ MIN_LONGEST = 0.1
 fountain in a niche), and rooms of up to ten corners, of which half was seen, .18 and more."""
 MIN_CEILING = 0.02
 """Share of the plan below a ceiling; the underside of a ledge is less."""
+MIN_CEILING_ALONE = 0.2
+"""The same where no floor is seen: the eaves around a courtyard are less."""
 REACH_M = 0.1
 CELL_M = 0.1
 
@@ -79,9 +81,9 @@ def evidence(layout: RoomLayout, surfaces: Surfaces) -> RoomEvidence:
 
 def check(found: RoomEvidence) -> None:
     """Raise NoRoomError where the evidence is too thin."""
-    covered = found.ceiling >= MIN_CEILING
+    covered = found.ceiling >= (MIN_CEILING if found.floor else MIN_CEILING_ALONE)
     if not (found.floor or covered):
-        raise NoRoomError("neither a floor nor a ceiling is seen")
+        raise NoRoomError("no floor and hardly any ceiling is seen")
     if found.directions < 2:
         raise NoRoomError("walls are seen in one direction only")
     if found.longest < MIN_LONGEST:

@@ -128,6 +128,33 @@ def test_a_facade_is_no_room() -> None:
     assert reason == "walls are seen in one direction only"
 
 
+@pytest.mark.parametrize("shown", ["all", "no floor", "walls and eaves"])
+def test_a_courtyard_is_no_room(shown: str) -> None:
+    """Walls all around; of what is above, all or only a strip along the walls."""
+    truth, poses = room(RECTANGLE), turning(300.0, 7)
+    views = []
+    for view in look(truth, poses):
+        xyz = _points(view)
+        hidden = np.zeros(view.depth.shape, bool)
+        if shown != "all":
+            hidden |= xyz[..., 2] < 0.05
+        if shown == "walls and eaves":
+            inner = (np.abs(xyz[..., :2] - RECTANGLE.mean(0)) < RECTANGLE.max(0) / 2 - 0.1).all(-1)
+            hidden |= inner & (xyz[..., 2] > 2.45)
+        views.append(replace(view, depth=np.where(hidden, np.nan, view.depth)))
+    layout, reason, _ = find_room(views, photos(truth, views, blank=True), CameraSet([], units="metre"), LogProgress())
+    assert (layout is None) == (shown == "walls and eaves")
+    assert reason in (None, "no floor and hardly any ceiling is seen")
+
+
+def _points(view: DepthView) -> np.ndarray:
+    """Of each pixel, in the room."""
+    camera = view.camera
+    v, u = np.indices(view.depth.shape) + 0.5
+    ray = np.stack([(u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy, np.ones_like(u)], -1)
+    return (ray * view.depth[..., None]) @ view.T_world_camera[:3, :3].T + view.center
+
+
 def test_nothing_level_or_upright_is_no_room() -> None:
     rng = np.random.default_rng(0)
     depth = 2 + rng.uniform(0, 1, (CAMERA.height, CAMERA.width))
