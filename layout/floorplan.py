@@ -176,12 +176,12 @@ def _virtual_lines(walls: Sequence[WallLine], space: FreeSpace, eyes: Float[np.n
     out: list[Line] = []
     for k in range(4):
         line = Line(k * np.pi / 2, 0.0)
-        low, high = np.percentile(seen @ line.normal, [0.5, 99.5]) + [-CELL_M, CELL_M]
+        low, high = np.percentile(seen @ line.normal, [0.5, 99.5])
         nearest, farthest = np.quantile(eyes @ line.normal, [0, 1])
         # A wall that ends behind the cameras, where the view does, goes on.
         back, front = nearest - BACK_M, farthest + BACK_M
-        cut_off = [(back, nearest)] * bool(low > back) + [(farthest, front)] * bool(high < front)
-        candidates = [min(float(low), float(back))]
+        cut_off = [(back, nearest)] * bool(low - CELL_M > back) + [(farthest, front)] * bool(high + CELL_M < front)
+        candidates = [min(float(low) - CELL_M, float(back))]
         for wall in walls:
             if abs(np.cos(wall.angle - line.angle)) < 0.95:
                 ends = [float((wall.offset * wall.normal + t * wall.tangent) @ line.normal) for t in wall.extent]
