@@ -78,14 +78,7 @@ def observe(surfaces: Surfaces, floor: float, ceiling: float, margin: float = 1.
         - MARGIN_M
         - MARGIN_SHARE * np.linalg.norm(surfaces.xyz[within] - surfaces.centers[surfaces.view][within], axis=1)
     )
-    # Several rays fall into each cell, so that not every ray need be sampled in every cell.
-    steps = np.arange(0.0, max(float(free.max(initial=0)), CELL_M), 1.5 * CELL_M)
-    counts = np.zeros(size[1] * size[0])
-    for part in range(0, len(start), 8192):
-        chunk = slice(part, part + 8192)
-        places = start[chunk, None] + steps[:, None] * ray[chunk, None]
-        counts += _count(places[steps < free[chunk, None]], origin, size)
-    seen = counts.reshape(size[1], size[0]) >= MIN_RAYS
+    seen = _passed((start - origin) / CELL_M, ray / CELL_M, free, size) >= MIN_RAYS
     grid = FreeSpace(origin, seen.astype(float), seen.astype(float))
     near = np.linalg.norm(grid.centers()[:, None] - eyes, axis=2).min(1) < AROUND_CAMERA_M
     seen |= near.reshape(seen.shape)
@@ -95,6 +88,29 @@ def observe(surfaces: Surfaces, floor: float, ceiling: float, margin: float = 1.
     places = plan[within][upright, None] - depths[:, None] * inwards[:, None]
     blocked = _count(places.reshape(-1, 2), origin, size).reshape(seen.shape) >= MIN_RAYS
     return FreeSpace(origin, seen.astype(float), (blocked & ~seen).astype(float))
+
+
+def _passed(
+    start: Float[np.ndarray, "N 2"], ray: Float[np.ndarray, "N 2"], length: Float[np.ndarray, " N"], size: np.ndarray
+) -> Float[np.ndarray, "Y X"]:
+    """How many rays pass each cell. Several do, so that not every ray need be sampled in every cell.
+
+    Args:
+        start: in cells, in the grid.
+        ray: cells per metre.
+        length: metres.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        leaves = np.nanmin(np.where(ray > 0, size - start, -start) / ray, axis=1)
+    length = np.minimum(length, leaves - 1e-6)
+    order = np.argsort(-length)
+    (x, y), (dx, dy), length = start[order].T, ray[order].T, length[order]
+    counts = np.zeros(size[0] * size[1])
+    for step in np.arange(0.0, max(float(length.max(initial=0)), CELL_M), 1.5 * CELL_M):
+        far = slice(int(np.searchsorted(-length, -step)))
+        cell = (y[far] + step * dy[far]).astype(int) * size[0] + (x[far] + step * dx[far]).astype(int)
+        counts += np.bincount(cell, minlength=len(counts))
+    return counts.reshape(size[1], size[0])
 
 
 def _count(places: Float[np.ndarray, "N 2"], origin: np.ndarray, size: Int[np.ndarray, " 2"]) -> np.ndarray:

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float
 
 from layout.model import RoomLayout
-from layout.raycast import cast
+from layout.raycast import first_hits
 from layout.surfaces import DepthView
 from recon.scene import Camera, PosedImage
 
@@ -100,11 +100,10 @@ def _sightings(layout: RoomLayout, view: DepthView, photo: PosedImage) -> Iterat
     grey: Any = cv2.cvtColor(photo.image.astype(np.float32), cv2.COLOR_RGB2GRAY)
     grey = cv2.GaussianBlur(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), (0, 0), 1.0)
     gradient = np.stack([cv2.Scharr(grey, cv2.CV_32F, 1, 0), cv2.Scharr(grey, cv2.CV_32F, 0, 1)], -1) / 32
-    shell = cast(layout, camera, photo.T_world_camera)[1]
     R = (layout.R_room_world @ photo.T_world_camera[:3, :3]).T
     eye = layout.R_room_world @ photo.T_world_camera[:3, 3]
     for start, end, motion in _seams(layout):
-        places, depth, points = _visible(start, end, R, eye, camera, shell, view)
+        places, depth, points = _visible(layout, start, end, R, eye, camera, view)
         for piece in np.array_split(np.arange(len(places)), max(1, round(len(places) * STEP_PX / PIECE_PX))):
             if len(piece) * STEP_PX < PIECE_PX / 2:
                 continue
@@ -120,12 +119,12 @@ def _sightings(layout: RoomLayout, view: DepthView, photo: PosedImage) -> Iterat
 
 
 def _visible(
+    layout: RoomLayout,
     start: np.ndarray,
     end: np.ndarray,
     R: np.ndarray,
     eye: np.ndarray,
     camera: Camera,
-    shell: Float[np.ndarray, "H W"],
     view: DepthView,
 ) -> tuple[Float[np.ndarray, "N 2"], Float[np.ndarray, " N"], Float[np.ndarray, "N 3"]]:
     """Pixels, depths and points of a seam, STEP_PX apart, where neither the room nor furniture hides it."""
@@ -149,7 +148,8 @@ def _visible(
     places, points, depth = places[inside], points[inside], 1 / inverse[inside]
     column, row = places.astype(int).T
     real = view.depth[row * view.depth.shape[0] // camera.height, column * view.depth.shape[1] // camera.width]
-    free = (np.abs(shell[row, column] / depth - 1) < 0.03) & (np.abs(real / depth - 1) < HIDDEN)
+    shell = first_hits(layout, eye, (points - eye) / depth[:, None])[1]
+    free = (np.abs(shell / depth - 1) < 0.03) & (np.abs(real / depth - 1) < HIDDEN)
     return places[free], depth[free], points[free]
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from layout.model import Opening, OpeningKind, RoomLayout, Wall
-from layout.raycast import FIRST_WALL, cast, on_wall, room_rays
+from layout.raycast import FIRST_WALL, first_hits, on_wall, room_rays
 from layout.surfaces import DepthView
 
 CELL_M = 0.04
@@ -73,11 +73,11 @@ def gather_evidence(layout: RoomLayout, views: Sequence[DepthView]) -> list[Wall
         rows = ((np.arange(small.height) + 0.5) * view.camera.height / small.height).astype(int)
         columns = ((np.arange(small.width) + 0.5) * view.camera.width / small.width).astype(int)
         depth, confidence = view.depth[np.ix_(rows, columns)], view.confidence[np.ix_(rows, columns)]
-        labels, shell = cast(layout, small, view.T_world_camera)
+        eye, rays = room_rays(layout, small, view.T_world_camera)
+        labels, shell = first_hits(layout, eye, rays)
         ratio = depth / shell
         near = np.abs(ratio - 1) < 0.08
         ratio /= np.median(ratio[near]) if near.any() else 1.0
-        eye, rays = room_rays(layout, small, view.T_world_camera)
         for index, wall in enumerate(layout.walls):
             here = (labels == FIRST_WALL + index) & np.isfinite(ratio) & (confidence > 0)
             away = float((eye[:2] - wall.start) @ wall.normal)
@@ -90,10 +90,9 @@ def gather_evidence(layout: RoomLayout, views: Sequence[DepthView]) -> list[Wall
                 np.clip((along / CELL_M).astype(int), 0, shapes[index][1] - 1),
             )
             tells = beyond > -limit
-            place, weight = (place[0][tells], place[1][tells]), confidence[here][tells]
-            np.add.at(sums[index][0], place, weight)
-            np.add.at(sums[index][1], place, weight * value[tells])
-            np.add.at(sums[index][2], place, weight * np.minimum(beyond[tells], 1.0))
+            cell, weight = np.ravel_multi_index(place, shapes[index])[tells], confidence[here][tells]
+            for total, told in zip(sums[index], (1.0, value[tells], np.minimum(beyond[tells], 1.0)), strict=True):
+                total += np.bincount(cell, weight * told, total.size).reshape(total.shape)
     out = []
     for total in sums:
         # Far away and at a slant, rays are farther apart than cells.

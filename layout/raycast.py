@@ -15,24 +15,32 @@ FLOOR, CEILING, FIRST_WALL = 0, 1, 2
 def cast(
     layout: RoomLayout, camera: Camera, T_world_camera: Float[np.ndarray, "4 4"]
 ) -> tuple[Int[np.ndarray, "H W"], Float[np.ndarray, "H W"]]:
-    """Labels and z-depth of the first surface of the prism that each pixel's ray meets.
+    """`first_hits` of the rays through all pixels."""
+    return first_hits(layout, *room_rays(layout, camera, T_world_camera))
 
-    From outside the prism the nearer walls are looked through: only surfaces that face the camera count. Where none
+
+def first_hits(
+    layout: RoomLayout, eye: Float[np.ndarray, " 3"], rays: Float[np.ndarray, "*B 3"]
+) -> tuple[Int[np.ndarray, " *B"], Float[np.ndarray, " *B"]]:
+    """Labels of the first surface of the prism that each ray meets, and how many times the ray it takes to get there
+    (the z-depth for `room_rays`).
+
+    From outside the prism the nearer walls are looked through: only surfaces that face the eye count. Where none
     does, the label is -1 and the depth NaN.
     """
-    eye, rays = room_rays(layout, camera, T_world_camera)
-    depth, labels = np.full(rays.shape[:2], np.inf), np.full(rays.shape[:2], -1)
+    x, y, z = (np.ascontiguousarray(rays[..., axis]) for axis in range(3))
+    depth, labels = np.full(x.shape, np.inf), np.full(x.shape, -1)
     with np.errstate(divide="ignore", invalid="ignore"):
         for index, wall in enumerate(layout.walls):
-            towards = rays[..., :2] @ wall.normal
-            z = ((wall.start - eye[:2]) @ wall.normal) / towards
-            along = (eye[:2] + z[..., None] * rays[..., :2] - wall.start) @ wall.direction
-            hit = (towards < 0) & (z > 0) & (along >= -1e-9) & (along <= wall.length + 1e-9) & (z < depth)
-            depth[hit], labels[hit] = z[hit], FIRST_WALL + index
+            towards = x * wall.normal[0] + y * wall.normal[1]
+            times = ((wall.start - eye[:2]) @ wall.normal) / towards
+            along = (eye[:2] - wall.start) @ wall.direction + times * (x * wall.direction[0] + y * wall.direction[1])
+            hit = (towards < 0) & (times > 0) & (times < depth) & (along >= -1e-9) & (along <= wall.length + 1e-9)
+            depth[hit], labels[hit] = times[hit], FIRST_WALL + index
         for label, slab, sign in ((FLOOR, layout.floor, -1), (CEILING, layout.ceiling, 1)):
-            z = (slab.height - eye[2]) / rays[..., 2]
-            hit = (sign * rays[..., 2] > 0) & (z > 0) & (z < depth)
-            depth[hit], labels[hit] = z[hit], label
+            times = (slab.height - eye[2]) / z
+            hit = (sign * z > 0) & (times > 0) & (times < depth)
+            depth[hit], labels[hit] = times[hit], label
     return labels, np.where(labels >= 0, depth, np.nan)
 
 

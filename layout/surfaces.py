@@ -92,12 +92,13 @@ def _points(view: DepthView) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     camera = view.camera
     x = (np.arange(width) + 0.5 - camera.cx) / camera.fx
     y = (np.arange(height) + 0.5 - camera.cy) / camera.fy
-    inverse, slope, residual = _plane_fits(view.depth, x, y, max(3, round(WINDOW * max(width, height)) | 1))
     step = max(1, round(max(width, height) / GRID))
     rows, columns = (grid.ravel() for grid in np.mgrid[step // 2 : height : step, step // 2 : width : step])
-    w, ray = inverse[rows, columns], np.stack([x[columns], y[rows], np.ones(len(rows))], 1)
+    window = max(3, round(WINDOW * max(width, height)) | 1)
+    w, slope, residual = _plane_fits(view.depth, x, y, window, rows, columns)
+    ray = np.stack([x[columns], y[rows], np.ones(len(rows))], 1)
     # Along the ray the plane's inverse depth is w; (slopes, the rest) is its normal, away from the camera.
-    normal = np.stack([*slope[:, rows, columns], w - (slope[:, rows, columns] * ray[:, :2].T).sum(0)], 1)
+    normal = np.stack([*slope, w - (slope * ray[:, :2].T).sum(0)], 1)
     length = np.linalg.norm(normal, axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
         normal = -normal / length[:, None]
@@ -105,7 +106,7 @@ def _points(view: DepthView) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         area = step**2 / (w**2 * camera.fx * camera.fy * np.maximum(slant, 0.15))
     good = np.isfinite(w) & (w > 0) & np.isfinite(normal).all(1) & (slant > 0.05)
     typical = float(np.median(residual[np.isfinite(residual)])) if np.isfinite(residual).any() else 0.0
-    good &= residual[rows, columns] < max(MAX_RESIDUAL * typical, MIN_RESIDUAL)
+    good &= residual < max(MAX_RESIDUAL * typical, MIN_RESIDUAL)
     R, center = view.T_world_camera[:3, :3], view.center
     xyz = (ray[good] / w[good, None]) @ R.T + center
     confidence = view.confidence[rows, columns][good]
@@ -114,33 +115,42 @@ def _points(view: DepthView) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _plane_fits(
-    depth: Float[np.ndarray, "H W"], x: np.ndarray, y: np.ndarray, window: int
-) -> tuple[Float[np.ndarray, "H W"], Float[np.ndarray, "2 H W"], Float[np.ndarray, "H W"]]:
-    """Least squares 1 / z = a x + b y + c in a window around every pixel: a plane is exactly that.
+    depth: Float[np.ndarray, "H W"],
+    x: Float[np.ndarray, " W"],
+    y: Float[np.ndarray, " H"],
+    window: int,
+    rows: Int[np.ndarray, " N"],
+    columns: Int[np.ndarray, " N"],
+) -> tuple[Float[np.ndarray, " N"], Float[np.ndarray, "2 N"], Float[np.ndarray, " N"]]:
+    """Least squares 1 / z = a x + b y + c in windows around some pixels: a plane is exactly that.
 
     Returns:
         Inverse depth at the pixel, (a, b), and the residual's root mean square relative to the inverse depth. NaN
         where more than half of the window is unknown.
     """
     known = np.isfinite(depth)
-    w = np.where(known, 1 / np.where(known, depth, 1), 0)
-    gx, gy = np.broadcast_to(x, depth.shape), np.broadcast_to(y[:, None], depth.shape)
+    one, w = known.astype(float), np.where(known, 1 / np.where(known, depth, 1), 0)
+    half = window // 2
+    top, bottom = np.maximum(rows - half, 0), np.minimum(rows + half + 1, depth.shape[0])
+    left, right = np.maximum(columns - half, 0), np.minimum(columns + half + 1, depth.shape[1])
 
     def mean(values: np.ndarray) -> np.ndarray:
-        return cv2.boxFilter(np.where(known, values, 0.0), cv2.CV_64F, (window, window), borderType=cv2.BORDER_CONSTANT)
+        total = cv2.integral(values)
+        return (total[bottom, right] - total[top, right] - total[bottom, left] + total[top, left]) / window**2
 
-    n = mean(np.ones(depth.shape))
+    n = mean(one)
     # The window's outside counts as unknown, so that n is the known share of the full window.
     enough = n > 0.5
     n = np.where(enough, n, 1)
-    mx, my, mw = mean(gx) / n, mean(gy) / n, mean(w) / n
-    xx, yy, xy = mean(gx * gx) / n - mx * mx, mean(gy * gy) / n - my * my, mean(gx * gy) / n - mx * my
-    xw, yw, ww = mean(gx * w) / n - mx * mw, mean(gy * w) / n - my * mw, mean(w * w) / n - mw * mw
+    u, v = one * x, one * y[:, None]
+    mx, my, mw = mean(u) / n, mean(v) / n, mean(w) / n
+    xx, yy, xy = mean(u * x) / n - mx * mx, mean(v * y[:, None]) / n - my * my, mean(v * x) / n - mx * my
+    xw, yw, ww = mean(u * w) / n - mx * mw, mean(v * w) / n - my * mw, mean(w * w) / n - mw * mw
     determinant = xx * yy - xy * xy
-    enough &= known & (determinant > 1e-3 * xx * yy)
+    enough &= known[rows, columns] & (determinant > 1e-3 * xx * yy)
     determinant = np.where(enough, determinant, 1)
     a, b = (xw * yy - yw * xy) / determinant, (yw * xx - xw * xy) / determinant
-    at = np.where(enough, mw + a * (gx - mx) + b * (gy - my), np.nan)
+    at = np.where(enough, mw + a * (x[columns] - mx) + b * (y[rows] - my), np.nan)
     spread = np.sqrt(np.maximum(ww - a * xw - b * yw, 0))
     with np.errstate(divide="ignore", invalid="ignore"):
         return at, np.stack([a, b]), np.where(enough, spread / np.abs(at), np.inf)
