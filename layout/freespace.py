@@ -100,8 +100,8 @@ def _passed(
         ray: cells per metre.
         length: metres.
     """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        leaves = np.nanmin(np.where(ray > 0, size - start, -start) / ray, axis=1)
+    with np.errstate(divide="ignore"):
+        leaves = (np.where(ray > 0, size - start, start) / np.abs(ray)).min(1)
     length = np.minimum(length, leaves - 1e-6)
     order = np.argsort(-length)
     (x, y), (dx, dy), length = start[order].T, ray[order].T, length[order]
