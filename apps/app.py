@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,8 +47,9 @@ def heed_signals() -> None:
 
 def wait(address: str) -> None:
     """Says where to look, and returns when the user or the system ends the program."""
-    print(f"Open {address} (Ctrl-C ends it)", flush=True)
     try:
-        signal.pause()
+        print(f"Open {address} (Ctrl-C ends it)", flush=True)
+        while True:  # `signal.pause` would sleep on if the signal came just before it
+            time.sleep(1)
     except KeyboardInterrupt:
         print("Ending.")
