@@ -176,16 +176,17 @@ def _virtual_lines(walls: Sequence[WallLine], space: FreeSpace, eyes: Float[np.n
     out: list[Line] = []
     for k in range(4):
         line = Line(k * np.pi / 2, 0.0)
-        low, high = np.percentile(seen @ line.normal, [0.5, 99.5])
+        reach = np.percentile(seen @ line.normal, [0.5, 99.5]) + np.array([-CELL_M, CELL_M])
         nearest, farthest = np.quantile(eyes @ line.normal, [0, 1])
-        # A wall that ends behind the cameras, where the view does, goes on.
         back, front = nearest - BACK_M, farthest + BACK_M
-        cut_off = [(back, nearest)] * bool(low - CELL_M > back) + [(farthest, front)] * bool(high + CELL_M < front)
-        candidates = [min(float(low) - CELL_M, float(back))]
+        # A wall that ends close behind the cameras, where the view does, goes on.
+        goes_on = [(back, nearest)] if reach[0] > back else []
+        goes_on += [(farthest, front)] if reach[1] < front else []
+        candidates = [float(min(reach[0], back))]
         for wall in walls:
             if abs(np.cos(wall.angle - line.angle)) < 0.95:
                 ends = [float((wall.offset * wall.normal + t * wall.tangent) @ line.normal) for t in wall.extent]
-                candidates += [end for end in ends if not any(a < end < b for a, b in cut_off)]
+                candidates += [end for end in ends if not any(a < end < b for a, b in goes_on)]
         taken = [wall.offset * np.sign(np.cos(wall.angle - line.angle)) for wall in walls
                  if abs(np.sin(wall.angle - line.angle)) < 0.1]  # fmt: skip
         taken += [other.offset * np.sign(np.cos(other.angle - line.angle)) for other in out

@@ -15,7 +15,7 @@ from layout.estimate import estimate, upright_surfaces
 from layout.floorplan import merge_lines
 from layout.gravity import find_up, settle_up, wall_directions
 from layout.model import RoomLayout
-from layout.raycast import FIRST_WALL, cast
+from layout.raycast import FIRST_WALL, cast, room_rays
 from layout.stage import find_room
 from layout.surfaces import DepthView, gather, mutual_scales
 from layout.vanishing import up_by_edges
@@ -134,7 +134,8 @@ def test_a_courtyard_is_no_room(shown: str) -> None:
     truth, poses = room(RECTANGLE), turning(300.0, 7)
     views = []
     for view in look(truth, poses):
-        xyz = _points(view)
+        eye, rays = room_rays(truth, view.camera, view.T_world_camera)
+        xyz = eye + view.depth[..., None] * rays
         hidden = np.zeros(view.depth.shape, bool)
         if shown != "all":
             hidden |= xyz[..., 2] < 0.05
@@ -145,14 +146,6 @@ def test_a_courtyard_is_no_room(shown: str) -> None:
     layout, reason, _ = find_room(views, photos(truth, views, blank=True), CameraSet([], units="metre"), LogProgress())
     assert (layout is None) == (shown == "walls and eaves")
     assert reason in (None, "no floor and hardly any ceiling is seen")
-
-
-def _points(view: DepthView) -> np.ndarray:
-    """Of each pixel, in the room."""
-    camera = view.camera
-    v, u = np.indices(view.depth.shape) + 0.5
-    ray = np.stack([(u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy, np.ones_like(u)], -1)
-    return (ray * view.depth[..., None]) @ view.T_world_camera[:3, :3].T + view.center
 
 
 def test_nothing_level_or_upright_is_no_room() -> None:
