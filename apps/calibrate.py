@@ -11,13 +11,13 @@ from typing import Annotated, Literal
 import tyro
 from rich.console import Console
 
+from apps.pipeline import PipelineConfig, rig_stages
 from apps.report import reported
 from calibration.detect.detector import DetectorName
 from calibration.keypoints import KeypointsConfig, SkeletonName
 from calibration.solve import CalibrationConfig
 from calibration.stage import MotionConfig
 from recon.dag import run_stages
-from recon.pipeline import PipelineConfig, rig_stages
 
 
 @dataclass(frozen=True)

@@ -29,8 +29,10 @@ COMMANDS = {
     "models": "list or fetch the weights",
     "doctor": "say what this machine lacks, and the fix",
 }
-"""Each is a module `apps.<name>` with `parse(argv) -> Arguments` and `main(Arguments) -> int`, loaded when
-asked for."""
+"""Each is a module with `parse(argv) -> Arguments` and `main(Arguments) -> int`, loaded when asked for: `apps.<name>`,
+where `_MODULES` does not say otherwise."""
+
+_MODULES = {"bench": "apps.benchmarks.bench", "benchmark": "apps.benchmarks.benchmark"}
 
 INTERRUPTED = 130
 
@@ -56,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     errors = Console(stderr=True, highlight=False)
     try:
-        command = importlib.import_module(f"apps.{argv[0]}")
+        command = importlib.import_module(_MODULES.get(argv[0], f"apps.{argv[0]}"))
         try:
             arguments = command.parse(argv[1:])
         except BrokenPipeError:  # it printed its help, and the reader left, as `| head` does

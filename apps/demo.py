@@ -11,12 +11,12 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from apps.benchmarks.evaluate import evaluate
 from apps.options import StageOptions, stage_options
 from apps.report import reported
 from apps.run import RESULTS, reconstruct
 from data.gallery import generate, write_scene
 from data.photosets import load_photoset
-from recon.evaluate import evaluate
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from recon.pipeline import PRESETS, PipelineConfig
+from apps.pipeline import PRESETS, PipelineConfig
 
 PresetName = Literal["fast", "default", "best"]
 StageName = Literal[

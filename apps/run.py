@@ -12,10 +12,10 @@ import tyro
 from rich.console import Console
 
 from apps.options import StageOptions, stage_options
+from apps.pipeline import stages
 from apps.report import reported
 from recon.dag import Manifest, Stage, run_stages
 from recon.ladder import parse_source
-from recon.pipeline import stages
 
 
 @dataclass(frozen=True)

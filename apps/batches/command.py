@@ -26,8 +26,8 @@ from apps.batches.signals import terminated_as_interrupted
 from apps.batches.summary import as_json, counts, rows
 from apps.batches.task import Task
 from apps.options import StageOptions, stage_options
+from apps.pipeline import PRESETS
 from recon.errors import InputError
-from recon.pipeline import PRESETS
 
 LADDER = ("best", "default", "fast")
 SHARE_OF_FREE_MEMORY = 0.9

@@ -7,9 +7,9 @@ from typing import Literal
 
 from apps import run as run_command
 from apps.options import PresetName
+from apps.pipeline import stages
 from apps.web.store import Run
 from recon.errors import InputError
-from recon.pipeline import stages
 
 Kind = Literal["place", "people"]
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from apps import ingredients
-from apps.ingredients import INGREDIENTS, Case, as_markdown, measure
-from recon.pipeline import PRESETS, PipelineConfig
+from apps.benchmarks import ingredients
+from apps.benchmarks.ingredients import INGREDIENTS, Case, as_markdown, measure
+from apps.pipeline import PRESETS, PipelineConfig
 from splatting.config import SplatConfig
 
 CASES = [Case(Path("sets/door"), 3, None), Case(Path("sets/fox"), 6, None)]

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from apps.benchmarks.room_scores import Estimate, score
 from apps.cli import main
-from apps.room_scores import Estimate, score
 from data.structured3d import RoomFolder, find_rooms
 from layout.model import RoomLayout, Slab, Wall
 from recon.scene import View

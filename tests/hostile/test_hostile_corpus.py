@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from apps.cli import main
+from apps.pipeline import rig_stages, stages
 from recon.dag import Stage
-from recon.pipeline import rig_stages, stages
 from tests.hostile.corpus import KINDS
 from tests.hostile.fuzzing import bounded
 from tests.hostile.places import Sound, no_matches, write_noise, write_rig, write_run

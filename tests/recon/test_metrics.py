@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 from skimage.metrics import structural_similarity
 
+from apps.benchmarks.lpips import Lpips
 from recon import metrics
 from recon.io.weights import fetch, is_cached
-from recon.lpips import Lpips
 from recon.progress import LogProgress
 from recon.scene import Camera
 

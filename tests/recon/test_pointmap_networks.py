@@ -16,11 +16,11 @@ import torch
 from pointmap_scene import SIZE, exact_points, make_views
 from sfm_scene import pair_errors
 
+from apps.pipeline import PipelineConfig, stages
 from recon.errors import InputError
 from recon.io.cameras import read_cameras
 from recon.ladder import parse_source
 from recon.photos import Photo, save_photos
-from recon.pipeline import PipelineConfig, stages
 from recon.priors import PointmapsConfig, run
 from recon.priors.mapanything import common_size
 from recon.priors.networks import NETWORKS, window

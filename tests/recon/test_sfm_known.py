@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 from sfm_scene import MatchedScene, pair_errors, project, scene
 
+from apps.pipeline import PipelineConfig, stages
 from recon.errors import InputError
 from recon.io.cameras import CameraSet, write_cameras
 from recon.io.colmap import SparsePoints, read_model, write_model
 from recon.io.transforms import write_transforms
 from recon.ladder import parse_source
-from recon.pipeline import PipelineConfig, stages
 from recon.scene import Camera, View
 from recon.sfm import MappingConfig
 from recon.sfm.lens import from_ideal, to_ideal

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Bool, Float
 
+from apps.benchmarks.alignment import align
 from recon import metrics
-from recon.alignment import align
 from recon.errors import InputError
 from recon.io.cameras import CameraSet, read_cameras
 from recon.progress import LogProgress, Progress
 from recon.scene import Camera, PosedImage, View, invert_rigid
 
 if TYPE_CHECKING:
+    from apps.benchmarks.lpips import Lpips
     from data.photosets import PhotoSet
-    from recon.lpips import Lpips
     from splatting.gaussians import Gaussians
 
 LONG_SIDE = 512
@@ -54,7 +54,7 @@ def evaluate(
 
     **Held-out views**, where the run has splats: `test` with each photo's pose optimised against the frozen
     Gaussians, `test_fixed_poses` with the true pose brought into the run's world by the registered train
-    cameras (`recon.alignment.align`). Only the pose is optimised: no exposure, no colour. Rows per photo are
+    cameras (`apps.benchmarks.alignment.align`). Only the pose is optimised: no exposure, no colour. Rows per photo are
     in `test_photos`. The test photo is undistorted and scored at long side 512, pixels outside the photo left
     out (for LPIPS, which needs whole images, they take the photo's colour). Its intrinsics are those that the
     run found, where the run gave one camera to all photos of that size (then the photo's own true intrinsics
@@ -193,7 +193,7 @@ def score_view(
 
 
 def _score_views(ply: Path, photos: Sequence[PosedImage], optimise: bool, progress: Progress) -> dict[str, Any]:
-    from recon.lpips import load_lpips
+    from apps.benchmarks.lpips import load_lpips
     from splatting.export import read_ply
 
     gaussians, lpips = read_ply(ply), load_lpips(progress)

@@ -11,7 +11,9 @@ import trimesh
 from scipy.spatial.transform import Rotation
 
 from recon.errors import ReconstructionError
-from recon.fusion import (
+from recon.io.glb import one_sided
+from recon.scene import Camera
+from splatting.mesh import (
     DepthView,
     MeshConfig,
     TriangleMesh,
@@ -21,8 +23,6 @@ from recon.fusion import (
     without_crumbs,
     write_mesh,
 )
-from recon.io.glb import one_sided
-from recon.scene import Camera
 
 HALF = np.array([2.0, 1.2, 1.6])
 CAMERA = Camera(96, 80, 60.0, 60.0, 48.0, 40.0)

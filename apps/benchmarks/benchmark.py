@@ -11,14 +11,14 @@ from typing import Annotated, Any, Literal
 import tyro
 from rich.console import Console
 
-from apps import rooms_benchmark
+from apps.benchmarks import rooms
+from apps.benchmarks.evaluate import evaluate
 from apps.options import StageOptions, stage_options
 from apps.output import deliver
 from apps.run import reconstruct
 from data.photosets import PhotoSet, benchmark_split, load_photoset
 from recon.dag import Manifest
 from recon.errors import InputError
-from recon.evaluate import evaluate
 
 
 @dataclass(frozen=True)
@@ -43,16 +43,16 @@ class Arguments:
     """Also optimise the test poses against the frozen Gaussians, or score them only where they are."""
 
 
-def parse(argv: Sequence[str]) -> Arguments | rooms_benchmark.Arguments:
+def parse(argv: Sequence[str]) -> Arguments | rooms.Arguments:
     if any(word.partition("=")[0] == "--structured3d" for word in argv):
-        return rooms_benchmark.parse(argv)
+        return rooms.parse(argv)
     defaults = Arguments(set=tyro.MISSING, views=tyro.MISSING, stages=stage_options(argv))
     return tyro.cli(Arguments, prog="fewview benchmark", args=list(argv), default=defaults)
 
 
-def main(arguments: Arguments | rooms_benchmark.Arguments) -> int:
-    if isinstance(arguments, rooms_benchmark.Arguments):
-        return rooms_benchmark.main(arguments)
+def main(arguments: Arguments | rooms.Arguments) -> int:
+    if isinstance(arguments, rooms.Arguments):
+        return rooms.main(arguments)
     console = Console(stderr=True)
     truth = select_frames(load_photoset(arguments.set), arguments.frames)
     if not 2 <= arguments.views <= len(truth.images):

@@ -12,7 +12,6 @@ from calibration.stage import MotionConfig
 from layout import LayoutConfig
 from recon.dag import Stage
 from recon.depth import DepthConfig
-from recon.fusion import MeshConfig
 from recon.ingest import IngestConfig
 from recon.io.weights import digest
 from recon.ladder import parse_source
@@ -20,6 +19,7 @@ from recon.matching import MatchingConfig
 from recon.priors import PointmapsConfig
 from recon.sfm import MappingConfig
 from splatting.config import SplatConfig
+from splatting.mesh import MeshConfig
 from splatting.render import RenderConfig
 
 
@@ -103,7 +103,7 @@ def stages(config: PipelineConfig, photos: tuple[Path, ...]) -> tuple[Stage, ...
             sources=config.layout.sources(),
         ),
         Stage("splat", "splatting.optimize:run", ("photos", "cameras", "depth"), config.splat),
-        Stage("mesh", "recon.fusion:run", ("photos", "splat"), config.mesh, isolated=True),
+        Stage("mesh", "splatting.mesh:run", ("photos", "splat"), config.mesh, isolated=True),
         Stage("renders", "splatting.render:run", ("photos", "splat"), config.renders, version=3),
     )
 

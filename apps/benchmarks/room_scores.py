@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from apps.benchmarks.alignment import align
 from data.structured3d import RoomFolder, ViewLayout
 from data.structured3d.images import read_depth
 from layout import metrics
 from layout.model import RoomLayout
 from layout.raycast import cast
-from recon.alignment import align
 from recon.scene import Camera, View
 
 LONG_SIDE = 640

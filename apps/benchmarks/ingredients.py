@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from apps.benchmark import select_frames
+from apps.benchmarks.benchmark import select_frames
+from apps.benchmarks.evaluate import evaluate
+from apps.pipeline import PipelineConfig, stages
 from data.photosets import PhotoSet, benchmark_split, load_photoset
 from recon.dag import run_stages
-from recon.evaluate import evaluate
-from recon.pipeline import PipelineConfig, stages
 from splatting.config import SplatConfig
 
 INGREDIENTS: dict[str, Callable[[SplatConfig], SplatConfig]] = {

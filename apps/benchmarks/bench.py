@@ -12,11 +12,11 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from apps.ingredients import INGREDIENTS, Case, as_markdown, measure
+from apps.benchmarks.ingredients import INGREDIENTS, Case, as_markdown, measure
 from apps.options import PresetName
 from apps.output import deliver
+from apps.pipeline import PRESETS
 from recon.errors import InputError
-from recon.pipeline import PRESETS
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
+from apps.benchmarks.alignment import align
+from apps.benchmarks.evaluate import evaluate
 from data.photosets import PhotoSet
-from recon.alignment import align
 from recon.errors import InputError
-from recon.evaluate import evaluate
 from recon.io.cameras import CameraSet, write_cameras
 from recon.scene import Camera, View
 from splatting.export import write_ply

@@ -14,9 +14,10 @@ import tyro
 from PIL import Image
 from rich.console import Console
 
+from apps.benchmarks.room_scores import Estimate, mean, score
 from apps.options import PresetName, StageOptions, stage_options
 from apps.output import deliver
-from apps.room_scores import Estimate, mean, score
+from apps.pipeline import PipelineConfig
 from apps.run import reconstruct
 from data.structured3d import RoomFolder, find_rooms
 from data.structured3d.images import read_depth
@@ -27,7 +28,6 @@ from layout.surfaces import DepthView
 from recon.errors import ReconstructionError
 from recon.io.cameras import CameraSet, read_cameras
 from recon.photos import load_photos
-from recon.pipeline import PipelineConfig
 from recon.progress import LogProgress
 from recon.scene import PosedImage
 

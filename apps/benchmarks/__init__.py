@@ -1,0 +1,1 @@
+"""Commands that measure: photo sets with known cameras, synthetic rooms, ingredients, speed."""
