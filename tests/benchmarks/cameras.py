@@ -3,7 +3,7 @@
     python -m tests.benchmarks.cameras --cache MATCHED --json cameras.json
     python -m tests.benchmarks.cameras --cache MATCHED --json new.json --against cameras.json
 
-Matching is what costs, so each set is matched once, all pairs of it (`MATCHED/<set>/photos` and `matches`, the artifacts
+Matching is what costs, so each set is matched once, all pairs of it (`MATCHED/<set>/photos`, `matches`: the artifacts
 of the stages; `--match` makes those that are missing), and the stage `cameras` runs on parts of it: 3, 5, 7 and 10
 photos, evenly spaced, random, and clustered (a random photo and those most like it in position and direction). What is
 finished is kept in the json file and not run again. True cameras are those of `data.photosets`.
@@ -25,7 +25,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -295,7 +295,7 @@ def reliability(rows: Sequence[Row], bins: Sequence[float] = (0, 0.5, 0.7, 0.8, 
                 right.append(name in row["right"])
     p, is_right = np.array(stated), np.array(right, bool)
     table = []
-    for low, high in zip(bins[:-1], bins[1:], strict=True):
+    for low, high in pairwise(bins):
         inside = (p >= low) & ((p < high) | (high == 1.0))
         if inside.any():
             mean, share = float(p[inside].mean()), float(is_right[inside].mean())
