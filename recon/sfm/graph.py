@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +14,6 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from recon.photos import Photo, load_photos
-
-# Of the matches that survive verification, a network is sure of .3 to .9 where two photos show one scene, also
-# from far apart, and of .0 to .36, mostly less than .2, where they show two facades of one style (eight scenes,
-# 500 pairs). SIFT's ratios tell less, but there far fewer of the wrong matches survive: .2 to .42 against .45 to 1.
-_SURE = {"aliked+lightglue": 0.8, "sift": 0.35}
-_CONFIDENT_SHARE = 0.25
-_SIFT_SURVIVORS = 0.45
-_MIN_CONFIDENT = 20
 
 
 @dataclass(frozen=True)
@@ -36,15 +29,13 @@ class Pair:
     model: str
     """`general`, `planar`, `panoramic` or `none`."""
     median_angle_deg: float | None
-    trusted: bool
-    """Whether the matches are those of one scene, and not of things that look alike."""
-    sure: float
-    """Confidence from which the matcher is sure."""
+    log_odds: float
+    """Natural logarithm of the odds that the matches are those of one scene, and not of things that look alike."""
 
     @property
-    def confident(self) -> int:
-        """Matches that the matcher is sure of."""
-        return int((self.confidence > self.sure).sum())
+    def expected(self) -> float:
+        """Matches times the probability that they are of one scene."""
+        return len(self.matches) / (1 + math.exp(-self.log_odds))
 
 
 @dataclass(frozen=True)
@@ -93,15 +84,14 @@ def load_graph(photos_folder: Path, matches_folder: Path) -> MatchGraph:
                 confidence,
                 entry["model"],
                 entry["median_angle_deg"],
-                trusted=_is_trusted(matcher, entry["raw"], confidence),
-                sure=_SURE[matcher],
+                _provisional(matcher, entry["raw"], confidence),
             )
         )
     return MatchGraph(photos, keypoints, pairs)
 
 
-def _is_trusted(matcher: str, raw: int, confidence: Float[np.ndarray, " M"]) -> bool:
-    """Of the matches that survived verification of `raw`."""
-    if matcher == "sift":
-        return len(confidence) >= max(_MIN_CONFIDENT, _SIFT_SURVIVORS * raw)
-    return bool((confidence > _SURE[matcher]).sum() >= max(_MIN_CONFIDENT, _CONFIDENT_SHARE * len(confidence)))
+def _provisional(matcher: str, raw: int, confidence: Float[np.ndarray, " M"]) -> float:
+    if not len(confidence):
+        return -8.0
+    sure = (confidence > 0.8).sum()
+    return float(np.clip(12 * (sure / len(confidence) - 0.2) + 1.2 * np.log((sure + 1) / 20), -8, 8))

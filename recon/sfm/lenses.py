@@ -141,7 +141,7 @@ def _left_out(shared: Placed, placing: Placing) -> list[int]:
     """Photos without a place that certainly show what one with a place does."""
     placed, found = set(shared.model.photos), set()
     for pair in placing.graph.pairs:
-        if pair.trusted and (pair.a in placed) != (pair.b in placed):
+        if pair.log_odds > 0 and (pair.a in placed) != (pair.b in placed):
             found.add(pair.b if pair.a in placed else pair.a)
     return sorted(found)
 

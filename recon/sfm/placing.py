@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from recon.progress import Progress
 from recon.sfm import MappingConfig
 from recon.sfm.bundle import Prior
-from recon.sfm.evidence import agreements, believed, misfits, missing
+from recon.sfm.evidence import agreements, misfits
 from recon.sfm.focals import GUESS_DEG, focals_at, known_focals
 from recon.sfm.given import map_around
 from recon.sfm.graph import MatchGraph
-from recon.sfm.hypotheses import Start, best_model, complete
+from recon.sfm.hypotheses import Start, best_model, complete, focals_of, judge
 from recon.sfm.known import Known
 from recon.sfm.mapping import Candidate, Sensors
+from recon.sfm.near import pose_of
 from recon.sfm.reasons import CONTRADICTED, LOOSE, MISFIT, UNSUPPORTED
 from recon.sfm.refine import make_prior, prior_without, refine, without_photo
 from recon.sfm.ties import at_one_scale
@@ -60,7 +63,7 @@ class Placing:
         """Of several starting focal lengths for the other photos, that which places most."""
         poses = self.known.poses
         # Between given poses the geometry itself tells true matches from those of things that look alike.
-        pairs = [pair for pair in self.graph.pairs if pair.trusted or (pair.a in poses and pair.b in poses)]
+        pairs = [pair for pair in self.graph.pairs if pair.log_odds > 0 or (pair.a in poses and pair.b in poses)]
         graph = replace(self.graph, pairs=pairs)
         models: list[Candidate] = []
         for start in starts:
@@ -72,11 +75,35 @@ class Placing:
     ) -> Candidate | None:
         tolerance, seed = self.config.max_error_px, self.config.seed
         scored = best_model(self.graph, sensors, starts, tolerance, seed, progress)
-        if scored is None or len(scored.photos) < 2:
+        if scored is None or len(scored.judged.photos) < 2:
             return None
         progress.fact("model_chosen", scored.model.start)
-        fates.update({i: CONTRADICTED for i in scored.model.photos if i not in scored.photos})
-        return complete(scored, self.graph, sensors, tolerance, seed)
+        fates.update({i: CONTRADICTED for i in scored.model.photos if i not in scored.judged.photos})
+        model = complete(scored, self.graph, sensors, tolerance, seed)
+        return None if model is None else self._joined(model, sensors)
+
+    def _joined(self, model: Candidate, sensors: Sensors) -> Candidate:
+        """With the photos that find a place among those of the model, by whatever they share with them."""
+        left = {i for pair in self.graph.pairs if len(pair.matches) for i in (pair.a, pair.b)} - set(model.photos)
+        if not left:
+            return model
+        poses = {i: pose_of(model, k) for k, i in enumerate(model.photos)}
+        found = set(sensors.lens[model.photos])
+        held = replace(sensors, exact=sensors.exact | np.isin(np.arange(len(sensors.groups)), list(found)))
+        focals = focals_of(model, sensors, focals_at(sensors, GUESS_DEG, known_focals(self.graph, sensors, self.known)))
+        # What disagrees among the placed photos would chain their points to others.
+        apart = {(one.pair.a, one.pair.b) for one in agreements(model, self.graph, sensors, self.config.max_error_px)}
+        apart -= {
+            (one.pair.a, one.pair.b)
+            for one in agreements(model, self.graph, sensors, self.config.max_error_px)
+            if one.supports
+        }
+        pairs = [pair for pair in self.graph.pairs if (pair.a, pair.b) not in apart]
+        graph = replace(self.graph, pairs=pairs)
+        for joined in map_around(graph, held, focals, poses, model.start, self.config.seed):
+            if len(joined.photos) > len(model.photos):
+                return replace(joined, bundle=replace(joined.bundle, held=np.zeros(len(joined.photos), bool)))
+        return model
 
 
 def settle(
@@ -87,7 +114,7 @@ def settle(
     config: MappingConfig,
     fates: dict[int, str],
 ) -> Candidate:
-    """Refined, until nothing contradicts the place of a photo that is left; notes why the others are not.
+    """Refined, until every photo that is left has its place more probably than not; notes why the others have none.
 
     Fewer than two photos may be left.
     """
@@ -95,12 +122,11 @@ def settle(
         refined = refine(model, prior, config.max_error_px, config.min_observations)
         prior = prior_without(prior, model.photos, refined.photos)
         fates.update({i: UNSUPPORTED for i in model.photos if i not in refined.photos})
-        pairs = agreements(refined, graph, sensors, config.max_error_px)
         held = {i for i, is_held in zip(refined.photos, refined.bundle.held, strict=True) if is_held}
         why = dict.fromkeys(misfits(refined), MISFIT)
         if prior.poses is None and not held:
             why |= {i: LOOSE for i, tied in zip(refined.photos, at_one_scale(refined.bundle), strict=True) if not tied}
-        stays = set(believed(refined, pairs, missing(refined))) - why.keys() | held
+        stays = set(judge(refined, graph, sensors, config.max_error_px).photos) - why.keys() | held
         gone = [i for i in refined.photos if i not in stays]
         if not gone:
             return refined
