@@ -27,8 +27,8 @@ ALL_CUTS = 11
 class Weights:
     """What the ties across a cut say. Fitted (tests.benchmarks.places) by the likelihood of the true places."""
 
-    prior: float = 0.0
-    """Log odds that photos were put together rightly, before any tie is looked at."""
+    prior: float = -3.0
+    """Log odds that photos which no tie holds together are rightly placed to each other."""
     scale: float = 1.0
     """Ties of one photo err together: their log odds count by so much."""
     agreeing: float = 2.0

@@ -64,6 +64,12 @@ class Judged:
         return self.belief.photos
 
     @property
+    def contradicted(self) -> set[int]:
+        """Photos with a tie that is likely true and contradicts the poses, or that miss what they ought to share."""
+        against = [(one.pair.a, one.pair.b) for one in self.pairs if one.contradicts and one.pair.log_odds > 0]
+        return {i for ends in [*against, *self.apart] for i in ends}
+
+    @property
     def expected(self) -> float:
         """How many photos have their right place."""
         return float(self.belief.probability.sum())
@@ -241,7 +247,7 @@ def _turned(models: Models) -> Iterator[frozenset[Ends]]:
             sides.append(believe(scored.model.photos, agree, against, scored.judged.apart).misplaced)
         for side in sides:
             cut = {ends for ends in agree if (ends[0] in side) != (ends[1] in side)}
-            yield (scored.ties | against.keys()) - cut
+            yield frozenset({*scored.ties, *against} - cut)
 
 
 def complete(scored: Scored, graph: MatchGraph, sensors: Sensors, max_error_px: float, seed: int) -> Candidate | None:

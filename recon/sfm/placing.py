@@ -78,7 +78,7 @@ class Placing:
         if scored is None or len(scored.judged.photos) < 2:
             return None
         progress.fact("model_chosen", scored.model.start)
-        fates.update({i: CONTRADICTED for i in scored.model.photos if i not in scored.judged.photos})
+        fates.update(dict.fromkeys(scored.judged.contradicted - set(scored.judged.photos), CONTRADICTED))
         model = complete(scored, self.graph, sensors, tolerance, seed)
         return None if model is None else self._joined(model, sensors)
 
@@ -92,12 +92,8 @@ class Placing:
         held = replace(sensors, exact=sensors.exact | np.isin(np.arange(len(sensors.groups)), list(found)))
         focals = focals_of(model, sensors, focals_at(sensors, GUESS_DEG, known_focals(self.graph, sensors, self.known)))
         # What disagrees among the placed photos would chain their points to others.
-        apart = {(one.pair.a, one.pair.b) for one in agreements(model, self.graph, sensors, self.config.max_error_px)}
-        apart -= {
-            (one.pair.a, one.pair.b)
-            for one in agreements(model, self.graph, sensors, self.config.max_error_px)
-            if one.supports
-        }
+        placed = agreements(model, self.graph, sensors, self.config.max_error_px)
+        apart = {(one.pair.a, one.pair.b) for one in placed if not one.supports}
         pairs = [pair for pair in self.graph.pairs if (pair.a, pair.b) not in apart]
         graph = replace(self.graph, pairs=pairs)
         for joined in map_around(graph, held, focals, poses, model.start, self.config.seed):
@@ -126,11 +122,12 @@ def settle(
         why = dict.fromkeys(misfits(refined), MISFIT)
         if prior.poses is None and not held:
             why |= {i: LOOSE for i, tied in zip(refined.photos, at_one_scale(refined.bundle), strict=True) if not tied}
-        stays = set(judge(refined, graph, sensors, config.max_error_px).photos) - why.keys() | held
+        judged = judge(refined, graph, sensors, config.max_error_px)
+        stays = set(judged.photos) - why.keys() | held
         gone = [i for i in refined.photos if i not in stays]
         if not gone:
             return refined
-        fates.update({i: why.get(i, CONTRADICTED) for i in gone})
+        fates.update({i: why.get(i, CONTRADICTED) for i in gone if i in why or i in judged.contradicted})
         model = refined
         for i in gone:
             model = without_photo(model, i)
