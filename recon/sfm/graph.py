@@ -93,5 +93,5 @@ def load_graph(photos_folder: Path, matches_folder: Path) -> MatchGraph:
 def _provisional(matcher: str, raw: int, confidence: Float[np.ndarray, " M"]) -> float:
     if not len(confidence):
         return -8.0
-    sure = (confidence > 0.8).sum()
-    return float(np.clip(12 * (sure / len(confidence) - 0.2) + 1.2 * np.log((sure + 1) / 20), -8, 8))
+    sure = (confidence > 0.8).mean()
+    return float(np.clip(2.5 * np.log(len(confidence) / 50) - 0.8 + 0.9 * (sure - 0.25), -8, 6))

@@ -176,19 +176,30 @@ class Models:
         )
 
 
-def best_model(
-    graph: MatchGraph, sensors: Sensors, starts: list[Start], max_error_px: float, seed: int, progress: Progress
-) -> Scored | None:
-    """Map incrementally and globally, from several focal lengths and choices of ties; the best by evidence.
+def find_models(
+    graph: MatchGraph,
+    sensors: Sensors,
+    starts: list[Start],
+    max_error_px: float,
+    seed: int,
+    progress: Progress,
+    ties: Collection[Ends] | None = None,
+) -> list[Scored]:
+    """Map incrementally and globally, from several focal lengths and choices of ties; the best by evidence first.
 
     A part of the tracks is held out from mapping and tests the models.
+
+    Args:
+        ties: the only choice that is tried; None: as many as the evidence asks for.
     """
     models = Models(graph, sensors, max_error_px, seed)
     likely = {(pair.a, pair.b) for pair in models.pairs if pair.log_odds > 0}
     usable = {(pair.a, pair.b) for pair in models.pairs}
+    if ties is not None:
+        likely = usable = {ends for ends in usable if ends in ties}
     most = len(groups(len(graph.photos), usable)[0])
     _from_all_starts(models, likely or usable, starts, len(graph.photos), progress)
-    if not models.settled(most):
+    if ties is None and not models.settled(most):
         for ties in _turns(models, usable, likely):
             focals = focals_of(models.scored[0].model, sensors, starts[0].focals) if models.scored else starts[0].focals
             start = Start(focals, "focal length found" if models.scored else starts[0].name)
@@ -198,7 +209,7 @@ def best_model(
             if models.settled(most):
                 break
     progress.fact("models", [one.fact() for one in models.scored])
-    return models.scored[0] if models.scored else None
+    return models.scored
 
 
 def _from_all_starts(

@@ -84,7 +84,8 @@ def _map(shared: Placed, sensors: Sensors, placing: Placing) -> Placed | None:
     """Mapped anew with other lenses, from the focal lengths that the photos had."""
     focals = np.full(len(sensors.groups), np.exp(shared.model.bundle.log_focal.mean()))
     focals[sensors.lens[shared.model.photos]] = np.exp(shared.model.bundle.log_focal[shared.model.bundle.lens])
-    return placing.map(sensors, [Start(focals, "focal lengths found")], LogProgress())
+    ties = frozenset((pair.a, pair.b) for pair in placing.graph.pairs if pair.log_odds > 0)
+    return placing.map(sensors, [Start(focals, "focal lengths found")], LogProgress(), ties)
 
 
 def _merged(own: Placed | None, sensors: Sensors, placing: Placing) -> list[Placed]:

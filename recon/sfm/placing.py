@@ -13,7 +13,7 @@ from recon.sfm.evidence import agreements, misfits
 from recon.sfm.focals import GUESS_DEG, focals_at, known_focals
 from recon.sfm.given import map_around
 from recon.sfm.graph import MatchGraph
-from recon.sfm.hypotheses import Start, best_model, complete, focals_of, judge
+from recon.sfm.hypotheses import Ends, Start, complete, find_models, focals_of, judge
 from recon.sfm.known import Known
 from recon.sfm.mapping import Candidate, Sensors
 from recon.sfm.near import pose_of
@@ -40,14 +40,22 @@ class Placing:
     known: Known
     config: MappingConfig
 
-    def map(self, sensors: Sensors, starts: list[Start], progress: Progress) -> Placed | None:
-        """Mapped from the matches, around the given poses where there are any; None where no two photos are placed."""
+    def map(
+        self, sensors: Sensors, starts: list[Start], progress: Progress, ties: frozenset[Ends] | None = None
+    ) -> Placed | None:
+        """Mapped from the matches, around the given poses where there are any; None where no two photos are placed.
+
+        Args:
+            ties: see `find_models`.
+        """
         fates: dict[int, str] = {}
         if self.known.poses:
             model = self._map_given(sensors, starts)
         else:
-            model = self._map_free(sensors, starts, fates, progress)
-        return None if model is None else self.settle(model, sensors, fates)
+            model = self._map_free(sensors, starts, fates, progress, ties)
+        if model is None:
+            return None
+        return self.settle(model, sensors, fates)
 
     def prior(self, model: Candidate, sensors: Sensors) -> Prior:
         """Of the model's intrinsics."""
@@ -71,12 +79,18 @@ class Placing:
         return max(models, key=lambda model: (len(model.photos), len(model.bundle.xy)), default=None)
 
     def _map_free(
-        self, sensors: Sensors, starts: list[Start], fates: dict[int, str], progress: Progress
+        self,
+        sensors: Sensors,
+        starts: list[Start],
+        fates: dict[int, str],
+        progress: Progress,
+        ties: frozenset[Ends] | None,
     ) -> Candidate | None:
         tolerance, seed = self.config.max_error_px, self.config.seed
-        scored = best_model(self.graph, sensors, starts, tolerance, seed, progress)
-        if scored is None or len(scored.judged.photos) < 2:
+        found = find_models(self.graph, sensors, starts, tolerance, seed, progress, ties)
+        if not found or len(found[0].judged.photos) < 2:
             return None
+        scored = found[0]
         progress.fact("model_chosen", scored.model.start)
         fates.update(dict.fromkeys(scored.judged.contradicted - set(scored.judged.photos), CONTRADICTED))
         model = complete(scored, self.graph, sensors, tolerance, seed)
