@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import cv2
@@ -12,6 +13,7 @@ from jaxtyping import Bool, Float, UInt8
 from recon.errors import EnvironmentFault
 from recon.matching import MatchingConfig
 from recon.matching.aliked import AlikedLightGlue
+from recon.matching.evidence import measure
 from recon.matching.features import Features, Matcher, turn_features, turn_image
 from recon.matching.retrieval import choose_pairs
 from recon.matching.sift import Sift
@@ -53,15 +55,12 @@ class _Session:
         photos = self.photos[one[0]], self.photos[other[0]]
         # The tolerance is that of the images that keypoints were found in; the larger photo decides.
         scale = max(max(p.width, p.height) / min(max(p.width, p.height), self._config.long_side) for p in photos)
-        verified = verify(
-            photos,
-            (self.keypoints(one), self.keypoints(other)),
-            raw,
-            max_error_px=self._config.max_error_px * scale,
-            min_matches=self._config.min_matches,
-            seed=self._config.seed,
-        )
-        return Pair(len(raw), verified)
+        max_error_px = self._config.max_error_px * scale
+        keypoints = self.keypoints(one), self.keypoints(other)
+        verified = verify(photos, keypoints, raw, max_error_px, self._config.min_matches, self._config.seed)
+        features = self.features(one), self.features(other)
+        evidence = measure(self._matcher.name, photos, features, keypoints, raw, verified, max_error_px)
+        return Pair(len(raw), verified, evidence)
 
 
 def match_photos(folder: Path, config: MatchingConfig, out: Path, progress: Progress) -> None:
@@ -156,6 +155,7 @@ def _write(out: Path, session: _Session, quarters: list[int], pairs: dict[tuple[
                 "verified": len(verified.matches),
                 "model": verified.model,
                 "median_angle_deg": verified.median_angle_deg,
+                "evidence": None if pair.evidence is None else asdict(pair.evidence),
             }
         )
         np.savez(

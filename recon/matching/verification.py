@@ -35,6 +35,12 @@ class Verified:
     """`general`, `planar`, `panoramic`, or `none` where too few agree."""
     median_angle_deg: float | None
     """Between the two rays to a point, by known or guessed focal lengths; None where there is no baseline."""
+    F: Float[np.ndarray, "3 3"] | None = None
+    """Fundamental matrix, pixels of the original photos; None where none was found."""
+    H: Float[np.ndarray, "3 3"] | None = None
+    """The homography that most matches agree with, from the first photo to the second."""
+    still: int = 0
+    """Matches that were dropped first because they do not move while others do."""
 
 
 def verify(
@@ -75,12 +81,19 @@ def verify(
         return none
     # Each keypoint occurs once, so the first column identifies the match.
     keep = np.isin(matches.pairs[:, 0], geometry.inlier_matches[:, 0])
-    H = geometry.H
+    F, H = geometry.F, geometry.H
+    # A plane leaves F open, but the matches beside it may tell; and H is not kept where nothing is flat.
+    if F is None:
+        found = pycolmap.estimate_fundamental_matrix(*_points(keypoints, matches), options.ransac)
+        F = None if found is None else found["F"]
+    if H is None:
+        found = pycolmap.estimate_homography_matrix(*_points(keypoints, matches), options.ransac)
+        H = None if found is None else found["H"]
     if model == "planar" and H is not None and _is_rotation(photos, keypoints, matches.only(keep), H, max_error_px):
         model = "panoramic"
     angle = float(np.degrees(geometry.tri_angle))
     has_angle = model != "panoramic" and np.isfinite(angle) and angle > 0
-    return Verified(matches.only(keep), model, round(angle, 3) if has_angle else None)
+    return Verified(matches.only(keep), model, round(angle, 3) if has_angle else None, F, H)
 
 
 def _is_rotation(
@@ -106,6 +119,10 @@ def _is_rotation(
         if (error < max_error_px).mean() >= _ROTATION_SHARE:
             return True
     return False
+
+
+def _points(keypoints: tuple[np.ndarray, np.ndarray], matches: Matches) -> list[Float[np.ndarray, "M 2"]]:
+    return [keypoints[k][matches.pairs[:, k]].astype(np.float64) for k in range(2)]
 
 
 def _camera(photo: Photo, field_of_view_deg: float = _FIELD_OF_VIEW_DEG) -> pycolmap.Camera:
