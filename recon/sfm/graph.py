@@ -7,13 +7,19 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from recon.matching.evidence import TieEvidence
 from recon.photos import Photo, load_photos
+from recon.sfm.tie_odds import tie_log_odds
+
+_NOTHING = -10.0
+"""Log odds of a pair without geometry."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +76,7 @@ def load_graph(photos_folder: Path, matches_folder: Path) -> MatchGraph:
         with np.load(matches_folder / "features" / f"{photo.key}.npz") as file:
             keypoints.append(file["keypoints"].astype(np.float64))
     document = json.loads((matches_folder / "pairs.json").read_text(encoding="utf-8"))
-    matcher, pairs = document["matcher"], []
+    pairs = []
     for entry in document["pairs"]:
         a, b = index[entry["a"]], index[entry["b"]]
         with np.load(matches_folder / "pairs" / f"{photos[a].key}--{photos[b].key}.npz") as file:
@@ -84,14 +90,12 @@ def load_graph(photos_folder: Path, matches_folder: Path) -> MatchGraph:
                 confidence,
                 entry["model"],
                 entry["median_angle_deg"],
-                _provisional(matcher, entry["raw"], confidence),
+                _log_odds(entry["evidence"]),
             )
         )
     return MatchGraph(photos, keypoints, pairs)
 
 
-def _provisional(matcher: str, raw: int, confidence: Float[np.ndarray, " M"]) -> float:
-    if not len(confidence):
-        return -8.0
-    sure = (confidence > 0.8).mean()
-    return float(np.clip(2.5 * np.log(len(confidence) / 50) - 0.8 + 0.9 * (sure - 0.25), -8, 6))
+def _log_odds(evidence: dict[str, Any] | None) -> float:
+    """Of an entry of `pairs.json`; of what no geometry was found for, next to nothing is believed."""
+    return _NOTHING if evidence is None else tie_log_odds(TieEvidence(**evidence))

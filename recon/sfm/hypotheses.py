@@ -267,7 +267,7 @@ def complete(scored: Scored, graph: MatchGraph, sensors: Sensors, max_error_px: 
     None where no points are left.
     """
     model, kept = scored.model, set(scored.judged.photos)
-    fitting = [one.pair for one in agreements(model, graph, sensors, max_error_px) if one.supports]
+    fitting = [one.pair for one in agreements(model, graph, sensors, max_error_px) if one.fits]
     pairs = [pair for pair in fitting if pair.a in kept and pair.b in kept]
     poses = {}
     for k, i in enumerate(model.photos):
