@@ -22,15 +22,16 @@ from scipy.optimize import minimize
 
 from data.photosets import data_root, load_photoset
 from recon.progress import LogProgress
-from recon.scene import View, invert_rigid
+from recon.scene import View
 from recon.sfm import MappingConfig
 from recon.sfm.belief import WEIGHTS, Weights, believe
 from recon.sfm.evidence import AGREES_SHARE, CONTRADICTS_SHARE
 from recon.sfm.focals import known_focals, starts
-from recon.sfm.graph import load_graph
-from recon.sfm.hypotheses import find_models
+from recon.sfm.graph import MatchGraph, load_graph
+from recon.sfm.hypotheses import Scored, find_models
 from recon.sfm.known import Known
 from recon.sfm.mapping import find_sensors
+from recon.sfm.near import pose_of
 from tests.benchmarks.cameras import CHOICES, COUNTS, cases, choose, restrict, right_ones
 
 Row = dict[str, Any]
@@ -40,28 +41,28 @@ _CERTAIN = 1e-4
 
 def collect(artifacts: Path, names: Sequence[str], truth: Mapping[str, View]) -> list[Row]:
     """The models of some photos of a set."""
-    config, rows = MappingConfig(), []
+    config = MappingConfig()
     with tempfile.TemporaryDirectory(prefix="fewview-") as folder:
         inputs = restrict(artifacts, names, Path(folder))
         graph = load_graph(inputs["photos"], inputs["matches"])
     sensors = find_sensors(graph, config.working_px, {})
     begin = starts(sensors, known_focals(graph, sensors, Known()), config.fields_of_view_deg)
+    return rows_of(find_models(graph, sensors, begin, config.max_error_px, config.seed, LogProgress()), graph, truth)
+
+
+def rows_of(models: Sequence[Scored], graph: MatchGraph, truth: Mapping[str, View]) -> list[Row]:
+    """What is kept of models."""
+    rows = []
     true = {name: view.T_world_camera for name, view in truth.items()}
-    for scored in find_models(graph, sensors, begin, config.max_error_px, config.seed, LogProgress()):
-        model, poses = scored.model, {}
-        for k, i in enumerate(model.photos):
-            T = np.eye(4)
-            T[:3, :3], T[:3, 3] = model.bundle.R[k], model.bundle.t[k]
-            poses[graph.photos[i].name] = invert_rigid(T)
+    names = [photo.name for photo in graph.photos]
+    for scored in models:
+        poses = {names[i]: pose_of(scored.model, k) for k, i in enumerate(scored.model.photos)}
         rows.append(
             {
-                "photos": [graph.photos[i].name for i in model.photos],
+                "photos": [names[i] for i in scored.model.photos],
                 "right": right_ones(true, poses)[0],
-                "ties": [
-                    (graph.photos[one.pair.a].name, graph.photos[one.pair.b].name, one.share)
-                    for one in scored.judged.pairs
-                ],
-                "apart": [[graph.photos[i].name for i in ends] for ends in scored.judged.apart],
+                "ties": [(names[one.pair.a], names[one.pair.b], one.share) for one in scored.judged.pairs],
+                "apart": [[names[i] for i in ends] for ends in scored.judged.apart],
             }
         )
     return rows
