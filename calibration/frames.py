@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from calibration.bundle import State
-from recon.scene import invert_rigid
+from recon.geometry.pose import invert_rigid
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from calibration.observations import Rig
 from calibration.rig import Solution
 from calibration.skeleton import JOINTS
 from calibration.world import ADULT_M, Scale, body_scale, find_floor
-from recon.scene import Camera, View, invert_rigid
+from recon.geometry.pose import invert_rigid
+from recon.scene import Camera, View
 
 
 def place(

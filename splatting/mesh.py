@@ -19,10 +19,11 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from recon.errors import ReconstructionError
+from recon.geometry.pose import invert_rigid
 from recon.io.cameras import read_cameras
 from recon.io.glb import write_glb
 from recon.progress import Progress
-from recon.scene import Camera, invert_rigid
+from recon.scene import Camera
 from recon.views import load_posed
 from splatting.export import read_ply
 from splatting.gaussians import Gaussians

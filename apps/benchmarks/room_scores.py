@@ -15,6 +15,7 @@ from data.structured3d.images import read_depth
 from layout import metrics
 from layout.model import RoomLayout
 from layout.raycast import cast
+from recon.geometry.pose import transform
 from recon.scene import Camera, View
 
 LONG_SIDE = 640
@@ -124,10 +125,10 @@ def _openings(room: RoomFolder, views: Sequence[View], layout: RoomLayout | None
         depth, camera = read_depth(folder / "depth.png", view.camera), view.camera
         for index, corners in enumerate(true):
             points = corners[0] + u * (corners[1] - corners[0]) + v * (corners[3] - corners[0])
-            local = points @ view.T_camera_world[:3, :3].T + view.T_camera_world[:3, 3]
-            ahead = np.where(local[:, 2] > 0.1, local[:, 2], np.nan)
-            x, y = camera.fx * local[:, 0] / ahead + camera.cx, camera.fy * local[:, 1] / ahead + camera.cy
-            inside = np.flatnonzero((x >= 0) & (x < camera.width) & (y >= 0) & (y < camera.height))
+            local = transform(view.T_camera_world, points)
+            ahead = local[:, 2]
+            x, y = camera.project(local).T
+            inside = np.flatnonzero((ahead > 0.1) & (x >= 0) & (x < camera.width) & (y >= 0) & (y < camera.height))
             there = depth[y[inside].astype(int), x[inside].astype(int)]
             # Painted doors stand 3 cm before their walls.
             seen[index, inside] |= there > ahead[inside] - 0.1
@@ -167,9 +168,7 @@ def _pictures(
 
 def true_depth(layout: ViewLayout, labels: Int[np.ndarray, "H W"], camera: Camera) -> Float[np.ndarray, "H W"]:
     """z-depth of the labelled planes, metres; NaN where there is no label."""
-    x = (np.arange(camera.width) + 0.5 - camera.cx) / camera.fx
-    y = (np.arange(camera.height) + 0.5 - camera.cy) / camera.fy
-    rays = np.stack([*np.meshgrid(x, y), np.ones(labels.shape)], -1)
+    rays = camera.rays()
     depth = np.full(labels.shape, np.nan)
     for index in range(len(layout.planes)):
         normal, offset = layout.plane(index)

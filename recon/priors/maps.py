@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Bool, Float
 
-from recon.scene import invert_rigid
+from recon.geometry.pose import invert_rigid
 
 SAMPLES = 2000
 """Maps are thinned to a grid of about so many pixels: cameras have few parameters, and memory stays small."""

@@ -9,9 +9,9 @@ import numpy as np
 from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
+from recon.geometry.pose import invert_rigid
 from recon.priors.pairs import PointmapPair
 from recon.priors.similarity import Similarity
-from recon.scene import invert_rigid
 
 _ROUNDS = 40
 _SETTLED = 1e-5

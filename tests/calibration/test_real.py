@@ -13,9 +13,10 @@ from calibration.observations import Detections
 from calibration.skeleton import INDEX, JOINTS
 from calibration.solve import CalibrationConfig, calibrate
 from data.people import Capture
+from recon.geometry.pose import invert_rigid
 from recon.metrics import umeyama
 from recon.progress import LogProgress
-from recon.scene import Camera, View, invert_rigid
+from recon.scene import Camera, View
 from tests.calibration.captures import compare
 
 BODY_25B = (
