@@ -13,10 +13,14 @@ from recon.geometry.pose import Sim3
 Model = TypeVar("Model")
 
 
-def nearest_rotation(M: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "3 3"]:
+_ROUNDS = 20
+_TINY = 1e-12
+
+
+def nearest_rotation(M: Float[np.ndarray, "*N 3 3"]) -> Float[np.ndarray, "*N 3 3"]:
     """The proper rotation R of largest tr(R^T M): nearest to M, and of M = sum w y x^T what best turns x to y."""
     U, _, Vt = np.linalg.svd(M)
-    return (U * _proper(U, Vt)) @ Vt
+    return (U * _proper(U, Vt)[..., None, :]) @ Vt
 
 
 def fit_sim3(
@@ -44,6 +48,27 @@ def fit_rigid(source: Float[np.ndarray, "N 3"], target: Float[np.ndarray, "N 3"]
     return Sim3(1.0, R, target.mean(0) - R @ source.mean(0))
 
 
+def fit_sim3_robustly(
+    source: Float[np.ndarray, "N 3"], target: Float[np.ndarray, "N 3"], weights: Float[np.ndarray, " N"]
+) -> Sim3:
+    """Takes `source` to `target` with the least sum of w |difference|, in spite of outliers.
+
+    Raises:
+        ValueError: fewer than 3 points have weight.
+    """
+    used = weights > 0
+    if used.sum() < 3:
+        raise ValueError("fewer than 3 points are shared")
+    source, target, weights = source[used], target[used], weights[used]
+
+    def weigh(fit: Sim3) -> Float[np.ndarray, " N"]:
+        distance = np.linalg.norm(target - fit(source), axis=1)
+        # Near zero the weights are kept alike, so that no few points that fit by chance fix everything.
+        return weights / np.maximum(distance, 0.1 * np.median(distance) + _TINY)
+
+    return reweighted(lambda share: fit_sim3(source, target, share), weigh, weights, _ROUNDS)
+
+
 def reweighted(
     fit: Callable[[Float[np.ndarray, "*N"]], Model],
     weigh: Callable[[Model], Float[np.ndarray, "*N"]],
@@ -64,6 +89,7 @@ def reweighted(
     return model
 
 
-def _proper(U: Float[np.ndarray, "3 3"], Vt: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, " 3"]:
+def _proper(U: Float[np.ndarray, "*N 3 3"], Vt: Float[np.ndarray, "*N 3 3"]) -> Float[np.ndarray, "*N 3"]:
     """Signs of the singular directions that make a rotation, not a mirror."""
-    return np.array([1.0, 1.0, np.sign(np.linalg.det(U) * np.linalg.det(Vt))])
+    last = np.sign(np.linalg.det(U) * np.linalg.det(Vt))
+    return np.stack([np.ones_like(last), np.ones_like(last), last], -1)
