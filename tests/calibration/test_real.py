@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from calibration.calibrate import CalibrationConfig, calibrate
 from calibration.observations import Detections
 from calibration.skeleton import INDEX, JOINTS
-from calibration.solve import CalibrationConfig, calibrate
 from data.people import Capture
 from recon.geometry.fit import fit_sim3
 from recon.geometry.pose import invert_rigid

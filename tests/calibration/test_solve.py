@@ -8,9 +8,9 @@ from itertools import permutations
 import numpy as np
 import pytest
 
+from calibration.calibrate import CalibrationConfig, calibrate, calibrate_rig, calibrate_takes
 from calibration.observations import Detections
 from calibration.skeleton import JOINTS
-from calibration.solve import CalibrationConfig, calibrate, calibrate_rig, calibrate_takes
 from data.people import CaptureConfig, Walker, capture, ring
 from recon.errors import InputError, ReconstructionError
 from recon.geometry.fit import fit_sim3

@@ -9,12 +9,12 @@ from itertools import combinations
 import numpy as np
 from jaxtyping import Float
 
-from calibration.bundle import State, residuals
-from calibration.frames import moved, moved_to_known
 from calibration.observations import Rig
-from calibration.rig import Solution
 from calibration.skeleton import JOINTS
-from calibration.world import ADULT_M, Scale, body_scale, find_floor
+from calibration.solve.bundle import State, residuals
+from calibration.solve.rig import Solution
+from calibration.world.bodies import ADULT_M, Scale, body_scale, find_floor
+from calibration.world.frames import moved, moved_to_known
 from recon.geometry.pose import Sim3, invert_rigid, rigid
 from recon.scene import Camera, View
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
-from calibration.bundle import Bones
 from calibration.skeleton import ACROSS, INDEX, LIMBS, SIDED
+from calibration.solve.bundle import Bones
 
 PAIRS = SIDED + ACROSS
 KINDS = (*(kind for kind in range(len(LIMBS)) for _ in range(2)), len(LIMBS), len(LIMBS) + 1)

@@ -9,11 +9,11 @@ from itertools import combinations
 import numpy as np
 from jaxtyping import Bool, Float
 
-from calibration.identity import Link, join, links_under, match_pair
-from calibration.pairs import relative_poses
-from calibration.sync import Proposal, chain, propose, settle
-from calibration.tracks import Track
-from calibration.viewgraph import Pairs
+from calibration.clocks.sync import Proposal, chain, propose, settle
+from calibration.solve.pairs import relative_poses
+from calibration.solve.viewgraph import Pairs
+from calibration.tracks.identity import Link, join, links_under, match_pair
+from calibration.tracks.tracklets import Track
 from recon.geometry.graph import components
 
 _SEEDS = (0, 1, 2)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float
 
-from calibration.bundle import State
+from calibration.solve.bundle import State
 from recon.geometry.fit import nearest_rotation
 from recon.geometry.pose import Sim3, invert_rigid
 
