@@ -123,7 +123,7 @@ def _take(path: Path, name: str, config: KeypointsConfig, progress: Progress) ->
     videos = {each.camera: each.video for each in cameras if each.video is not None}
     offsets: dict[str, float] = {}
     if len(videos) > 1:
-        from calibration.sound import offsets_by_sound
+        from calibration.clocks.sound import offsets_by_sound
 
         offsets = offsets_by_sound(videos)
     return Take(name, detections, {camera: video.name for camera, video in videos.items()}, offsets)

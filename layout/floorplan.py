@@ -6,13 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import breadth_first_order, connected_components, maximum_flow
+from scipy.sparse.csgraph import breadth_first_order, maximum_flow
 
 from layout.arrangement import Arrangement, arrange
 from layout.freespace import CELL_M, FreeSpace
 from layout.walls import Line, WallLine
+from recon.geometry.graph import components
 
 FREE_PER_M2 = 6.0
 """Cost of calling outside what was looked through."""
@@ -93,18 +94,16 @@ def room_cells(labelling: Labelling, eyes: Float[np.ndarray, "V 2"]) -> Bool[np.
     pairs = np.array([[edge.inner, edge.outer] for edge in arrangement.edges])
     count = len(inside)
 
-    def components(member: Bool[np.ndarray, " C"]) -> np.ndarray:
-        kept = pairs[member[pairs].all(1)]
-        graph = coo_matrix((np.ones(len(kept)), (kept[:, 0], kept[:, 1])), (count, count))
-        return connected_components(graph, directed=False)[1]
+    def parts(member: Bool[np.ndarray, " C"]) -> Int[np.ndarray, " C"]:
+        return components(count, pairs[member[pairs].all(1)])
 
-    part = components(inside)
+    part = parts(inside)
     cells = arrangement.locate(eyes)
     votes = [part[cell] for cell in cells if cell >= 0 and inside[cell]]
     if not votes:
         return np.zeros(count, bool)
     room = inside & (part == np.bincount(votes).argmax())
-    around = components(~room)
+    around = parts(~room)
     holes = ~room & ~np.isin(around, np.unique(around[labelling.rim]))
     return room | holes
 

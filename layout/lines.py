@@ -136,7 +136,7 @@ def _visible(
         cut = start + share * (end - start)
         start, end = (cut, end) if ends[0, 2] < 0.05 else (start, cut)
         ends = (np.stack([start, end]) - eye) @ R.T
-    pixels = ends[:, :2] / ends[:, 2:] * [camera.fx, camera.fy] + [camera.cx, camera.cy]
+    pixels = camera.project(ends)
     count = int(min(float(np.linalg.norm(pixels[1] - pixels[0])) / STEP_PX, 4000)) + 1
     # Even steps in the image are even steps in inverse depth.
     s = np.linspace(0, 1, count)

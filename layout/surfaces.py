@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from recon.scene import Camera, invert_rigid
+from recon.geometry.pose import invert_rigid, transform
+from recon.scene import Camera
 
 WINDOW = 1 / 17
 """Side of the window that a normal is fitted in, as a share of the image's long side."""
@@ -90,8 +91,7 @@ def gather(views: Sequence[DepthView]) -> Surfaces:
 def _points(view: DepthView) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     height, width = view.depth.shape
     camera = view.camera
-    x = (np.arange(width) + 0.5 - camera.cx) / camera.fx
-    y = (np.arange(height) + 0.5 - camera.cy) / camera.fy
+    x, y = camera.slopes()
     step = max(1, round(max(width, height) / GRID))
     rows, columns = (grid.ravel() for grid in np.mgrid[step // 2 : height : step, step // 2 : width : step])
     window = max(3, round(WINDOW * max(width, height)) | 1)
@@ -178,14 +178,12 @@ def _shift(one: DepthView, other: DepthView) -> float | None:
     step = max(1, max(one.depth.shape) // 80)
     rows, columns = (grid.ravel() for grid in np.mgrid[: one.depth.shape[0] : step, : one.depth.shape[1] : step])
     z = one.depth[rows, columns]
-    camera = one.camera
-    ray = np.stack([(columns + 0.5 - camera.cx) / camera.fx, (rows + 0.5 - camera.cy) / camera.fy, np.ones(len(z))], 1)
     T = invert_rigid(other.T_world_camera) @ one.T_world_camera
-    X = (ray * z[:, None]) @ T[:3, :3].T + T[:3, 3]
+    X = transform(T, one.camera.rays_at(np.stack([columns, rows], -1) + 0.5) * z[:, None])
     camera = other.camera
+    u, v = camera.project(X).T
     with np.errstate(divide="ignore", invalid="ignore"):
-        u, v = camera.fx * X[:, 0] / X[:, 2] + camera.cx, camera.fy * X[:, 1] / X[:, 2] + camera.cy
-        inside = (X[:, 2] > 0) & (u >= 0) & (u < camera.width) & (v >= 0) & (v < camera.height)
+        inside = (u >= 0) & (u < camera.width) & (v >= 0) & (v < camera.height)
         there = other.depth[v[inside].astype(int), u[inside].astype(int)]
         ratio = np.log(X[inside, 2] / there)
     ratio = ratio[np.abs(ratio) < 0.12]

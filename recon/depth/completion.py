@@ -9,7 +9,6 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32
 
 from recon.depth.confidence import COMPLETED_WEIGHTS, completed_features, probability
-from recon.depth.consistency import ray_directions
 from recon.depth.covisibility import COMPLETED, PLANAR, VERIFIED, DepthMap
 from recon.depth.diffusion import diffuse, distance_to
 from recon.depth.evidence import borrowed, contradicted, pushed_behind
@@ -228,7 +227,7 @@ def _pairwise(graph: SuperpixelGraph, surfaces: Sequence[Float32[np.ndarray, "H 
 
 def depth_normals(view: PosedImage, depth: Float32[np.ndarray, "H W"]) -> Float[np.ndarray, "H W 3"]:
     """Unit normals, camera frame, towards the camera, from the slope of a depth map."""
-    points = ray_directions(view) * depth[..., None]
+    points = view.camera.rays(np.float32) * depth[..., None]
     normal = np.cross(np.gradient(points, axis=0), np.gradient(points, axis=1))
     normal /= np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-12)
     return np.where((normal * points).sum(-1, keepdims=True) > 0, -normal, normal)

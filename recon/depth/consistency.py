@@ -50,7 +50,7 @@ def agreement(
     best_px = np.full((height, width), np.inf, np.float32)
     best_relative = np.full((height, width), np.inf, np.float32)
     angle = np.zeros((height, width), np.float32)
-    ray = ray_directions(view)
+    ray = view.camera.rays(np.float32)
     known = planes.inverse > 0
     depth = 1 / np.where(known, planes.inverse, np.float32(1))
     for source, other in zip(sources, source_planes, strict=True):
@@ -105,16 +105,6 @@ def sample_planes(planes: PlaneMap, u: np.ndarray, v: np.ndarray, valid: np.ndar
     inside &= valid & (at > 0)
     value = at + planes.gradient_x[iy, ix] * (u - ix - 0.5) + planes.gradient_y[iy, ix] * (v - iy - 0.5)
     return np.where(inside & (value > 0), value, 0).astype(np.float32)
-
-
-def ray_directions(view: PosedImage) -> Float32[np.ndarray, "H W 3"]:
-    """Camera-frame directions of all pixel centres, z = 1."""
-    camera = view.camera
-    height, width = view.mask.shape
-    xn = (np.arange(width, dtype=np.float32) + 0.5 - camera.cx) / camera.fx
-    yn = (np.arange(height, dtype=np.float32) + 0.5 - camera.cy) / camera.fy
-    x, y = np.meshgrid(xn, yn)
-    return np.stack([x, y, np.ones_like(x)], -1).astype(np.float32)
 
 
 def _angle_deg(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float16, Float32, Int16, UInt8
 
-from recon.depth.consistency import pixel_index, ray_directions
+from recon.depth.consistency import pixel_index
+from recon.geometry.pose import transform
 from recon.scene import PosedImage
 
 TOLERANCE = 0.015
@@ -103,7 +104,7 @@ def gather_points(
         rows, columns = np.nonzero(keep)
         depth = depth_map.depth[rows, columns]
         normal = depth_map.normal[rows, columns].astype(np.float32)
-        ray = ray_directions(view)[rows, columns]
+        ray = view.camera.rays(np.float32)[rows, columns]
         facing = np.abs((normal * ray).sum(1)) / np.linalg.norm(ray, axis=1)
         # Half a pixel's footprint, larger (mean of both axes) on a slanted surface, at most doubled.
         focal = 0.5 * (view.camera.fx + view.camera.fy)
@@ -124,22 +125,15 @@ def gather_points(
 
 def world_points(view: PosedImage, depth: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """World coordinates (N, 3), float64, of pixels at their depth."""
-    camera = view.camera
-    z = depth[rows, columns].astype(np.float64)
-    x = (columns + 0.5 - camera.cx) / camera.fx * z
-    y = (rows + 0.5 - camera.cy) / camera.fy * z
-    T = view.T_world_camera
-    return np.stack([x, y, z], 1) @ T[:3, :3].T + T[:3, 3]
+    rays = view.camera.rays_at(np.stack([columns, rows], -1) + 0.5)
+    return transform(view.T_world_camera, rays * depth[rows, columns, None].astype(np.float64))
 
 
 def _explained(view: PosedImage, depth_map: DepthMap, xyz: np.ndarray, is_verified: np.ndarray) -> np.ndarray:
-    T, camera = view.T_camera_world, view.camera
-    X = xyz @ T[:3, :3].T + T[:3, 3]
-    front = X[:, 2] > 0
-    z = np.where(front, X[:, 2], np.nan)
-    u, v = camera.fx * X[:, 0] / z + camera.cx, camera.fy * X[:, 1] / z + camera.cy
-    inside, iy, ix = pixel_index(u, v, camera.width, camera.height)
+    X = transform(view.T_camera_world, xyz)
+    u, v = view.camera.project(X).T
+    inside, iy, ix = pixel_index(u, v, view.camera.width, view.camera.height)
     there = depth_map.depth[iy, ix]
     source = depth_map.source[iy, ix]
-    same = np.abs(there - z) < TOLERANCE * z  # False where either is unknown (NaN)
+    same = np.abs(there - X[:, 2]) < TOLERANCE * X[:, 2]  # False where either is unknown (NaN)
     return inside & same & ((source == VERIFIED) | ((source != UNKNOWN) & ~is_verified))

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float32
 
 from recon.depth.consistency import pixel_index, warp
 from recon.depth.covisibility import VERIFIED, DepthMap, world_points
+from recon.geometry.pose import transform
 from recon.scene import PosedImage
 
 IN_FRONT = 0.03
@@ -91,16 +92,14 @@ def borrowed(
     """
     height, width = known.shape
     nearest = np.zeros(height * width, np.float32)
-    camera, T = view.camera, view.T_camera_world
     for other, depth_map in zip(others, maps, strict=True):
         rows, columns = np.nonzero((depth_map.source == VERIFIED) & (depth_map.confidence > 0.5))
-        X = world_points(other, depth_map.depth, rows, columns) @ T[:3, :3].T + T[:3, 3]
-        z = np.where(X[:, 2] > 0, X[:, 2], np.nan)
-        u, v = camera.fx * X[:, 0] / z + camera.cx, camera.fy * X[:, 1] / z + camera.cy
+        X = transform(view.T_camera_world, world_points(other, depth_map.depth, rows, columns))
+        u, v = view.camera.project(X).T
         inside, iy, ix = pixel_index(u, v, width, height)
         alike = np.linalg.norm(view.image[iy, ix] - other.image[rows, columns], axis=1) < BORROW_COLOUR
         take = inside & alike
-        np.maximum.at(nearest, (iy * width + ix)[take], (1 / z[take]).astype(np.float32))
+        np.maximum.at(nearest, (iy * width + ix)[take], (1 / X[take, 2]).astype(np.float32))
     value = nearest.reshape(height, width)
     value[known] = 0
     # Keep a point if most of the points around it lie on its surface.

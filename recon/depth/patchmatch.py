@@ -38,12 +38,10 @@ class PlaneMap:
 
     def normals(self, camera: Camera) -> Float32[np.ndarray, "H W 3"]:
         """Unit normals in the camera frame, towards the camera; NaN where there is no plane."""
-        height, width = self.inverse.shape
-        xn = (np.arange(width, dtype=np.float32) + 0.5 - camera.cx) / camera.fx
-        yn = (np.arange(height, dtype=np.float32)[:, None] + 0.5 - camera.cy) / camera.fy
-        # inverse depth = A xn + B yn + C is the plane (A, B, C) . X = 1, the camera on its negative side.
+        x, y = camera.slopes(np.float32)
+        # inverse depth = A x + B y + C is the plane (A, B, C) . X = 1, the camera on its negative side.
         a, b = self.gradient_x * camera.fx, self.gradient_y * camera.fy
-        normal = -np.stack([a, b, self.inverse - a * xn - b * yn], -1)
+        normal = -np.stack([a, b, self.inverse - a * x - b * y[:, None]], -1)
         length = np.linalg.norm(normal, axis=-1, keepdims=True)
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.where(length > 0, normal / length, np.nan).astype(np.float32)

@@ -11,7 +11,6 @@ from jaxtyping import Bool, Float, Float32
 from shapely.geometry import MultiPoint, Polygon
 from shapely.geometry.polygon import orient
 
-from recon.depth.consistency import ray_directions
 from recon.depth.covisibility import VERIFIED, DepthMap, world_points
 from recon.scene import PosedImage
 
@@ -75,7 +74,7 @@ class ScenePlane:
         distance = self.offset - self.normal @ view.T_world_camera[:3, 3]
         if abs(distance) < 1e-9:
             return np.zeros(view.mask.shape, np.float32)
-        return (ray_directions(view) @ (in_camera / distance)).astype(np.float32)
+        return (view.camera.rays(np.float32) @ (in_camera / distance)).astype(np.float32)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ from jaxtyping import Bool, Float, Float32, Int
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import dijkstra
 
-from recon.depth.consistency import ray_directions
 from recon.depth.planes import ScenePlane
 from recon.directions import drawn, line_segments
 from recon.scene import PosedImage
@@ -45,7 +44,7 @@ def path_to_support(
     grid = np.s_[STRIDE // 2 :: STRIDE, STRIDE // 2 :: STRIDE]
     label, edge = picked[grid], edge_mask(view)[grid]
     support = np.zeros(label.shape, bool)
-    rays = ray_directions(view)[grid].astype(np.float64) @ view.T_world_camera[:3, :3].T
+    rays = view.camera.rays(np.float32)[grid].astype(np.float64) @ view.T_world_camera[:3, :3].T
     for index, plane in enumerate(planes, 1):
         mine = label == index
         if mine.any():

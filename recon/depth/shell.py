@@ -13,6 +13,7 @@ from recon.depth.consistency import pixel_index
 from recon.depth.covisibility import DepthMap
 from recon.depth.planes import LEAST_SHARE, PlaneSamples, ScenePlane, is_same, on_plane, same_offset
 from recon.directions import drawn, interpretation_normals
+from recon.geometry.pose import transform
 from recon.scene import PosedImage, mean_up
 
 STRAY_SHARE = 0.015
@@ -239,8 +240,8 @@ class _Borders:
             move = (plane.normal - (plane.normal @ wall) * wall) / (1 - (plane.normal @ wall) ** 2)
             profile = []
             for shift in shifts:
-                u, v, _ = _project(view, part.points + shift * move)
-                pixels = np.stack([u, v], 1).astype(np.float32)[None] - np.float32(0.5)
+                at = view.camera.project(transform(view.T_camera_world, part.points + shift * move))
+                pixels = at.astype(np.float32)[None] - np.float32(0.5)
                 colours = cv2.remap(
                     view.image, pixels[..., 0], pixels[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
                 )
@@ -259,23 +260,17 @@ class _Borders:
             for other in border.others:
                 inside &= line @ other.normal > other.offset
             for i, (view, depth_map) in enumerate(zip(self.views, self.maps, strict=True)):
-                u, v, z = _project(view, np.where(inside[:, None], line, np.nan))
+                local = transform(view.T_camera_world, np.where(inside[:, None], line, np.nan))
+                u, v = view.camera.project(local).T
                 within, iy, ix = pixel_index(u, v, view.camera.width, view.camera.height)
                 du, dv = np.gradient(u), np.gradient(v)
                 step = np.hypot(du, dv)
-                visible = within & ~(depth_map.depth[iy, ix] < (1 - HIDDEN) * z) & (step > 0)  # False where NaN
+                hidden = depth_map.depth[iy, ix] < (1 - HIDDEN) * local[:, 2]
+                visible = within & ~hidden & (step > 0)  # False where NaN
                 across = np.stack([-dv, du], 1)[visible] / step[visible, None]
                 pixels = np.stack([u, v], 1)[visible]
                 is_edge = _divides(view.image, pixels, across, border.edges[i][iy[visible], ix[visible]])
                 yield _Shown(border, i, line[visible], step[visible] / max(view.mask.shape), is_edge)
-
-
-def _project(view: PosedImage, xyz: Float[np.ndarray, "N 3"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Image coordinates and z-depth of world points; NaN behind the camera."""
-    camera, T = view.camera, view.T_camera_world
-    X = xyz @ T[:3, :3].T + T[:3, 3]
-    z = np.where(X[:, 2] > 0, X[:, 2], np.nan)
-    return camera.fx * X[:, 0] / z + camera.cx, camera.fy * X[:, 1] / z + camera.cy, z
 
 
 def _divides(
@@ -301,9 +296,8 @@ def _divides(
 
 def _lift(view: PosedImage, plane: ScenePlane, pixels: np.ndarray, farthest: float) -> Float[np.ndarray, "N 3"]:
     """World points on the plane at image points; NaN where it is behind the camera or beyond `farthest`."""
-    camera, T = view.camera, view.T_world_camera
-    x, y = (pixels[:, 0] - camera.cx) / camera.fx, (pixels[:, 1] - camera.cy) / camera.fy
-    rays = np.stack([x, y, np.ones_like(x)], 1) @ T[:3, :3].T
+    T = view.T_world_camera
+    rays = view.camera.rays_at(pixels) @ T[:3, :3].T
     with np.errstate(divide="ignore", invalid="ignore"):
         z = (plane.offset - plane.normal @ T[:3, 3]) / (rays @ plane.normal)
     return T[:3, 3] + rays * np.where((z > 0) & (z < farthest), z, np.nan)[:, None]

@@ -11,6 +11,7 @@ import pycolmap
 from jaxtyping import Float, Int
 
 from recon.errors import InputError, ReconstructionError
+from recon.geometry.pose import transform
 from recon.scene import PosedImage
 
 FULL_WEIGHT_DEG = 6.0
@@ -112,11 +113,7 @@ def choose_sources(views: Sequence[PosedImage], points: SparsePoints, count: int
 
 
 def _in_frame(view: PosedImage, xyz: Float[np.ndarray, "N 3"]) -> np.ndarray:
-    T = view.T_camera_world
-    X = xyz @ T[:3, :3].T + T[:3, 3]
-    z = np.where(X[:, 2] > 0, X[:, 2], np.nan)
-    u = view.camera.fx * X[:, 0] / z + view.camera.cx
-    v = view.camera.fy * X[:, 1] / z + view.camera.cy
+    u, v = view.camera.project(transform(view.T_camera_world, xyz)).T
     return (u >= 0) & (v >= 0) & (u < view.camera.width) & (v < view.camera.height)
 
 

@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.spatial.transform import Rotation
 
-from calibration.lens import Lenses, Projection, project, project_with_derivatives
-from calibration.sample import Sample
+from calibration.solve.lens import Lenses, Projection, project, project_with_derivatives
+from calibration.tracks.sample import Sample
 
 POSE, FOCAL, DISTORTION, CLOCK = slice(0, 6), 6, slice(7, 12), 12
 """Columns of a camera: rotation (left, camera axes), translation, log focal, distortion, one clock per take."""

@@ -9,13 +9,14 @@ from itertools import combinations
 import numpy as np
 from jaxtyping import Float
 
-from calibration.bundle import State, residuals
-from calibration.frames import Similarity, moved_to_known
 from calibration.observations import Rig
-from calibration.rig import Solution
 from calibration.skeleton import JOINTS
-from calibration.world import ADULT_M, Scale, body_scale, find_floor
-from recon.scene import Camera, View, invert_rigid
+from calibration.solve.bundle import State, residuals
+from calibration.solve.rig import Solution
+from calibration.world.bodies import ADULT_M, Scale, body_scale, find_floor
+from calibration.world.frames import moved, moved_to_known
+from recon.geometry.pose import Sim3, invert_rigid, rigid
+from recon.scene import Camera, View
 
 
 def place(
@@ -37,7 +38,7 @@ def place(
         scale = _scale(solution, points, height_m)
         factor = 1.0 if scale is None else scale.factor
         floor = find_floor(factor * points, height_m or ADULT_M, state.R[:, 0], state.R[:, 1])
-        state = Similarity(factor, floor.R, -floor.R @ floor.origin).moved(state)
+        state = moved(state, Sim3(factor, floor.R, -floor.R @ floor.origin))
         floor_source = floor.source if floor.found else f"no feet were seen; up from {floor.source}"
         if poses:
             state = moved_to_known(state, poses)
@@ -93,9 +94,7 @@ def _camera(state: State, i: int) -> Camera:
 
 
 def _pose(state: State, i: int) -> Float[np.ndarray, "4 4"]:
-    T = np.eye(4)
-    T[:3, :3], T[:3, 3] = state.R[i], state.t[i]
-    return invert_rigid(T)
+    return invert_rigid(rigid(state.R[i], state.t[i]))
 
 
 def _residuals(solution: Solution, names: list[str]) -> dict[str, object]:

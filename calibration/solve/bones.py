@@ -5,22 +5,11 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
-from calibration.bundle import Bones
-from calibration.skeleton import INDEX
+from calibration.skeleton import ACROSS, INDEX, LIMBS, SIDED
+from calibration.solve.bundle import Bones
 
-_SIDED = (
-    ("shoulder", "elbow"),
-    ("elbow", "wrist"),
-    ("hip", "knee"),
-    ("knee", "ankle"),
-    ("shoulder", "hip"),
-    ("ankle", "heel"),
-    ("ankle", "big_toe"),
-)
-_ACROSS = (("left_shoulder", "right_shoulder"), ("left_hip", "right_hip"))
-
-PAIRS = tuple((f"{side}_{a}", f"{side}_{b}") for a, b in _SIDED for side in ("left", "right")) + _ACROSS
-KINDS = (*(kind for kind in range(len(_SIDED)) for _ in range(2)), len(_SIDED), len(_SIDED) + 1)
+PAIRS = SIDED + ACROSS
+KINDS = (*(kind for kind in range(len(LIMBS)) for _ in range(2)), len(LIMBS), len(LIMBS) + 1)
 
 WEIGHT = 0.3
 DEVIATION = 0.06

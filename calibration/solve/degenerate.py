@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from calibration.bundle import State
-from calibration.sample import Sample
+from calibration.solve.bundle import State
+from calibration.tracks.sample import Sample
 
 _FLAT = 0.04
 """Joints off their common plane, in body sizes."""

@@ -7,25 +7,25 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Float, Int
 
-from calibration.bones import bones
-from calibration.bundle import State
-from calibration.degenerate import degeneracies
-from calibration.frames import moved_to_known
-from calibration.identity import gather_people, match_known
-from calibration.initial import first_state
-from calibration.lens import Lenses
-from calibration.network import Network, connected, relate
+from calibration.clocks.sync import RATE
 from calibration.observations import Detections
-from calibration.refine import default_focal, fine, held_out_cost, make_prior, rough
-from calibration.sample import Sample
-from calibration.sampling import sample
-from calibration.spans import choose_clip
-from calibration.swaps import mirror_of
-from calibration.sync import RATE
-from calibration.tracks import MIN_CONFIDENCE, Track, follow
-from calibration.viewgraph import average_rotations
+from calibration.solve.bones import bones
+from calibration.solve.bundle import POSE, Bones, Prior, State
+from calibration.solve.degenerate import degeneracies
+from calibration.solve.initial import first_state
+from calibration.solve.lens import Lenses
+from calibration.solve.network import Network, connected, relate
+from calibration.solve.refine import default_focal, fine, held_out_cost, make_prior, rough
+from calibration.solve.viewgraph import average_rotations
+from calibration.tracks.identity import gather_people, match_known
+from calibration.tracks.sample import Sample
+from calibration.tracks.sampling import sample
+from calibration.tracks.spans import choose_clip
+from calibration.tracks.swaps import mirror_of
+from calibration.tracks.tracklets import MIN_CONFIDENCE, Track, follow
+from calibration.world.frames import moved_to_known
 from recon.errors import ReconstructionError
 from recon.progress import Progress
 from recon.scene import Camera, View
@@ -119,54 +119,34 @@ def _attempt(
     """A solution for all cameras, or those that must go, with the reason."""
     names = [d.camera for d in takes[0]]
     lenses, known_lens = _first_lenses(takes[0], known)
-    number = {name: i for i, name in enumerate(names)}
-    given = [{number[name]: value for name, value in take.items() if name in number} for take in config.offsets_s]
-    given = given or [{} for _ in takes]
+    given = _given_offsets(names, config.offsets_s) or [{} for _ in takes]
     progress.note("synchronising and relating pairs of cameras")
     focal = lenses.focal.mean(axis=1)
     network = relate(tracks, lenses.principal, focal, given, config.max_offset_s, config.max_people, config.seed)
-    tied = connected(len(names), network.pairs)
-    if not tied.all():
-        loose = np.flatnonzero(~tied if tied.sum() > 1 else np.ones_like(tied))
-        return {int(i): _why_untied(int(i), names, network) for i in loose}
+    loose = _untied(names, network)
+    if loose:
+        return loose
     skeleton = bones(joints)
-    # Where no offset is given, the first camera's clock is the common time.
-    clocks = np.array([[c in g or (c == 0 and not g) for g in given] for c in range(len(names))])
-    prior = make_prior(lenses, len(takes), config.same_cameras, known_lens, clocks)
+    prior = make_prior(lenses, len(takes), config.same_cameras, known_lens, _fixed_clocks(len(names), given))
     people = [
         gather_people(group, links, config.max_people) for group, links in zip(tracks, network.links, strict=True)
     ]
     few = sample(people, network.offsets_s, _ROUGH_POSES)
-    solutions = average_rotations(list(range(len(names))), network.pairs, config.seed, _STARTS)
-    best: tuple[float, State] | None = None
-    costs = []
-    for rotations in solutions:
-        start = first_state(lenses, rotations, few, skeleton)
-        if start is None:
-            continue
-        state, cost = rough(start, few, prior)
-        costs.append(cost)
-        if best is None or cost < best[0]:
-            best = (cost, state)
-    if best is None:
+    start, costs = _best_start(lenses, network, few, skeleton, prior, config.seed)
+    if start is None:
         return {i: "no pair of cameras sees enough of a body at once" for i in range(len(names))}
-    state = best[1]
     poses = {i: e.T_world_camera for i, n in enumerate(names) if isinstance(e := known.get(n), View)}
-    if len(poses) >= 2:
-        state = moved_to_known(state, poses)
-        prior.fixed[sorted(poses), :6] = True
-    mirror = mirror_of(joints)
+    start, prior = _held_to_known(start, prior, poses)
     # Who is who again: calibrated cameras also match tracklets that were too short to tell before.
     people = [
-        gather_people(group, match_known(group, state, n) + network.links[n], config.max_people)
+        gather_people(group, match_known(group, start, n) + network.links[n], config.max_people)
         for n, group in enumerate(tracks)
     ]
-    many = sample(people, state.offsets_s, config.poses * len(takes))
-    state = replace(state, points=np.zeros((many.weight.shape[1], len(joints), 3)))
+    many = sample(people, start.offsets_s, config.poses * len(takes))
     progress.note("bundle adjustment")
-    sigma = many.sigma
-    state, many, swaps = fine(state, many, prior, skeleton, mirror)
-    held_out = held_out_cost(state, replace(many, sigma=sigma))
+    start = replace(start, points=np.zeros((many.weight.shape[1], len(joints), 3)))
+    state, adjusted, swaps = fine(start, many, prior, skeleton, mirror_of(joints))
+    held_out = held_out_cost(state, replace(adjusted, sigma=many.sigma))
     gone = _lost(held_out, sorted(poses))
     if gone is not None:
         return {gone: "what it saw contradicts all other cameras: it may be another recording, or have moved"}
@@ -177,9 +157,55 @@ def _attempt(
         "left_right_swaps": swaps,
         "people": [len(group) for group in people],
         "untied_pairs": {f"{names[i]} {names[j]}": why for (i, j), why in sorted(network.untied.items())},
-        "degeneracies": degeneracies(state, many, known_lens, twins),
+        "degeneracies": degeneracies(state, adjusted, known_lens, twins),
     }
-    return Solution(list(range(len(names))), state, many, joints, {}, facts)
+    return Solution(list(range(len(names))), state, adjusted, joints, {}, facts)
+
+
+def _given_offsets(names: Sequence[str], offsets_s: Sequence[Mapping[str, float]]) -> list[dict[int, float]]:
+    """The time offsets that the user gave, by number of the camera, of every take."""
+    number = {name: i for i, name in enumerate(names)}
+    return [{number[name]: value for name, value in take.items() if name in number} for take in offsets_s]
+
+
+def _fixed_clocks(cameras: int, given: Sequence[Mapping[int, float]]) -> Bool[np.ndarray, "C T"]:
+    """Given offsets stay; where a take has none, its first camera's clock is the common time."""
+    return np.array([[c in g or (c == 0 and not g) for g in given] for c in range(cameras)])
+
+
+def _untied(names: list[str], network: Network) -> dict[int, str]:
+    """The cameras that nothing ties to the largest group, with the reason; all where that is a single one."""
+    tied = connected(len(names), network.pairs)
+    if tied.all():
+        return {}
+    loose = np.flatnonzero(~tied if tied.sum() > 1 else np.ones_like(tied))
+    return {int(i): _why_untied(int(i), names, network) for i in loose}
+
+
+def _best_start(
+    lenses: Lenses, network: Network, few: Sample, skeleton: Bones, prior: Prior, seed: int
+) -> tuple[State | None, list[float]]:
+    """Of several arrangements of all cameras, roughly adjusted, that of least cost; and the costs of all."""
+    best: State | None = None
+    costs: list[float] = []
+    for rotations in average_rotations(list(range(len(lenses.size))), network.pairs, seed, _STARTS):
+        start = first_state(lenses, rotations, few, skeleton)
+        if start is None:
+            continue
+        state, cost = rough(start, few, prior)
+        if cost < min(costs, default=np.inf):
+            best = state
+        costs.append(cost)
+    return best, costs
+
+
+def _held_to_known(state: State, prior: Prior, poses: Mapping[int, Float[np.ndarray, "4 4"]]) -> tuple[State, Prior]:
+    """Two known poses or more set the world, and stay."""
+    if len(poses) < 2:
+        return state, prior
+    fixed = prior.fixed.copy()
+    fixed[sorted(poses), POSE] = True
+    return moved_to_known(state, poses), replace(prior, fixed=fixed)
 
 
 def _lost(held_out: np.ndarray, known: list[int]) -> int | None:

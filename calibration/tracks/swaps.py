@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Bool, Int
 
-from calibration.bundle import State, geman_mcclure, in_cameras
-from calibration.lens import project
-from calibration.sample import Sample
 from calibration.skeleton import MIRRORED
+from calibration.solve.bundle import State, geman_mcclure, in_cameras
+from calibration.solve.lens import project
+from calibration.tracks.sample import Sample
 
 _SCALE = 3.0
 _BETTER = 0.5

@@ -7,11 +7,22 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float
 
-from calibration.bundle import CLOCK, DISTORTION, FOCAL, Bones, Prior, Robust, State, adjust, geman_mcclure, residuals
-from calibration.initial import retriangulate
-from calibration.lens import Lenses
-from calibration.sample import Sample
-from calibration.swaps import unswap
+from calibration.solve.bundle import (
+    CLOCK,
+    DISTORTION,
+    FOCAL,
+    Bones,
+    Prior,
+    Robust,
+    State,
+    adjust,
+    geman_mcclure,
+    residuals,
+)
+from calibration.solve.initial import retriangulate
+from calibration.solve.lens import Lenses
+from calibration.tracks.sample import Sample
+from calibration.tracks.swaps import unswap
 
 FOCAL_DEVIATION = 0.3
 """Of log focal from that of 60 degrees of view: next to nothing is known of it."""

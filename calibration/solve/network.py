@@ -9,11 +9,12 @@ from itertools import combinations
 import numpy as np
 from jaxtyping import Bool, Float
 
-from calibration.identity import Link, join, links_under, match_pair
-from calibration.pairs import relative_poses
-from calibration.sync import Proposal, chain, propose, settle
-from calibration.tracks import Track
-from calibration.viewgraph import Pairs
+from calibration.clocks.sync import Proposal, chain, propose, settle
+from calibration.solve.pairs import relative_poses
+from calibration.solve.viewgraph import Pairs
+from calibration.tracks.identity import Link, join, links_under, match_pair
+from calibration.tracks.tracklets import Track
+from recon.geometry.graph import components
 
 _SEEDS = (0, 1, 2)
 _HYPOTHESES = 3
@@ -96,9 +97,7 @@ def relate(
 
 def connected(cameras: int, pairs: Pairs) -> Bool[np.ndarray, " C"]:
     """The largest set of cameras that pairs tie together; of equals, that with the first camera."""
-    part = np.arange(cameras)
-    for i, j in pairs:
-        part[part == part[j]] = part[i]
+    part = components(cameras, np.array(list(pairs)))
     labels, counts = np.unique(part, return_counts=True)
     best = max(labels.tolist(), key=lambda label: (counts[labels == label][0], -int(np.argmax(part == label))))
     return part == best
@@ -119,9 +118,7 @@ def _synchronise(
         if candidates:
             f = (float(focal[i]), float(focal[j]))
             proposals[i, j] = settle(candidates, (principal[i], principal[j]), f, seed)
-    label = np.arange(cameras)
-    for i, j in proposals:
-        label[label == label[j]] = label[i]
+    label = components(cameras, np.array(list(proposals)))
     if not proposals:
         return np.zeros(cameras), label, {}
     offsets = chain(cameras, proposals, seed)

@@ -9,11 +9,11 @@ import numpy as np
 import tyro
 from threadpoolctl import threadpool_limits
 
-from calibration.motion import reconstruct
 from calibration.observations import Detections, Motion, Rig
-from calibration.placing import place
-from calibration.rig import Solution, solve
 from calibration.skeleton import JOINTS
+from calibration.solve.rig import Solution, solve
+from calibration.world.motion import reconstruct
+from calibration.world.placing import place
 from recon.errors import InputError
 from recon.progress import Progress
 from recon.scene import Camera, View

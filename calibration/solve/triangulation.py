@@ -7,8 +7,8 @@ from itertools import combinations
 import numpy as np
 from jaxtyping import Float
 
-from calibration.bundle import State, geman_mcclure
-from calibration.lens import Lenses, normalise, project, project_with_derivatives
+from calibration.solve.bundle import State, geman_mcclure
+from calibration.solve.lens import Lenses, normalise, project, project_with_derivatives
 
 _KERNEL = 3.0
 """Scale of the Geman-McClure kernel, standard deviations."""

@@ -8,17 +8,17 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.optimize import linear_sum_assignment
 
-from calibration.bundle import State
-from calibration.consensus import consensus
-from calibration.identity import gather_people, match_known
 from calibration.observations import Detections, Motion
-from calibration.sample import Sample, deviation_px
-from calibration.sampling import Person, gather
 from calibration.skeleton import JOINTS
-from calibration.smoothing import smooth_motion
-from calibration.swaps import mirror_of, unswap
-from calibration.tracks import follow
-from calibration.triangulation import triangulate_poses
+from calibration.solve.bundle import State
+from calibration.solve.consensus import consensus
+from calibration.solve.triangulation import triangulate_poses
+from calibration.tracks.identity import gather_people, match_known
+from calibration.tracks.sample import Sample, deviation_px
+from calibration.tracks.sampling import Person, gather
+from calibration.tracks.smoothing import smooth_motion
+from calibration.tracks.swaps import mirror_of, unswap
+from calibration.tracks.tracklets import follow
 
 CHUNK_S = 60.0
 _SHORTEST_S = 0.5
