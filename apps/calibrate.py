@@ -17,7 +17,8 @@ from calibration.detect.detector import DetectorName
 from calibration.keypoints import KeypointsConfig, SkeletonName
 from calibration.solve import CalibrationConfig
 from calibration.stage import MotionConfig
-from recon.dag import run_stages
+from recon.dag import Manifest, run_stages
+from recon.dag.live import Watch
 
 
 @dataclass(frozen=True)
@@ -89,17 +90,29 @@ def configuration(arguments: Arguments) -> PipelineConfig:
     return replace(PipelineConfig(), keypoints=keypoints, motion=motion)
 
 
+def calibrate(
+    arguments: Arguments, console: Console, watch: Watch | None = None, words: Sequence[str] | None = None
+) -> Manifest:
+    """Calibrates as `arguments` ask; see `run_stages`.
+
+    Args:
+        words: the command line, for the manifest; that of this process unless given.
+    """
+    return run_stages(
+        rig_stages(configuration(arguments), (arguments.input, *arguments.takes)),
+        arguments.out,
+        force=arguments.force,
+        dry_run=arguments.dry_run,
+        arguments=sys.argv[1:] if words is None else words,
+        console=console,
+        watch=watch,
+    )
+
+
 def main(arguments: Arguments) -> int:
     console = Console(stderr=True)
     with reported(arguments.out, console, arguments.dry_run):
-        run_stages(
-            rig_stages(configuration(arguments), (arguments.input, *arguments.takes)),
-            arguments.out,
-            force=arguments.force,
-            dry_run=arguments.dry_run,
-            arguments=sys.argv[1:],
-            console=console,
-        )
+        calibrate(arguments, console)
     if arguments.dry_run:
         return 0
     if arguments.json:

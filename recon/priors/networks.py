@@ -1,11 +1,9 @@
-"""The networks that can make pointmaps: optional packages, with weights that they fetch themselves."""
+"""Runs the networks that can make pointmaps (`recon.networks`)."""
 
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,53 +11,8 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from recon.errors import InputError
+from recon.networks import NETWORKS
 from recon.photos import Photo
-
-
-@dataclass(frozen=True)
-class Network:
-    """One of them; `recon.priors.<name>` holds its `predict`."""
-
-    name: str
-    """Also that of the package."""
-    title: str
-    weights: str
-    """On Hugging Face."""
-    licence: str
-    install: str
-
-    def require(self) -> None:
-        """Raises InputError where the package is not installed."""
-        if importlib.util.find_spec(self.name) is None:
-            raise InputError(
-                f"--cameras {self.name} needs the package `{self.name}`, which is not installed.",
-                f"{self.install}, or use --cameras matching.",
-            )
-
-    def notice(self) -> str:
-        """What the user must know before anything is downloaded."""
-        return (
-            f"{self.title}: its package fetches the weights {self.weights} where they are not cached. {self.licence}."
-        )
-
-
-NETWORKS = {
-    "mapanything": Network(
-        "mapanything",
-        "MapAnything",
-        "facebook/map-anything-apache",
-        "Code and these weights are under Apache-2.0",
-        "Run pip install git+https://github.com/facebookresearch/map-anything",
-    ),
-    "mast3r": Network(
-        "mast3r",
-        "MASt3R",
-        "naver/MASt3R_ViTLarge_BaseDecoder_512_catmlpdpt_metric",
-        "Code and weights are under CC BY-NC-SA 4.0: not for commercial use",
-        "Run git clone --recursive https://github.com/naver/mast3r, install its requirements, add it to PYTHONPATH",
-    ),
-}
 
 
 def predict(
