@@ -220,6 +220,7 @@ def calibrate(
     known: AnyPath | None = None,
     same_cameras: bool = False,
     takes: Sequence[AnyPath] = (),
+    sizes: Sequence[tuple[int, int]] = (),
     sizes_from: AnyPath | None = None,
     fps: Sequence[float] = (),
     progress: Watch | None = None,
@@ -233,6 +234,7 @@ def calibrate(
         known: file of cameras that are known, whole or in part; they are kept as they are.
         same_cameras: all cameras are one model at one setting.
         takes: further recordings by the same cameras in the same places.
+        sizes: width and height of the images, one for all cameras or one each, where the files do not say them.
         sizes_from: a cameras.json of which names and image sizes are read, and nothing else.
         fps: frames a second, one for all cameras or one each, where the files do not say them.
         progress: as of `reconstruct`.
@@ -247,12 +249,13 @@ def calibrate(
     arguments = Arguments(
         input=Path(recording),
         out=Path(out),
-        height=height_m,
+        height=None if height_m is None else float(height_m),
         known=None if known is None else Path(known),
         same_cameras=same_cameras,
         takes=tuple(map(Path, takes)),
+        sizes=tuple(f"{width}x{height}" for width, height in sizes),
         sizes_from=None if sizes_from is None else Path(sizes_from),
-        fps=tuple(fps),
+        fps=tuple(map(float, fps)),
     )
     console = _console(progress)
     with reported(Path(out), console):
