@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 from rich.console import Console
@@ -14,11 +14,18 @@ from rich.console import Console
 from apps.pipeline import PipelineConfig, rig_stages
 from apps.report import reported
 from calibration.detect.detector import DetectorName
+from calibration.keypoints import STAGE as KEYPOINTS
 from calibration.keypoints import KeypointsConfig, SkeletonName
 from calibration.solve import CalibrationConfig
+from calibration.stage import STAGE as MOTION
 from calibration.stage import MotionConfig
 from recon.dag import Manifest, run_stages
 from recon.dag.live import Watch
+
+if TYPE_CHECKING:
+    RigStageName = str
+else:
+    RigStageName = Literal[KEYPOINTS.name, MOTION.name]
 
 
 @dataclass(frozen=True)
@@ -56,7 +63,7 @@ class Arguments:
     """What synchronises the other cameras. Sound is good to a frame or two only."""
     seed: int = 0
     """Of the random sampling."""
-    force: tuple[Literal["keypoints", "motion"], ...] = ()
+    force: tuple[RigStageName, ...] = ()
     """Redo these stages."""
     dry_run: bool = False
     """Print what would run and what is cached; change nothing."""
@@ -65,9 +72,9 @@ class Arguments:
 
 
 RESULTS = {
-    "cameras": "motion/cameras.json",
-    "Pose2Sim": "motion/Calib.toml",
-    "motion": "motion/rig.json",
+    "cameras": f"{MOTION.name}/cameras.json",
+    "Pose2Sim": f"{MOTION.name}/Calib.toml",
+    "motion": f"{MOTION.name}/{MOTION.result}",
     "report": "report.html",
 }
 

@@ -12,8 +12,9 @@ import tyro
 from rich.console import Console
 
 from apps.options import StageOptions, stage_options
-from apps.pipeline import stages
+from apps.pipeline import RIG, SPECS, stages
 from apps.report import reported
+from layout import STAGE as LAYOUT
 from recon.dag import Manifest, Stage, run_stages
 from recon.dag.live import Watch
 from recon.ladder import parse_source
@@ -44,7 +45,7 @@ def graph_of(photos: tuple[Path, ...], options: StageOptions) -> tuple[Stage, ..
         InputError: there is no photo at `photos`.
     """
     graph = stages(options.options, photos)
-    return graph if options.layout else tuple(stage for stage in graph if stage.name != "layout")
+    return graph if options.layout else tuple(stage for stage in graph if stage.name != LAYOUT.name)
 
 
 def reconstruct(
@@ -80,14 +81,8 @@ def reconstruct(
     )
 
 
-RESULTS = {
-    "cameras": "cameras/transforms.json",
-    "splat": "splat/splat.ply",
-    "mesh": "mesh/mesh.glb",
-    "renders": "renders/path.mp4",
-    "layout": "layout/floorplan.svg",
-    "report": "report.html",
-}
+RESULTS = {spec.name: f"{spec.name}/{spec.result}" for spec in SPECS.values() if spec.result and spec not in RIG}
+RESULTS["report"] = "report.html"
 
 
 def main(arguments: Arguments) -> int:

@@ -20,8 +20,9 @@ from calibration.skeleton import INDEX
 from recon.errors import InputError
 from recon.io.images import sharpness, shrink_to, write_png
 from recon.io.inputs import Names, digest
-from recon.photos import Photo, save_photos
+from recon.photos import STAGE_NAME, Photo, PhotoCount, PhotosFacts, save_photos
 from recon.progress import Progress
+from recon.stage import StageSpec
 
 _LIMBS = tuple(
     (INDEX[a], INDEX[b])
@@ -111,8 +112,8 @@ def run(inputs: Mapping[str, Path], config: MomentConfig, out: Path, progress: P
             )
         )
     save_photos(out, photos)
-    progress.fact("photos", {"given": len(photos), "used": len(photos)})
-    progress.fact("picture", "background" if config.time_s is None else f"moment {config.time_s:g} s")
+    picture = "background" if config.time_s is None else f"moment {config.time_s:g} s"
+    progress.tell(PhotosFacts(photos=PhotoCount(len(photos), len(photos)), picture=picture))
 
 
 def background(
@@ -173,3 +174,15 @@ def _frame(
     raise InputError(
         f"{video.name} has no frame {number}: it does not reach that moment.", "Choose another --moment.time-s."
     )
+
+
+STAGE = StageSpec(
+    name=STAGE_NAME,
+    title="Photos",
+    run=run,
+    Config=MomentConfig,
+    Facts=PhotosFacts,
+    needs=("keypoints", "motion"),
+    sources=MomentConfig.sources,
+    typical_s=1.0,
+)

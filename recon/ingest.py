@@ -21,8 +21,9 @@ from recon.io.exif import ExifFacts, camera_group, focal_prior
 from recon.io.images import DecodedImage, UnusableImage, decode_image, sharpness, write_png
 from recon.io.inputs import Names, check_regular, digest, find_mask, find_sources, is_raw, is_video
 from recon.io.video import sharpest_frames
-from recon.photos import Photo, save_photos
+from recon.photos import STAGE_NAME, Photo, PhotoCount, PhotosFacts, save_photos
 from recon.progress import Progress
+from recon.stage import StageSpec
 
 MIN_PHOTOS = 2
 MIN_SIDE = 64
@@ -93,9 +94,24 @@ def run(inputs: Mapping[str, Path], config: IngestConfig, out: Path, progress: P
         raise InputError(f"No mask in {config.masks} is named after a photo.", "Name the mask of IMG_1.jpg IMG_1.png.")
     save_photos(out, photos)
     used = [photo for photo in photos if photo.excluded is None]
-    progress.fact("photos", {"given": len(photos), "used": len(used)})
-    progress.fact("excluded", {photo.name: photo.excluded for photo in photos if photo.excluded is not None})
-    progress.fact("focal_priors", sum(photo.focal_px is not None for photo in used))
+    progress.tell(
+        PhotosFacts(
+            photos=PhotoCount(len(photos), len(used)),
+            excluded={photo.name: photo.excluded for photo in photos if photo.excluded is not None},
+            focal_priors=sum(photo.focal_px is not None for photo in used),
+        )
+    )
+
+
+STAGE = StageSpec(
+    name=STAGE_NAME,
+    title="Photos",
+    run=run,
+    Config=IngestConfig,
+    Facts=PhotosFacts,
+    sources=IngestConfig.sources,
+    typical_s=1.0,
+)
 
 
 def _ingest(

@@ -11,13 +11,12 @@ import torch
 from jaxtyping import Float, Float32, UInt8
 
 from recon.scene import Camera, invert_rigid
+from splatting.config import RenderConfig
 from splatting.gaussians import Gaussians
 from splatting.pictures import Range, depth_colours, normal_picture, to_8bit
 from splatting.rasterize import Rendering, rasterize
 
 Show = Literal["rgb", "depth", "normal"]
-MIN_ALPHA = 0.5
-"""Depth and normals are unknown where the splats are less opaque than this."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,10 @@ class Rendered:
 
 
 def render(
-    gaussians: Gaussians, camera: Camera, T_world_camera: Float[np.ndarray, "4 4"], min_alpha: float = MIN_ALPHA
+    gaussians: Gaussians,
+    camera: Camera,
+    T_world_camera: Float[np.ndarray, "4 4"],
+    min_alpha: float = RenderConfig.min_alpha,
 ) -> Rendered:
     """Everything that one pinhole camera sees."""
     seen = _rasterized(gaussians, camera, T_world_camera, median_depth=True)

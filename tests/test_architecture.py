@@ -8,10 +8,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 FLOORS = (
-    {"recon", "recon.errors", "recon.progress"},
-    {"recon.dag", "recon.durations"},
-    {"recon.scene", "recon.io", "recon.photos", "recon.views", "recon.directions", "recon.metrics"},
-    {"recon.ladder", "recon.measure"},
+    {"recon", "recon.errors", "recon.facts", "recon.durations"},
+    {"recon.progress"},
+    {"recon.stage"},
+    {"recon.dag"},
+    {"recon.scene"},
+    {"recon.io", "recon.directions", "recon.metrics"},
+    {"recon.networks", "recon.photos"},
+    {"recon.views", "recon.originals", "recon.ladder", "recon.measure"},
     {"recon.ingest", "recon.matching", "recon.priors", "recon.sfm", "recon.depth"},
     {"calibration", "splatting", "layout"},
     {"data"},

@@ -21,9 +21,9 @@ from typing import Any
 
 import recon.errors
 from recon.dag.memory import peak_mib
-from recon.dag.stage import import_path
 from recon.errors import KilledFault, ReconstructionError
 from recon.progress import Progress
+from recon.stage import import_path
 
 _POLL_S = 0.2
 _EXIT_S = 5.0
@@ -169,8 +169,8 @@ class Child:
                 self._progress.step(*payload)
             elif event == "fallback":
                 self._progress.fallback(**payload)
-            elif event == "fact":
-                self._progress.fact(*payload)
+            elif event == "facts":
+                self._progress.tell(payload)
 
     def _lost(self, code: int) -> KilledFault | ReconstructionError:
         if code == -signal.SIGKILL:

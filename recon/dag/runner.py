@@ -22,15 +22,18 @@ from recon.dag.digests import FileHashes, digest_of
 from recon.dag.environment import environment, program_version
 from recon.dag.faults import memory_fault, write_fault, writing
 from recon.dag.files import read_json
+from recon.dag.graph import Graph
 from recon.dag.isolate import Child
 from recon.dag.keys import difference, ingredients, key_of, plain
 from recon.dag.live import LiveProgress, Watch
 from recon.dag.lock import FolderLock
 from recon.dag.manifest import Manifest, StageEntry, attempts_before, describe, still_pending
 from recon.dag.memory import peak_mib, reset_peak
+from recon.dag.program import changed_since
 from recon.dag.reporting import Relay, StageProgress, logging_to
-from recon.dag.stage import Graph, Stage, resolve
 from recon.errors import EnvironmentFault, FewviewError, InputError
+from recon.facts import checked_facts
+from recon.stage import Stage, resolve
 
 log = logging.getLogger("fewview")
 
@@ -92,7 +95,7 @@ def run_stages(
         program=program_version(),
         arguments=list(arguments),
         request={"until": until, "from": start, "force": list(force)},
-        stages={stage.name: StageEntry(version=stage.version, config=plain(stage.config)) for stage in graph.stages},
+        stages={stage.name: StageEntry(config=plain(stage.config)) for stage in graph.stages},
         started=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )
     if out.exists() and not out.is_dir():
@@ -273,11 +276,12 @@ class _Run:
         try:
             entry.peak_mib = self._call(stage, inputs, folder, entry)
             entry.seconds = round(time.monotonic() - began, 3)
+            parts = self._parts_that_ran(stage, decision)
             files = self.hashes.folder(folder)
             record = Record(
                 name=stage.name,
-                key=decision.key,
-                ingredients=decision.parts,
+                key=key_of(parts),
+                ingredients=parts,
                 files=files,
                 digest=digest_of(files),
                 seconds=entry.seconds,
@@ -304,6 +308,13 @@ class _Run:
         entry.take(record)
         log.info("done in %.1f s, digest %s", record.seconds, record.digest)
 
+    def _parts_that_ran(self, stage: Stage, decision: _Decision) -> dict[str, Any]:
+        """The ingredients for the record: a program that was edited meanwhile is not known, and made again."""
+        if not changed_since(stage.run):
+            return decision.parts
+        self.display.say(f"{stage.name}: the program changed while it ran, so the next run makes it anew")
+        return {**decision.parts, "program": None}
+
     def _call(self, stage: Stage, inputs: dict[str, Path], folder: Path, entry: StageEntry) -> float | None:
         """Calls the stage's function; returns the peak memory in MiB where it can be measured."""
 
@@ -314,8 +325,8 @@ class _Run:
             elif event == "fallback":
                 entry.fallbacks.append(payload)
                 self.display.say(f"{stage.name}: {payload['used']} instead of {payload['wanted']}: {payload['reason']}")
-            elif event == "fact":
-                entry.facts[payload[0]] = payload[1]
+            elif event == "facts":
+                entry.facts |= checked_facts(stage.facts, payload)
 
         if stage.isolated:
             child = Child(

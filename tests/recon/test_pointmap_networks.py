@@ -24,7 +24,7 @@ from recon.networks import NETWORKS
 from recon.photos import Photo, save_photos
 from recon.priors import PointmapsConfig, run
 from recon.priors.mapanything import common_size
-from recon.priors.networks import window
+from recon.priors.window import window
 from recon.progress import LogProgress
 from recon.scene import View
 from recon.sfm import MappingConfig
