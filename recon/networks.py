@@ -5,16 +5,12 @@ from __future__ import annotations
 import importlib.util
 from dataclasses import dataclass
 
-import numpy as np
-from jaxtyping import UInt8
-from PIL import Image
-
 from recon.errors import InputError
 
 
 @dataclass(frozen=True)
 class Network:
-    """One of them; the module of this package with its name holds its `predict`."""
+    """One of them; `recon.priors.<name>` runs it."""
 
     name: str
     """Also that of the package."""
@@ -55,12 +51,3 @@ NETWORKS = {
         "Run git clone --recursive https://github.com/naver/mast3r, install its requirements, add it to PYTHONPATH",
     ),
 }
-
-
-def window(image: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]) -> UInt8[np.ndarray, "H W 3"]:
-    """The largest window about the centre that has the shape of `size` (width, height), at that size."""
-    height, width = image.shape[:2]
-    scale = min(width / size[0], height / size[1])
-    x, y = (width - scale * size[0]) / 2, (height - scale * size[1]) / 2
-    box = (x, y, x + scale * size[0], y + scale * size[1])
-    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS, box=box))
