@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +36,7 @@ class LayoutConfig:
 
     long_side: int = 1024
     """Of the overlays, and of the photos that colour the room, pixels."""
-    hints: Path | None = None
+    hints: Path | None = field(default=None, metadata={"key": False})
     """Folder with label maps or plane detections for some photos, by their names: `layout.hints` says how."""
 
     def sources(self) -> tuple[Path, ...]:

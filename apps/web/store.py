@@ -149,8 +149,8 @@ def _delete(path: Path) -> None:
         return
     faults: list[OSError] = []
 
-    def told(function: Callable[..., object], name: str, info: tuple[type, OSError, object]) -> None:
-        if not isinstance(info[1], FileNotFoundError):
+    def told(function: Callable[..., object], name: str, info: tuple[object, BaseException, object]) -> None:
+        if isinstance(info[1], OSError) and not isinstance(info[1], FileNotFoundError):
             faults.append(info[1])
 
     shutil.rmtree(path, onerror=told)

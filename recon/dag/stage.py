@@ -31,7 +31,7 @@ class Stage:
     needs: tuple[str, ...] = ()
     config: Any = None
     """A frozen dataclass. Fields with `metadata={"key": False}` (such as a thread count that cannot change
-    the result) do not enter the key."""
+    the result) do not enter the key; a function there says what does."""
     version: int = 1
     """Raised whenever the code changes what it writes: earlier artifacts are then redone."""
     sources: tuple[Path, ...] = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from recon.progress import Progress
@@ -13,7 +13,7 @@ from recon.progress import Progress
 class PointmapsConfig:
     """Where pointmaps come from."""
 
-    source: str
+    source: str = field(metadata={"key": lambda source: source.partition(":")[0]})
     """A rung of `recon.ladder`: `pointmaps:PATH`, or a network's."""
 
 
