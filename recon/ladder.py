@@ -59,6 +59,11 @@ class CameraSource:
         return f"`--cameras {self.rung}` was asked for"
 
 
+def rung_of(text: str) -> str:
+    """The rung that `--cameras` names: where its path lies is nothing to the results, what lies there is."""
+    return parse_source(text).rung
+
+
 def parse_source(text: str) -> CameraSource:
     """The source that `--cameras` names.
 
