@@ -160,7 +160,9 @@ def _virtual_lines(walls: Sequence[WallLine], space: FreeSpace, eyes: Float[np.n
     out: list[Line] = []
     for k in range(4):
         line = Line(k * np.pi / 2, 0.0)
-        reach = np.percentile(seen @ line.normal, tol.REACH_PERCENTILES) + tol.SPACE_CELL_M * np.array([-1, 1])
+        reach = np.percentile(seen @ line.normal, (tol.REACH_TAIL, 100 - tol.REACH_TAIL)) + tol.SPACE_CELL_M * np.array(
+            [-1, 1]
+        )
         nearest, farthest = np.quantile(eyes @ line.normal, [0, 1])
         back, front = nearest - tol.BACK_M, farthest + tol.BACK_M
         # A wall that ends close behind the cameras, where the view does, goes on.

@@ -55,7 +55,7 @@ def observe(surfaces: Surfaces, floor: float, ceiling: float, margin: float = 1.
     """
     plan, eyes = surfaces.xyz[:, :2], surfaces.centers[:, :2]
     within = (surfaces.xyz[:, 2] > floor - tol.SLACK_M) & (surfaces.xyz[:, 2] < ceiling + tol.SLACK_M)
-    low, high = np.percentile(plan[within], tol.SPACE_PERCENTILES, axis=0)
+    low, high = np.percentile(plan[within], (tol.SPACE_TAIL, 100 - tol.SPACE_TAIL), axis=0)
     origin = np.minimum(low, eyes.min(0)) - margin
     size = np.ceil((np.maximum(high, eyes.max(0)) + margin - origin) / tol.SPACE_CELL_M).astype(int)
     start = eyes[surfaces.view][within]

@@ -32,7 +32,7 @@ def find_levels(surfaces: Surfaces) -> tuple[Level, Level]:
     )
     floor = _lowest(z[below], surfaces.weight[below])
     ceiling = _lowest(-z[above], surfaces.weight[above])
-    reach = np.percentile(z, tol.REACH_PERCENTILES)
+    reach = np.percentile(z, (tol.REACH_TAIL, 100 - tol.REACH_TAIL))
     return (
         floor or Level(float(min(reach[0], eyes.min() - tol.BELOW_EYES_M)), False, 0.0),
         Level(-ceiling.height, True, ceiling.area)

@@ -80,8 +80,8 @@ BELOW_EYES_M = 0.3
 """How far below all cameras the floor is, and, unseen, the ceiling above them."""
 ABOVE_EYES_M = 0.1
 """How far above all cameras a ceiling is."""
-REACH_PERCENTILES = (0.5, 99.5)
-"""Of places: beyond are strays, where it is asked how far observation reaches."""
+REACH_TAIL = 0.5
+"""Percent of the places at either end, which may be strays, where it is asked how far observation reaches."""
 ASSUMED_HEIGHT_M = 2.5
 """Of a room, where the scale is unknown."""
 ASSUMED_EYE_M = 1.5
@@ -136,8 +136,8 @@ LINTEL_M = 0.15
 """How far above such a ray the wall goes on at least."""
 SLACK_M = 0.1
 """Below the floor and above the ceiling, of points that still are in the room."""
-SPACE_PERCENTILES = (0.2, 99.8)
-"""Of places: beyond are strays, where the grid ends."""
+SPACE_TAIL = 0.2
+"""The same, where it is asked how large the grid must be."""
 
 # Cells and cut (`layout.floorplan`, `layout.arrangement`)
 FREE_PER_M2 = 6.0

@@ -28,14 +28,17 @@ class DepthTrials:
     )
 
     def __init__(self) -> None:
-        rooms = [generate(941, "rectangle", 3, True, _SIZE), generate(942, "l", 3, True, _SIZE, "around")]
-        self._trials = [_Trial(room) for room in rooms]
+        rooms = {
+            "rectangle": generate(941, "rectangle", 3, True, _SIZE),
+            "l": generate(942, "l", 3, True, _SIZE, "around"),
+        }
+        self._trials = {name: _Trial(room) for name, room in rooms.items()}
 
-    def run(self, section: str) -> dict[str, float]:
+    def run(self, section: str) -> dict[str, dict[str, float]]:
         """Shares of all pixels that are verified, and that are within 3 % of the truth; of the verified ones that are;
         and one less the mean difference of confidence and being within 2 %."""
-        rows = [trial.run(stereo="Matching" in section or not section) for trial in self._trials]
-        return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+        stereo = section.startswith("Matching")
+        return {name: trial.run(stereo) for name, trial in self._trials.items()}
 
 
 class _Trial:

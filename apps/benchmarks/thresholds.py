@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
+import numpy as np
 from rich.console import Console
 
 from apps.benchmarks.depth_trials import DepthTrials
@@ -33,11 +34,11 @@ class Trials(Protocol):
     scenes: str
     """Which, in words."""
 
-    def run(self, section: str) -> dict[str, float]:
-        """Figures, means over the scenes, such as shares of what is right.
+    def run(self, section: str) -> dict[str, dict[str, float]]:
+        """Figures by scene, such as shares of what is right.
 
         Args:
-            section: of the constants that may have changed since the last run.
+            section: of the constant that is changed: scenes that cannot tell may be left out. Empty: all.
         """
         ...
 
@@ -109,7 +110,7 @@ def measure(package: str, record: Path, console: Console) -> dict[str, Any]:
         record: JSON, rewritten after each constant. It must be of the same values of the constants.
 
     Returns:
-        `scenes`; `as_they_are`, the figures; and by name of each constant its `value`, `meaning`, `section` and
+        `scenes`; `as_they_are`, the figures by scene; and `constants`, by name their `value`, `meaning`, `section` and
         `changes`: of every figure, halved and doubled. A change that ends in an error counts as a loss of all.
     """
     path, kind = PACKAGES[package]
@@ -135,15 +136,21 @@ def measure(package: str, record: Path, console: Console) -> dict[str, Any]:
 
 
 def _changes(
-    module: ModuleType, trials: Trials, threshold: Threshold, factor: float, usual: Mapping[str, float]
+    module: ModuleType, trials: Trials, threshold: Threshold, factor: float, usual: Mapping[str, Mapping[str, float]]
 ) -> dict[str, float]:
     with overridden(module, threshold.name, scaled(threshold.value, factor)):
         try:
             figures = trials.run(threshold.section)
         except (ArithmeticError, IndexError, ValueError):
             # At such a value the method may lose its footing: that is what it moves.
-            figures = dict.fromkeys(usual, 0.0)
-    return {name: figures[name] - usual[name] for name in usual}
+            figures = {scene: dict.fromkeys(row, 0.0) for scene, row in usual.items()}
+    return means({scene: {name: row[name] - usual[scene][name] for name in row} for scene, row in figures.items()})
+
+
+def means(rows: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """Of every figure, over the scenes that have it."""
+    names = sorted({name for row in rows.values() for name in row})
+    return {name: float(np.mean([row[name] for row in rows.values() if name in row])) for name in names}
 
 
 def as_markdown(packages: Mapping[str, Mapping[str, Any]]) -> str:
@@ -161,7 +168,7 @@ def as_markdown(packages: Mapping[str, Mapping[str, Any]]) -> str:
         "left out.",
     ]
     for package, measured in packages.items():
-        usual = ", ".join(f"{name} {_plain(value)}" for name, value in measured["as_they_are"].items())
+        usual = ", ".join(f"{name} {_plain(value)}" for name, value in means(measured["as_they_are"]).items())
         lines += ["", f"## {package}", "", f"Scenes: {measured['scenes']}. As they are: {usual}.", ""]
         lines += ["| constant | value | halved | doubled | meaning |", "|---|---|---|---|---|"]
         for name, entry in measured["constants"].items():
