@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float16, Float32, Int16, UInt8
 
+from recon.depth import tolerances as tol
 from recon.depth.consistency import pixel_index
 from recon.geometry.pose import transform
 from recon.scene import PosedImage
 
-TOLERANCE = 0.015
-"""Two depths within this share of each other are one surface."""
 UNKNOWN, VERIFIED, COMPLETED, PLANAR = 0, 1, 2, 3
 
 
@@ -76,7 +75,7 @@ def kept_pixels(views: Sequence[PosedImage], maps: Sequence[DepthMap]) -> list[B
     """Per view the pixels that become points.
 
     Views are ranked by mean confidence. A pixel is dropped where a higher-ranked view shows the same surface:
-    its point lies before that camera (z > 0), inside its image, and within `TOLERANCE` of its depth there. A
+    its point lies before that camera (z > 0), inside its image, and within `SAME_SURFACE` of its depth there. A
     verified pixel is dropped only for a verified one.
     """
     mean = [float(m.confidence.astype(np.float32).mean()) for m in maps]
@@ -108,7 +107,7 @@ def gather_points(
         facing = np.abs((normal * ray).sum(1)) / np.linalg.norm(ray, axis=1)
         # Half a pixel's footprint, larger (mean of both axes) on a slanted surface, at most doubled.
         focal = 0.5 * (view.camera.fx + view.camera.fy)
-        radius = 0.5 * depth / focal / np.sqrt(np.clip(facing, 0.25, 1))
+        radius = 0.5 * depth / focal / np.sqrt(np.clip(facing, tol.LEAST_FACING, 1))
         parts.append(
             (
                 world_points(view, depth_map.depth, rows, columns).astype(np.float32),
@@ -135,5 +134,5 @@ def _explained(view: PosedImage, depth_map: DepthMap, xyz: np.ndarray, is_verifi
     inside, iy, ix = pixel_index(u, v, view.camera.width, view.camera.height)
     there = depth_map.depth[iy, ix]
     source = depth_map.source[iy, ix]
-    same = np.abs(there - X[:, 2]) < TOLERANCE * X[:, 2]  # False where either is unknown (NaN)
+    same = np.abs(there - X[:, 2]) < tol.SAME_SURFACE * X[:, 2]  # False where either is unknown (NaN)
     return inside & same & ((source == VERIFIED) | ((source != UNKNOWN) & ~is_verified))

@@ -10,15 +10,11 @@ import cv2
 import numpy as np
 from jaxtyping import Float32
 
+from recon.depth import tolerances as tol
 from recon.io.native import load_kernels
 from recon.scene import Camera, PosedImage
 
 MAX_SOURCES = 8
-COLOUR_SIGMA = 0.12
-"""Of the window weights: RGB distance, values in [0, 1]."""
-GEOMETRIC_WEIGHT = 0.15
-"""Cost per pixel of forward-backward error."""
-GEOMETRIC_CLAMP_PX = 3.0
 
 
 @dataclass(frozen=True)
@@ -138,9 +134,9 @@ def match(
         cy=camera.cy,
         inverse_min=inverse_range[0],
         inverse_max=inverse_range[1],
-        colour_sigma=COLOUR_SIGMA,
-        geometric_weight=0.0 if source_inverse is None else GEOMETRIC_WEIGHT,
-        geometric_clamp_px=GEOMETRIC_CLAMP_PX,
+        colour_sigma=tol.WINDOW_COLOUR,
+        geometric_weight=0.0 if source_inverse is None else tol.GEOMETRIC_WEIGHT,
+        geometric_clamp_px=tol.GEOMETRIC_CLAMP_PX,
         inverse_step=schedule.inverse_step,
         slope=schedule.slope,
         planes=schedule.planes,
