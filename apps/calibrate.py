@@ -13,6 +13,7 @@ from rich.console import Console
 
 from apps.pipeline import PipelineConfig, rig_stages
 from apps.report import reported
+from apps.run import conclude, judged
 from calibration.detect.detector import DetectorName
 from calibration.keypoints import KeypointsConfig, SkeletonName
 from calibration.solve import CalibrationConfig
@@ -61,6 +62,8 @@ class Arguments:
     """Print what would run and what is cached; change nothing."""
     json: bool = False
     """Print the manifest as JSON on standard output (progress goes to standard error)."""
+    strict: bool = False
+    """End with exit code 1 where the verdict is not to rely on the result."""
 
 
 RESULTS = {
@@ -92,13 +95,14 @@ def configuration(arguments: Arguments) -> PipelineConfig:
 def main(arguments: Arguments) -> int:
     console = Console(stderr=True)
     with reported(arguments.out, console, arguments.dry_run):
-        run_stages(
+        manifest = run_stages(
             rig_stages(configuration(arguments), (arguments.input, *arguments.takes)),
             arguments.out,
             force=arguments.force,
             dry_run=arguments.dry_run,
             arguments=sys.argv[1:],
             console=console,
+            judge=judged,
         )
     if arguments.dry_run:
         return 0
@@ -106,4 +110,4 @@ def main(arguments: Arguments) -> int:
         print((arguments.out / "manifest.json").read_text(encoding="utf-8"), end="")
     for name, path in RESULTS.items():
         console.print(f"  {name:<8} {arguments.out / path}", soft_wrap=True)
-    return 0
+    return conclude(manifest, console, arguments.strict)

@@ -15,7 +15,7 @@ import cv2
 from PIL import Image, UnidentifiedImageError
 
 from apps.options import StageOptions
-from recon.io.images import UnusableImage
+from recon.io.images import MAX_MEGAPIXELS, UnusableImage
 from recon.io.inputs import is_video
 from recon.io.video import open_video
 
@@ -65,7 +65,9 @@ def _size(path: Path) -> float:
             return size / 1e6
         with Image.open(path) as image:
             return image.width * image.height / 1e6
-    except (OSError, UnidentifiedImageError, ValueError, Image.DecompressionBombError, UnusableImage):
+    except Image.DecompressionBombError:  # a JPEG is then decoded at a fraction that is smaller
+        return float(MAX_MEGAPIXELS)
+    except (OSError, UnidentifiedImageError, ValueError, UnusableImage):
         return 0.0
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-Level = Literal["good", "warnings", "failed"]
+from recon.dag.verdict import RunVerdict
 
 
 @dataclass(frozen=True)
@@ -204,16 +204,6 @@ class ResultFile:
 
 
 @dataclass(frozen=True)
-class SceneVerdict:
-    """Whether it worked."""
-
-    level: Level
-    sentence: str
-    warnings: tuple[str, ...]
-    """What makes the result less than good, a sentence each."""
-
-
-@dataclass(frozen=True)
 class Results:
     """A finished, partial or failed run."""
 
@@ -227,7 +217,7 @@ class Results:
     until: str | None
     digest: str
     environment: dict[str, Any]
-    verdict: SceneVerdict
+    verdict: RunVerdict
     advice: tuple[str, ...]
     """What to photograph next, most helpful first."""
     scale: Scale | None

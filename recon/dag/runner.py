@@ -8,7 +8,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from recon.dag.manifest import Manifest, StageEntry, attempts_before, describe, 
 from recon.dag.memory import peak_mib, reset_peak
 from recon.dag.reporting import Relay, StageProgress, logging_to
 from recon.dag.stage import Graph, Stage, resolve
+from recon.dag.verdict import RunVerdict
 from recon.errors import EnvironmentFault, FewviewError, InputError
 
 log = logging.getLogger("fewview")
@@ -45,6 +46,7 @@ def run_stages(
     dry_run: bool = False,
     arguments: Sequence[str] = (),
     console: Console | None = None,
+    judge: Callable[[Path], RunVerdict] | None = None,
 ) -> Manifest:
     """Brings the artifacts of `stages` in `out` up to date, one stage after the other.
 
@@ -61,6 +63,7 @@ def run_stages(
         dry_run: print what would be done and why; nothing is written.
         arguments: the command line, for the manifest.
         console: where progress is shown; standard error by default.
+        judge: what the run is worth, from its folder; called once it has come to its end, well or not.
 
     Returns:
         What manifest.json holds; for a dry run, with the statuses planned, cached and skipped.
@@ -110,6 +113,12 @@ def run_stages(
         redo = {name: why for name, why in redo.items() if name in pending}
         run = _Run(graph, manifest, hashes, display, wanted, redo)
         run.execute(lock)
+        if judge is not None:
+            # Why the run failed is what must be told, not that its folder cannot be judged either.
+            with contextlib.suppress(*((FewviewError,) if run.errors else ())):
+                manifest.verdict = judge(out)
+            with writing(out):
+                manifest.save()
     display.summary(manifest)
     if run.errors:
         raise run.errors[0]
