@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float
 
+from recon.geometry.pose import invert_rigid
 from recon.progress import Progress
-from recon.scene import invert_rigid
+from recon.sfm import MappingFacts, ModelFact
 from recon.sfm.belief import Belief, believe, weakest_between
 from recon.sfm.evidence import Agreement, agreements, missing
 from recon.sfm.given import triangulate
@@ -93,17 +94,17 @@ class Scored:
         """Larger is better."""
         return round(self.judged.expected, 1), self.held_out, -self.median_error_px
 
-    def fact(self) -> dict[str, object]:
-        return {
-            "start": self.model.start,
-            "registered": len(self.model.photos),
-            "believed": len(self.judged.photos),
-            "expected": round(self.judged.expected, 3),
-            "observations": len(self.model.bundle.xy),
-            "held_out_agree": self.held_out,
-            "held_out": self.tested,
-            "median_error_px": round(self.median_error_px, 3),
-        }
+    def fact(self) -> ModelFact:
+        return ModelFact(
+            start=self.model.start,
+            registered=len(self.model.photos),
+            believed=len(self.judged.photos),
+            expected=round(self.judged.expected, 3),
+            observations=len(self.model.bundle.xy),
+            held_out_agree=self.held_out,
+            held_out=self.tested,
+            median_error_px=round(self.median_error_px, 3),
+        )
 
 
 def judge(model: Candidate, graph: MatchGraph, sensors: Sensors, max_error_px: float) -> Judged:
@@ -208,7 +209,7 @@ def find_models(
                 models.globally(ties, start)
             if models.settled(most):
                 break
-    progress.fact("models", [one.fact() for one in models.scored])
+    progress.tell(MappingFacts(models=tuple(one.fact() for one in models.scored)))
     return models.scored
 
 

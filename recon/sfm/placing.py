@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from recon.progress import Progress
-from recon.sfm import MappingConfig
+from recon.sfm import MappingConfig, MappingFacts
 from recon.sfm.bundle import Prior
 from recon.sfm.evidence import agreements, misfits
 from recon.sfm.focals import GUESS_DEG, focals_at, known_focals
@@ -91,7 +91,7 @@ class Placing:
         if not found or len(found[0].judged.photos) < 2:
             return None
         scored = found[0]
-        progress.fact("model_chosen", scored.model.start)
+        progress.tell(MappingFacts(model_chosen=scored.model.start))
         fates.update(dict.fromkeys(scored.judged.contradicted - set(scored.judged.photos), CONTRADICTED))
         model = complete(scored, self.graph, sensors, tolerance, seed)
         return None if model is None else self._joined(model, sensors)

@@ -20,8 +20,8 @@ from recon.matching import MatchingConfig
 from recon.metrics import pair_errors as pair_errors_deg
 from recon.progress import LogProgress
 from recon.sfm import MappingConfig
-from recon.sfm.bundle import Bundle
 from recon.sfm.belief import believe
+from recon.sfm.bundle import Bundle
 from recon.sfm.evidence import missing
 from recon.sfm.graph import MatchGraph, Pair
 from recon.sfm.mapping import Candidate
