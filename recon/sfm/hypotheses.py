@@ -32,9 +32,9 @@ focal length is tried."""
 _FEW = 12
 """Photos up to which global mapping is always tried. With more it takes minutes, and incremental mapping has less
 need of it."""
-DOUBTFUL = -4.0
-"""Log odds under which no model is made of a tie: of so many false ones, several agree by chance."""
-_TURNS = 4
+DOUBTFUL = -2.0
+"""Log odds under which no model is made of a tie; where it agrees with a model, it counts all the same."""
+_TURNS = 2
 """Models that are made of what contradicts another."""
 PLACED = 0.5
 """Probability from which a photo has a place."""
@@ -216,18 +216,20 @@ def find_models(
 def _from_all_starts(
     models: Models, ties: Collection[Ends], starts: Sequence[Start], photos: int, progress: Progress
 ) -> None:
-    most = len(groups(photos, ties)[0])
+    """Global mapping, which takes longest, is only tried with the focal lengths that were found."""
+    most, tried = len(groups(photos, ties)[0]), None
     for done, start in enumerate(starts):
         progress.step(done, len(starts), "starting focal length")
         models.incremental(ties, start)
         if models.settled(most) and photos > _FEW:
             break
-        if models.scored:
-            found = focals_of(models.scored[0].model, models.sensors, start.focals)
-            models.globally(ties, Start(found, "focal length found"))
+        best = models.scored[0] if models.scored else None
+        if best is None or best is not tried:
+            focals = start.focals if best is None else focals_of(best.model, models.sensors, start.focals)
+            models.globally(ties, Start(focals, start.name if best is None else "focal length found"))
+            tried = models.scored[0] if models.scored else None
         if models.settled(most):
             break
-        models.globally(ties, start)
     progress.step(len(starts), len(starts), "starting focal length")
 
 
