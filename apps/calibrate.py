@@ -13,10 +13,10 @@ from rich.console import Console
 
 from apps.pipeline import PipelineConfig, rig_stages
 from apps.report import reported
+from calibration.config import CalibrationConfig
 from calibration.detect.detector import DetectorName
 from calibration.keypoints import STAGE as KEYPOINTS
 from calibration.keypoints import KeypointsConfig, SkeletonName
-from calibration.solve import CalibrationConfig
 from calibration.stage import STAGE as MOTION
 from calibration.stage import MotionConfig
 from recon.dag import run_stages

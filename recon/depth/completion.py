@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Float32
 
+from recon.depth.artifact import COMPLETED, PLANAR, VERIFIED, DepthMap
 from recon.depth.confidence import COMPLETED_WEIGHTS, completed_features, probability
 from recon.depth.consistency import ray_directions
-from recon.depth.covisibility import COMPLETED, PLANAR, VERIFIED, DepthMap
 from recon.depth.diffusion import diffuse, distance_to
 from recon.depth.evidence import borrowed, contradicted, pushed_behind
 from recon.depth.labelling import SuperpixelGraph, minimise, superpixels

@@ -8,8 +8,9 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float32
 
+from recon.depth.artifact import VERIFIED, DepthMap
 from recon.depth.consistency import pixel_index, warp
-from recon.depth.covisibility import VERIFIED, DepthMap, world_points
+from recon.depth.covisibility import world_points
 from recon.scene import PosedImage
 
 IN_FRONT = 0.03

@@ -11,8 +11,9 @@ from jaxtyping import Bool, Float, Float32
 from shapely.geometry import MultiPoint, Polygon
 from shapely.geometry.polygon import orient
 
+from recon.depth.artifact import VERIFIED, DepthMap
 from recon.depth.consistency import ray_directions
-from recon.depth.covisibility import VERIFIED, DepthMap, world_points
+from recon.depth.covisibility import world_points
 from recon.scene import PosedImage
 
 SAMPLES_PER_VIEW = 6000

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from recon.depth.covisibility import DepthMap
+from recon.depth.artifact import DepthMap
 from recon.depth.planes import (
     LEAST_SAMPLES,
     ScenePlane,

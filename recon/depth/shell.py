@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Float32
 
+from recon.depth.artifact import DepthMap
 from recon.depth.consistency import pixel_index
-from recon.depth.covisibility import DepthMap
 from recon.depth.planes import LEAST_SHARE, PlaneSamples, ScenePlane, is_same, on_plane, same_offset
 from recon.directions import drawn, interpretation_normals
 from recon.scene import PosedImage, mean_up

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import cv2
@@ -12,6 +11,7 @@ from jaxtyping import Bool, Float, UInt8
 from recon.errors import EnvironmentFault
 from recon.matching import MatchingConfig, MatchingFacts
 from recon.matching.aliked import AlikedLightGlue
+from recon.matching.artifact import MatchedPair, save_keypoints, save_matches, save_pairs
 from recon.matching.features import Features, Matcher, turn_features, turn_image
 from recon.matching.retrieval import choose_pairs
 from recon.matching.sift import Sift
@@ -135,32 +135,13 @@ def _working_image(
 
 
 def _write(out: Path, session: _Session, quarters: list[int], pairs: dict[tuple[int, int], Pair], matcher: str) -> None:
-    (out / "features").mkdir()
-    (out / "pairs").mkdir()
     photos = session.photos
     for turned in enumerate(quarters):
-        np.savez(
-            out / "features" / f"{photos[turned[0]].key}.npz",
-            keypoints=session.keypoints(turned),
-            scores=session.features(turned).scores,
-        )
+        save_keypoints(out, photos[turned[0]].key, session.keypoints(turned), session.features(turned).scores)
     entries = []
     for (a, b), pair in sorted(pairs.items()):
-        verified = pair.verified
-        entries.append(
-            {
-                "a": photos[a].name,
-                "b": photos[b].name,
-                "raw": pair.raw,
-                "verified": len(verified.matches),
-                "model": verified.model,
-                "median_angle_deg": verified.median_angle_deg,
-            }
-        )
-        np.savez(
-            out / "pairs" / f"{photos[a].key}--{photos[b].key}.npz",
-            matches=verified.matches.pairs,
-            confidence=verified.matches.confidence,
-        )
-    text = json.dumps({"matcher": matcher, "pairs": entries}, indent=1, sort_keys=True)
-    (out / "pairs.json").write_text(text + "\n", encoding="utf-8")
+        one, other, found = photos[a], photos[b], pair.verified
+        count = len(found.matches)
+        entries.append(MatchedPair(one.name, other.name, pair.raw, count, found.model, found.median_angle_deg))
+        save_matches(out, (one.key, other.key), found.matches.pairs, found.matches.confidence)
+    save_pairs(out, matcher, entries)

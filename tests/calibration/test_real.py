@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from calibration.config import CalibrationConfig
 from calibration.observations import Detections
 from calibration.skeleton import INDEX, JOINTS
-from calibration.solve import CalibrationConfig, calibrate
+from calibration.solve import calibrate
 from data.people import Capture
 from recon.metrics import umeyama
 from recon.progress import LogProgress

@@ -8,9 +8,10 @@ from itertools import permutations
 import numpy as np
 import pytest
 
+from calibration.config import CalibrationConfig
 from calibration.observations import Detections
 from calibration.skeleton import JOINTS
-from calibration.solve import CalibrationConfig, calibrate, calibrate_rig, calibrate_takes
+from calibration.solve import calibrate, calibrate_rig, calibrate_takes
 from data.people import CaptureConfig, Walker, capture, ring
 from recon.errors import InputError, ReconstructionError
 from recon.metrics import umeyama
