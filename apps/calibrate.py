@@ -19,7 +19,8 @@ from calibration.keypoints import STAGE as KEYPOINTS
 from calibration.keypoints import KeypointsConfig, SkeletonName
 from calibration.stage import STAGE as MOTION
 from calibration.stage import MotionConfig
-from recon.dag import run_stages
+from recon.dag import Manifest, run_stages
+from recon.dag.live import Watch
 
 if TYPE_CHECKING:
     RigStageName = str
@@ -96,17 +97,29 @@ def configuration(arguments: Arguments) -> PipelineConfig:
     return replace(PipelineConfig(), keypoints=keypoints, motion=motion)
 
 
+def calibrate(
+    arguments: Arguments, console: Console, watch: Watch | None = None, words: Sequence[str] | None = None
+) -> Manifest:
+    """Calibrates as `arguments` ask; see `run_stages`.
+
+    Args:
+        words: the command line, for the manifest; that of this process unless given.
+    """
+    return run_stages(
+        rig_stages(configuration(arguments), (arguments.input, *arguments.takes)),
+        arguments.out,
+        force=arguments.force,
+        dry_run=arguments.dry_run,
+        arguments=sys.argv[1:] if words is None else words,
+        console=console,
+        watch=watch,
+    )
+
+
 def main(arguments: Arguments) -> int:
     console = Console(stderr=True)
     with reported(arguments.out, console, arguments.dry_run):
-        run_stages(
-            rig_stages(configuration(arguments), (arguments.input, *arguments.takes)),
-            arguments.out,
-            force=arguments.force,
-            dry_run=arguments.dry_run,
-            arguments=sys.argv[1:],
-            console=console,
-        )
+        calibrate(arguments, console)
     if arguments.dry_run:
         return 0
     if arguments.json:

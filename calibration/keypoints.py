@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -22,11 +22,16 @@ from recon.stage import StageSpec
 SkeletonName = Literal["COCO_17", "HALPE_26", "BODY_25", "BODY_25B"]
 
 
+def take_names(takes: Sequence[Path]) -> list[str]:
+    """What counts of the takes' paths: results are named after them."""
+    return [take.name for take in takes]
+
+
 @dataclass(frozen=True)
 class KeypointsConfig:
     """How people's keypoints are read, or found in videos."""
 
-    takes: tyro.conf.Suppress[tuple[Path, ...]] = field(default=(), metadata={"key": False})
+    takes: tyro.conf.Suppress[tuple[Path, ...]] = field(default=(), metadata={"key": take_names})
     """A folder or npz a take, all by the same cameras in the same places; the command line has its own place."""
     sizes: tuple[str, ...] = ()
     """Image size WIDTHxHEIGHT, one for all cameras or one each, where the files do not say it."""
@@ -123,7 +128,7 @@ def _take(path: Path, name: str, config: KeypointsConfig, progress: Progress) ->
     videos = {each.camera: each.video for each in cameras if each.video is not None}
     offsets: dict[str, float] = {}
     if len(videos) > 1:
-        from calibration.sound import offsets_by_sound
+        from calibration.clocks.sound import offsets_by_sound
 
         offsets = offsets_by_sound(videos)
     return Take(name, detections, {camera: video.name for camera, video in videos.items()}, offsets)

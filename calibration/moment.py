@@ -15,7 +15,7 @@ from calibration.artifact import load_rig, load_takes
 from calibration.detect.videos import frames_of
 from calibration.inputs.rig import find_cameras
 from calibration.observations import Detections
-from calibration.skeleton import INDEX
+from calibration.skeleton import ACROSS, INDEX, SIDED
 from recon.errors import InputError
 from recon.io.images import sharpness, shrink_to, write_png
 from recon.io.inputs import Names, digest
@@ -23,18 +23,11 @@ from recon.photos import STAGE_NAME, Photo, PhotoCount, PhotosFacts, save_photos
 from recon.progress import Progress
 from recon.stage import StageSpec
 
-_LIMBS = tuple(
-    (INDEX[a], INDEX[b])
-    for a, b in (
-        ("left_shoulder", "right_shoulder"), ("left_hip", "right_hip"), ("nose", "left_shoulder"),
-        ("nose", "right_shoulder"), ("left_shoulder", "left_hip"), ("right_shoulder", "right_hip"),
-        ("left_shoulder", "right_hip"), ("right_shoulder", "left_hip"),
-        ("left_shoulder", "left_elbow"), ("left_elbow", "left_wrist"), ("right_shoulder", "right_elbow"),
-        ("right_elbow", "right_wrist"), ("left_hip", "left_knee"), ("left_knee", "left_ankle"),
-        ("right_hip", "right_knee"), ("right_knee", "right_ankle"), ("left_ankle", "left_big_toe"),
-        ("right_ankle", "right_big_toe"), ("left_ankle", "left_heel"), ("right_ankle", "right_heel"),
-    )
+_TRUNK = (
+    ("nose", "left_shoulder"), ("nose", "right_shoulder"),
+    ("left_shoulder", "right_hip"), ("right_shoulder", "left_hip"),
 )  # fmt: skip
+_LIMBS = tuple((INDEX[a], INDEX[b]) for a, b in ACROSS + _TRUNK + SIDED)
 _THICKNESS = 0.16
 """Of a limb with its clothes, to either side, as a share of the person's height in the picture."""
 _EMPTY = 3

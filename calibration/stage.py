@@ -64,10 +64,10 @@ def run(inputs: Mapping[str, Path], config: MotionConfig, out: Path, progress: P
         InputError: a known camera or an offset names no camera, cameras were swapped, or there is no common time.
         ReconstructionError: no two cameras can be tied together, or they agree on nobody.
     """
+    from calibration.calibrate import calibrate_takes
     from calibration.formats.known import match_names, read_cameras_file
     from calibration.formats.plain import without_nan
     from calibration.report import write_report
-    from calibration.solve import calibrate_takes
 
     takes = load_takes(inputs["keypoints"])
     cameras = [each.camera for each in takes[0].detections]
@@ -193,8 +193,8 @@ def _check_agreement(
         InputError: they were.
         ReconstructionError: no two cameras agree on anybody.
     """
-    from calibration.solve import calibrate
-    from calibration.swapped import swapped_cameras
+    from calibration.calibrate import calibrate
+    from calibration.world.swapped import swapped_cameras
 
     def alone(take: Take) -> dict[str, View]:
         found, _ = calibrate(take.detections, replace(settings, offsets_s=()), progress)

@@ -30,13 +30,18 @@ MIN_SIDE = 64
 """Smaller pictures are icons and thumbnails: no stage can match them."""
 
 
+def is_given(path: Path | None) -> bool:
+    """What counts of the folder of masks: with one, the last of the files are masks and no photos."""
+    return path is not None
+
+
 @dataclass(frozen=True)
 class IngestConfig:
     """How photos are read."""
 
     photos: tyro.conf.Suppress[tuple[Path, ...]] = field(default=(), metadata={"key": False})
     """Folders, photos and videos; the command line has its own place for them."""
-    masks: Path | None = field(default=None, metadata={"key": False})
+    masks: Path | None = field(default=None, metadata={"key": is_given})
     """Folder of masks named after the photos: white is used, black is ignored. Where none is given, a folder
     `masks` in or beside that of the photos."""
     long_side: int = 1024

@@ -40,7 +40,7 @@ class Stage:
     needs: tuple[str, ...] = ()
     config: Any = None
     """A frozen dataclass. Fields with `metadata={"key": False}` (such as a thread count that cannot change
-    the result) do not enter the key."""
+    the result) do not enter the key; a function there says what does."""
     sources: tuple[Path, ...] = ()
     """The user's files and folders that the stage reads: relative names and contents enter the key."""
     weights: tuple[str, ...] = ()

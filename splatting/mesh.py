@@ -15,14 +15,14 @@ import numpy as np
 import torch
 import trimesh
 from jaxtyping import Bool, Float, Float32, Int, UInt8
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 from recon.errors import ReconstructionError
+from recon.geometry.graph import components
+from recon.geometry.pose import invert_rigid
 from recon.io.cameras import read_cameras
 from recon.io.glb import write_glb
 from recon.progress import Progress
-from recon.scene import Camera, invert_rigid
+from recon.scene import Camera
 from recon.views import load_posed
 from splatting.config import MeshConfig, MeshFacts
 from splatting.export import read_ply
@@ -149,9 +149,7 @@ def fuse(views: Sequence[DepthView], voxel: float, truncation_voxels: float) -> 
 def without_crumbs(mesh: TriangleMesh, min_share: float) -> TriangleMesh:
     """The mesh without connected pieces that have less than `min_share` of its triangles (the largest stays)."""
     edges = mesh.faces[:, [0, 1, 1, 2]].reshape(-1, 2)
-    count = len(mesh.vertices)
-    graph = coo_matrix((np.ones(len(edges), bool), (edges[:, 0], edges[:, 1])), (count, count))
-    piece = connected_components(graph, directed=False)[1][mesh.faces[:, 0]]
+    piece = components(len(mesh.vertices), edges)[mesh.faces[:, 0]]
     sizes = np.bincount(piece)
     keep = sizes >= min(min_share * len(mesh.faces), sizes.max())
     faces = mesh.faces[keep[piece]]

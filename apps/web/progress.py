@@ -163,6 +163,8 @@ def _at_work(stages: tuple[StageLine, ...], step: Step | None) -> str:
 
 def _problems(manifest: Mapping[str, Any] | None, place: Place, log: Path) -> tuple[Problem, ...]:
     """What went wrong, from the manifest; where that says nothing, the last line of the process."""
+    if place.fault:
+        return (Problem(f"The run could not be started: {place.fault}.", "Try again in some minutes."),)
     found = []
     for name, entry in (manifest["stages"] if manifest else {}).items():
         if entry["error"]:

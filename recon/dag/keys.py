@@ -19,7 +19,9 @@ from recon.stage import Stage
 def encode(value: Any) -> Any:
     """JSON for the key: different values give different JSON.
 
-    Dataclasses lose the fields with `metadata={"key": False}`; what JSON has no type for is tagged.
+    Of dataclasses, a field with `metadata={"key": False}` is left out, and of one with a function there, what the
+    function makes of it counts: a path to files that are among the stage's sources says nothing of the results. What
+    JSON has no type for is tagged.
 
     Raises:
         TypeError: a value whose meaning cannot be pinned down, such as an array, a function or a set.
@@ -37,9 +39,11 @@ def encode(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [encode(item) for item in value]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {
-            f.name: encode(getattr(value, f.name)) for f in dataclasses.fields(value) if f.metadata.get("key", True)
-        }
+        fields = {}
+        for field in dataclasses.fields(value):
+            counts, item = field.metadata.get("key", True), getattr(value, field.name)
+            if counts:
+                fields[field.name] = encode(counts(item) if callable(counts) else item)
         return {"dataclass": type(value).__name__, "fields": fields}
     if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
         return {"mapping": {key: encode(item) for key, item in value.items()}}

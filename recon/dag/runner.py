@@ -25,7 +25,7 @@ from recon.dag.files import read_json
 from recon.dag.graph import Graph
 from recon.dag.isolate import Child
 from recon.dag.keys import difference, ingredients, key_of, plain
-from recon.dag.live import LiveProgress
+from recon.dag.live import LiveProgress, Watch
 from recon.dag.lock import FolderLock
 from recon.dag.manifest import Manifest, StageEntry, attempts_before, describe, still_pending
 from recon.dag.memory import peak_mib, reset_peak
@@ -48,6 +48,7 @@ def run_stages(
     dry_run: bool = False,
     arguments: Sequence[str] = (),
     console: Console | None = None,
+    watch: Watch | None = None,
 ) -> Manifest:
     """Brings the artifacts of `stages` in `out` up to date, one stage after the other.
 
@@ -64,6 +65,7 @@ def run_stages(
         dry_run: print what would be done and why; nothing is written.
         arguments: the command line, for the manifest.
         console: where progress is shown; standard error by default.
+        watch: is told where the stage at work is, at most twice a second.
 
     Returns:
         What manifest.json holds; for a dry run, with the statuses planned, cached and skipped.
@@ -111,7 +113,7 @@ def run_stages(
             display.say(line)
         pending = still_pending(read_json(out / "manifest.json"), manifest.request, list(redo))
         redo = {name: why for name, why in redo.items() if name in pending}
-        run = _Run(graph, manifest, hashes, display, wanted, redo)
+        run = _Run(graph, manifest, hashes, display, wanted, redo, watch)
         run.execute(lock)
     display.summary(manifest)
     if run.errors:
@@ -151,10 +153,11 @@ class _Run:
         display: Display,
         wanted: set[str],
         redo: dict[str, str],
+        watch: Watch | None = None,
     ) -> None:
         self.graph, self.manifest, self.hashes, self.display = graph, manifest, hashes, display
         self.out, self.wanted, self.redo = manifest.out, wanted, redo
-        self.live = LiveProgress(self.out)
+        self.live = LiveProgress(self.out, watch)
         self.errors: list[BaseException] = []
         self._before = read_json(self.out / "manifest.json")
 

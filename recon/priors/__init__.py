@@ -14,7 +14,7 @@ from recon.stage import StageSpec
 class PointmapsConfig:
     """Where pointmaps come from."""
 
-    source: str = ""
+    source: str = field(default="", metadata={"key": lambda source: source.partition(":")[0]})
     """A rung of `recon.ladder`: `pointmaps:PATH`, or a network's."""
 
     def needs(self) -> tuple[str, ...]:

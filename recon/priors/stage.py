@@ -15,12 +15,12 @@ from recon.io.cameras import CameraSet, Verdict, write_cameras
 from recon.io.pointmaps import PairPoints, ViewPoints, check_pointmaps, read_pointmaps
 from recon.ladder import CameraSource, parse_source
 from recon.matching.artifact import load_pairs
+from recon.networks import NETWORKS
 from recon.photos import Photo, load_photos, named_like
 from recon.priors import PointmapsFacts
 from recon.priors.alignment import align_pairs
 from recon.priors.artifact import StoredPointmap
 from recon.priors.maps import PlacedMap, Pointmap, make_pointmap, place_map
-from recon.priors.networks import NETWORKS
 from recon.priors.pairs import PointmapPair
 from recon.progress import Progress
 from recon.scene import Camera, View

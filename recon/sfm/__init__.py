@@ -11,9 +11,9 @@ import tyro
 
 from recon.errors import InputError
 from recon.io.known import model_files
-from recon.ladder import parse_source
+from recon.ladder import parse_source, rung_of
 from recon.progress import Progress
-from recon.sfm.known import check_known, focal_or_path
+from recon.sfm.known import check_known, focal_or_kind, focal_or_path
 from recon.sfm.scale import parse_length
 from recon.stage import StageSpec
 
@@ -22,13 +22,17 @@ from recon.stage import StageSpec
 class MappingConfig:
     """How cameras are found."""
 
-    source: Annotated[str, tyro.conf.arg(name="cameras", aliases=["--prior"], prefix_name=False)] = "matching"
+    source: Annotated[str, tyro.conf.arg(name="cameras", aliases=["--prior"], prefix_name=False)] = field(
+        default="matching", metadata={"key": rung_of}
+    )
     """Where cameras come from: `matching` (what the photos share), `known:PATH` (a COLMAP model, a transforms.json or
     a cameras.json; photos that it lacks are added to it), `pointmaps:PATH` (pre-computed pointmaps, an npz or a folder
     of them, made exact by matches; docs/pointmaps.md), `mapanything` or `mast3r` (pointmaps by that network, where its
     package is installed), or `keypoints` (a folder of videos of a rig of static cameras, calibrated from the people in
     them as by `fewview calibrate`)."""
-    intrinsics: Annotated[str | None, tyro.conf.arg(prefix_name=False)] = None
+    intrinsics: Annotated[str | None, tyro.conf.arg(prefix_name=False)] = field(
+        default=None, metadata={"key": focal_or_kind}
+    )
     """Known intrinsics: a focal length in pixels of the originals, or a file of cameras as for `known:`."""
     scale: Annotated[str | None, tyro.conf.arg(prefix_name=False)] = None
     """A known distance in metres, between two cameras (A.jpg:B.jpg=1.5) or two points that are each picked

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float
 
+from recon.geometry.pose import invert_rigid
 from recon.progress import Progress
-from recon.scene import invert_rigid
 from recon.sfm import MappingFacts, ModelFact
 from recon.sfm.evidence import agreements, believed, missing
 from recon.sfm.given import triangulate
