@@ -8,6 +8,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float16, Float32, Int16, UInt8
 
+from recon.errors import InputError
+from recon.io.documents import read_npz
+
 UNKNOWN, VERIFIED, COMPLETED, PLANAR = 0, 1, 2, 3
 """Sources of depth: none; seen by stereo in two photos; guessed from its surroundings, smoothly or on a plane."""
 
@@ -35,9 +38,12 @@ class DepthMap:
 
     @classmethod
     def load(cls, path: Path) -> DepthMap:
-        """What `save` wrote."""
-        with np.load(path) as file:
-            return cls(file["depth"], file["confidence"], file["normal"], file["source"])
+        """What `save` wrote.
+
+        Raises:
+            InputError: there is no such file, or it was altered.
+        """
+        return cls(**_arrays(path, cls))
 
     def save(self, path: Path) -> None:
         np.savez(path, depth=self.depth, confidence=self.confidence, normal=self.normal, source=self.source)
@@ -57,9 +63,12 @@ class Points:
 
     @classmethod
     def load(cls, folder: Path) -> Points:
-        """The points in an artifact."""
-        with np.load(folder / "points.npz") as file:
-            return cls(**{field.name: file[field.name] for field in fields(cls)})
+        """The points in an artifact.
+
+        Raises:
+            InputError: as `DepthMap.load`.
+        """
+        return cls(**_arrays(folder / "points.npz", cls))
 
     def save(self, folder: Path) -> None:
         """Write `points.npz` and `points.ply`."""
@@ -77,3 +86,12 @@ class Points:
         with open(folder / "points.ply", "wb") as file:
             file.write(("\n".join([*header, "end_header"]) + "\n").encode())
             file.write(vertices.tobytes())
+
+
+def _arrays(path: Path, kind: type[DepthMap] | type[Points]) -> dict[str, np.ndarray]:
+    """What the fields of `kind` need."""
+    again = "It was altered: delete its folder and run again."
+    found = read_npz(path, again)
+    if missing := [field.name for field in fields(kind) if field.name not in found]:
+        raise InputError(f"{path} holds no {missing[0]}.", again)
+    return {field.name: found[field.name] for field in fields(kind)}
