@@ -22,8 +22,8 @@ FLOORS = (
     {"apps"},
     {"fewview"},
 )
-"""From the ground up; an artifact's reader and writer is vocabulary, though it lies beside its stage. A module may import
-what lies below; of its own floor, only what bears the same name."""
+"""From the ground up; an artifact's reader and writer is vocabulary, though it lies beside its stage. A module may
+import what lies below; of its own floor, only what bears the same name."""
 
 
 def _modules() -> Iterator[tuple[str, Path]]:
