@@ -3,7 +3,6 @@
 from apps.results.model import (
     Failure,
     Fallback,
-    Level,
     PairResult,
     PhotoResult,
     ResultFile,
@@ -21,7 +20,6 @@ from apps.results.reading import read_results
 __all__ = [
     "Failure",
     "Fallback",
-    "Level",
     "PairResult",
     "PhotoResult",
     "ResultFile",
