@@ -150,7 +150,7 @@ def open_image(data: bytes, long_side: int) -> Image.Image:
     least = math.ceil(math.sqrt(width * height / (MAX_MEGAPIXELS * 1e6)))
     shrink = max(least, min(8, max(width, height) // long_side))
     file.info[_FULL_SIZE] = width, height
-    file.draft(None, (width // shrink, height // shrink))  # type: ignore[arg-type]  # None keeps the mode
+    file.draft(None, (width // shrink, height // shrink))  # None keeps the mode
     return file
 
 
