@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from apps.pipeline import PRESETS, PipelineConfig
+from apps.pipeline import PRESETS, SPECS, PipelineConfig
 
 PresetName = Literal["fast", "default", "best"]
-StageName = Literal[
-    "keypoints", "motion", "photos", "matches", "pointmaps", "cameras", "depth", "layout", "splat", "mesh", "renders"
-]
+if TYPE_CHECKING:
+    StageName = str
+else:
+    StageName = Literal[tuple(spec.name for spec in SPECS.values())]
 
 
 @dataclass(frozen=True)

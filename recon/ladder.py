@@ -11,7 +11,7 @@ from pathlib import Path
 from recon.errors import InputError
 from recon.io.known import model_files
 from recon.io.pointmaps import pointmap_files
-from recon.priors.networks import NETWORKS
+from recon.networks import NETWORKS
 
 RUNGS = {
     "known:PATH": "cameras of a COLMAP model, a transforms.json or a cameras.json of fewview",

@@ -16,8 +16,8 @@ from pathlib import Path
 from apps.batches.task import Kind
 from recon.dag.child import die_with_parent, watch
 from recon.dag.faults import memory_fault
-from recon.dag.stage import resolve
 from recon.errors import EnvironmentFault, FewviewError, InputError, InUseFault, KilledFault, MemoryFault
+from recon.stage import resolve
 
 ANSWER_LIMIT = 4096
 """Bytes of an answer: it must fit into a pipe that is read only after the child has ended."""

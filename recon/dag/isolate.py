@@ -22,9 +22,9 @@ import recon.errors
 from recon.dag import child
 from recon.dag.memory import peak_mib
 from recon.dag.process import command
-from recon.dag.stage import import_path
 from recon.errors import KilledFault, ReconstructionError
 from recon.progress import Progress
+from recon.stage import import_path
 
 _POLL_S = 0.2
 _EXIT_S = 5.0
@@ -167,8 +167,8 @@ class Child:
                 self._progress.step(*payload)
             elif event == "fallback":
                 self._progress.fallback(**payload)
-            elif event == "fact":
-                self._progress.fact(*payload)
+            elif event == "facts":
+                self._progress.tell(payload)
 
     def _lost(self, code: int) -> KilledFault | ReconstructionError:
         if code == -signal.SIGKILL:

@@ -12,7 +12,8 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from recon.dag.digests import FileHashes, digest_of
-from recon.dag.stage import Stage
+from recon.dag.program import sources_of
+from recon.stage import Stage
 
 
 def encode(value: Any) -> Any:
@@ -79,7 +80,7 @@ def ingredients(stage: Stage, inputs: Mapping[str, str], hashes: FileHashes) -> 
     """
     return {
         "name": stage.name,
-        "version": stage.version,
+        "program": dict(sources_of(stage.run)),
         "config": encode(stage.config),
         "inputs": dict(sorted(inputs.items())),
         "sources": [
@@ -98,8 +99,8 @@ def key_of(parts: Mapping[str, Any]) -> str:
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     """Why two sets of ingredients differ, in words."""
     said = []
-    if old["version"] != new["version"]:
-        said.append(f"the stage's version is {new['version']}, was {old['version']}")
+    if old.get("program") != new["program"]:
+        said.append(_program_difference(old.get("program"), new["program"]))
     before, after = dict(_leaves(old["config"])), dict(_leaves(new["config"]))
     for name in sorted(before.keys() | after.keys()):
         if before.get(name) != after.get(name):
@@ -115,6 +116,14 @@ def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
         said.append("the weights changed")
     shown = "; ".join(said[:3]) + (f" and {len(said) - 3} more" if len(said) > 3 else "")
     return shown or "the order of its ingredients changed"
+
+
+def _program_difference(old: Mapping[str, str] | None, new: Mapping[str, str]) -> str:
+    if old is None:
+        return "the program changed"  # the record is of an older one, or the sources changed while the stage ran
+    changed = sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
+    more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+    return f"the program changed ({changed[0]}{more})"
 
 
 def _leaves(value: Any, path: str = "") -> list[tuple[str, str]]:

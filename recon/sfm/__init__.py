@@ -15,6 +15,7 @@ from recon.ladder import parse_source, rung_of
 from recon.progress import Progress
 from recon.sfm.known import check_known, focal_or_kind, focal_or_path
 from recon.sfm.scale import parse_length
+from recon.stage import StageSpec
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,12 @@ class MappingConfig:
         given = model_files(intrinsics) if isinstance(intrinsics, Path) else ()
         return (*parse_source(self.source).files(), *given)
 
+    def needs(self) -> tuple[str, ...]:
+        """Where the cameras come from decides."""
+        source = parse_source(self.source)
+        further = ("motion",) if source.rung == "keypoints" else ("pointmaps",) if source.is_learned else ()
+        return ("photos", "matches", *further)
+
     def check(self, photos: Sequence[str] | None) -> None:
         """Reads the cameras that are given: bad ones are refused before photos are matched for minutes.
 
@@ -82,6 +89,64 @@ class MappingConfig:
         """
         source = parse_source(self.source)
         check_known(photos, source.path if source.rung == "known" else None, self.intrinsics)
+
+
+@dataclass(frozen=True)
+class ModelFact:
+    """A model that mapping found, and what speaks for it."""
+
+    start: str
+    registered: int
+    believed: int
+    """Photos whose places are."""
+    observations: int
+    held_out_agree: int
+    held_out: int
+    """Matches kept from mapping."""
+    median_error_px: float
+
+
+@dataclass(frozen=True)
+class LensFact:
+    """How many lenses were tried, and how much more agrees with them than with one."""
+
+    lenses: int
+    support: float
+
+
+@dataclass(frozen=True)
+class MappingFacts:
+    """What the stage tells."""
+
+    models: tuple[ModelFact, ...] = ()
+    """Best first."""
+    model_chosen: str | None = None
+    """Its start."""
+    lens_models: tuple[LensFact, ...] = ()
+    doubted_given: tuple[tuple[str, str], ...] = ()
+    """Pairs of photos that contradict their given poses."""
+    prior: str | None = None
+    """Rung of `recon.ladder`."""
+    prior_reason: str | None = None
+    units: str | None = None
+    scale_source: str | None = None
+    given_poses: int | None = None
+    advice: tuple[str, ...] = ()
+    """What to photograph next."""
+    bare_sides: tuple[tuple[str, str], ...] = ()
+    """Photo, and `left` or `right` where no other sees what it shows."""
+    lenses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Photos by their lens."""
+    focal_source: Mapping[str, str] = field(default_factory=dict)
+    """By the lens."""
+    registered: str | None = None
+    """Photos, of how many."""
+    observations: int | None = None
+    points: int | None = None
+    reprojection_px: float | None = None
+    """Mean, in working pixels."""
+    moved_from_keypoints: float | None = None
+    """Mean, of a rig's cameras, in units of the world."""
 
 
 def run(inputs: Mapping[str, Path], config: MappingConfig, out: Path, progress: Progress) -> None:
@@ -107,4 +172,17 @@ def run(inputs: Mapping[str, Path], config: MappingConfig, out: Path, progress: 
     place_photos(inputs["photos"], inputs["matches"], inputs.get("pointmaps"), config, out, progress)
 
 
-__all__ = ["MappingConfig", "run"]
+STAGE = StageSpec(
+    name="cameras",
+    title="Cameras",
+    run=run,
+    Config=MappingConfig,
+    Facts=MappingFacts,
+    needs=MappingConfig.needs,
+    sources=MappingConfig.files,
+    isolated=True,  # pycolmap can abort the interpreter
+    result="transforms.json",
+    typical_s=5.0,
+)
+
+__all__ = ["STAGE", "LensFact", "MappingConfig", "MappingFacts", "ModelFact", "run"]
