@@ -20,8 +20,9 @@ from calibration.skeleton import ACROSS, INDEX, SIDED
 from recon.errors import InputError
 from recon.io.images import sharpness, shrink_to, write_png
 from recon.io.inputs import Names, digest
-from recon.photos import Photo, save_photos
+from recon.photos import STAGE_NAME, Photo, PhotoCount, PhotosFacts, save_photos
 from recon.progress import Progress
+from recon.stage import StageSpec
 
 _TRUNK = (
     ("nose", "left_shoulder"), ("nose", "right_shoulder"),
@@ -104,8 +105,8 @@ def run(inputs: Mapping[str, Path], config: MomentConfig, out: Path, progress: P
             )
         )
     save_photos(out, photos)
-    progress.fact("photos", {"given": len(photos), "used": len(photos)})
-    progress.fact("picture", "background" if config.time_s is None else f"moment {config.time_s:g} s")
+    picture = "background" if config.time_s is None else f"moment {config.time_s:g} s"
+    progress.tell(PhotosFacts(photos=PhotoCount(len(photos), len(photos)), picture=picture))
 
 
 def background(
@@ -166,3 +167,15 @@ def _frame(
     raise InputError(
         f"{video.name} has no frame {number}: it does not reach that moment.", "Choose another --moment.time-s."
     )
+
+
+STAGE = StageSpec(
+    name=STAGE_NAME,
+    title="Photos",
+    run=run,
+    Config=MomentConfig,
+    Facts=PhotosFacts,
+    needs=("keypoints", "motion"),
+    sources=MomentConfig.sources,
+    typical_s=1.0,
+)

@@ -12,13 +12,12 @@ from jaxtyping import Float, Float32, UInt8
 
 from recon.geometry.pose import invert_rigid
 from recon.scene import Camera
+from splatting.config import RenderConfig
 from splatting.gaussians import Gaussians
 from splatting.pictures import Range, depth_colours, normal_picture, to_8bit
 from splatting.rasterize import Rendering, rasterize
 
 Show = Literal["rgb", "depth", "normal"]
-MIN_ALPHA = 0.5
-"""Depth and normals are unknown where the splats are less opaque than this."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,10 @@ class Rendered:
 
 
 def render(
-    gaussians: Gaussians, camera: Camera, T_world_camera: Float[np.ndarray, "4 4"], min_alpha: float = MIN_ALPHA
+    gaussians: Gaussians,
+    camera: Camera,
+    T_world_camera: Float[np.ndarray, "4 4"],
+    min_alpha: float = RenderConfig.min_alpha,
 ) -> Rendered:
     """Everything that one pinhole camera sees."""
     seen = _rasterized(gaussians, camera, T_world_camera, median_depth=True)

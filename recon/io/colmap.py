@@ -15,7 +15,7 @@ from jaxtyping import Float, UInt8
 
 from recon.errors import InputError
 from recon.geometry.pose import invert_rigid
-from recon.io.cameras import CameraSet, canonical_distortion, check_intrinsics, check_rigid, write_cameras
+from recon.io.cameras import UNDISTORT, CameraSet, canonical_distortion, check_intrinsics, check_rigid, write_cameras
 from recon.io.colmap_files import check_binary
 from recon.io.documents import MALFORMED
 from recon.io.transforms import write_transforms
@@ -160,9 +160,11 @@ def _from_colmap(camera: pycolmap.Camera, folder: Path) -> Camera:
     if model in ("SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL"):
         params.insert(0, params[0])
     elif model not in ("PINHOLE", "OPENCV", "FULL_OPENCV"):
-        raise InputError(f"The COLMAP model in {folder} has a {model} camera.", f"fewview reads {_MODELS}.")
+        raise InputError(f"The COLMAP model in {folder} has a {model} camera; fewview reads {_MODELS}.", UNDISTORT)
     fx, fy, cx, cy, *coefficients = params
     if any(coefficients[5:]):
-        raise InputError(f"The COLMAP model in {folder} has a camera with rational terms.", f"fewview reads {_MODELS}.")
+        raise InputError(
+            f"The COLMAP model in {folder} has a camera with rational terms; fewview reads {_MODELS}.", UNDISTORT
+        )
     distortion = canonical_distortion(coefficients)
     return Camera(camera.width, camera.height, fx, fy, cx, cy, distortion)

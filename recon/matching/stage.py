@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from recon.errors import EnvironmentFault
-from recon.matching import MatchingConfig
+from recon.matching import MatchingConfig, MatchingFacts
 from recon.matching.aliked import AlikedLightGlue
 from recon.matching.features import Features, Matcher, turn_features, turn_image
 from recon.matching.retrieval import choose_pairs
@@ -84,9 +84,8 @@ def match_photos(folder: Path, config: MatchingConfig, out: Path, progress: Prog
         _match_chosen(session, quarters, pairs, config, progress)
     most = count * (count - 1) // 2
     progress.note(f"{len(pairs)} of {most} pairs of {count} photos were matched by {matcher.name}.")
-    progress.fact("turned_deg", {session.photos[i].name: 90 * q for i, q in enumerate(quarters) if q})
-    progress.fact("matcher", matcher.name)
-    progress.fact("pairs", f"{len(pairs)} of {most}")
+    turned_deg = {session.photos[i].name: 90 * q for i, q in enumerate(quarters) if q}
+    progress.tell(MatchingFacts(turned_deg, matcher.name, f"{len(pairs)} of {most}"))
     _write(out, session, quarters, pairs, matcher.name)
 
 
