@@ -188,7 +188,7 @@ def reconstruct(
     Args:
         photos: a folder of photos, photos, or a video.
         out: folder for the results, made where absent.
-        preset: name of a preset, or the options themselves: one of `apps.pipeline.PRESETS` with fields replaced.
+        preset: name of a preset, or the options themselves: `apps.pipeline.PRESETS` with fields replaced.
         until: stop after this stage and what it needs, such as "cameras".
         progress: is told where the stage at work is, at most twice a second, and nothing is printed. Lines on standard
             error unless given.

@@ -67,7 +67,8 @@ def test_scenes_that_are_less_than_good_are_named() -> None:
 
 def test_status_is_quick_to_import(tmp_path: Path) -> None:
     code = (
-        f"import sys, apps.cli; apps.cli.main(['batch', 'status', {str(tmp_path)!r}]); sys.exit('torch' in sys.modules)"
+        f"import sys; from apps.cli import main; main(['batch', 'status', {str(tmp_path)!r}]); "
+        "sys.exit('torch' in sys.modules)"
     )
     result = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
     assert result.returncode == 0
