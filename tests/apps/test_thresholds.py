@@ -55,9 +55,13 @@ def test_constants_are_read_with_their_meaning(module: ModuleType) -> None:
 
 
 def test_a_constant_is_put_back_even_after_an_error(module: ModuleType) -> None:
-    with pytest.raises(KeyError), overridden(module, "REACH_M", 7):
-        assert module.REACH_M == 7
-        raise KeyError
+    def fails() -> None:
+        with overridden(module, "REACH_M", 7):
+            assert module.REACH_M == 7
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fails()
     assert module.REACH_M == 0.5
 
 
