@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
 from recon.matching.features import Features, Matches
 from recon.matching.verification import Verified
@@ -44,6 +44,11 @@ class TieEvidence:
     """Verified matches with a confidence above .8."""
     mean_confidence: float
     """Of the verified matches."""
+    similarity: float
+    """Median, over the verified matches, of the cosine between their two descriptors."""
+    repetition: float
+    """Median, over the verified matches, of the cosine between their descriptors and the most similar one of another
+    place of the same photo (of the photo where that is more): what repeats itself is matched wrongly."""
     unique_share: float
     """Verified matches whose descriptors are nearer to each other than to those of any other place of both photos."""
     spread: float
@@ -85,6 +90,7 @@ def measure(
     pairs, confidence = verified.matches.pairs, verified.matches.confidence
     xy = keypoints[0][pairs[:, 0]].astype(np.float64), keypoints[1][pairs[:, 1]].astype(np.float64)
     spreads, rates = zip(*(_coverage(photos[k], keypoints[k], xy[k]) for k in range(2)), strict=True)
+    similarity, own, other = _resemblance(photos, features, keypoints, pairs)
     front, lens, roll, angle = _relative_pose(photos, xy, verified.F)
     return TieEvidence(
         matcher=matcher,
@@ -94,7 +100,9 @@ def measure(
         still=verified.still,
         certain_share=_rounded((confidence > _CERTAIN).mean()),
         mean_confidence=_rounded(confidence.mean()),
-        unique_share=_rounded(_unique(photos, features, keypoints, pairs).mean()),
+        similarity=_rounded(np.median(similarity)),
+        repetition=_rounded(np.median(own)),
+        unique_share=_rounded((similarity > np.maximum(own, other)).mean()),
         spread=_rounded(min(spreads)),
         match_rate=_rounded(min(rates)),
         plane_share=_rounded((transfer_error(xy, verified.H) < max_error_px).mean()),
@@ -125,25 +133,29 @@ def _coverage(photo: Photo, keypoints: Float[np.ndarray, "N 2"], xy: Float[np.nd
     return (matched > 0).sum() / max((all_cells > 0).sum(), 1), len(xy) / max(all_cells[matched > 0].sum(), 1)
 
 
-def _unique(
+def _resemblance(
     photos: tuple[Photo, Photo],
     features: tuple[Features, Features],
     keypoints: tuple[Float[np.ndarray, "N 2"], Float[np.ndarray, "M 2"]],
     pairs: Int[np.ndarray, "V 2"],
-) -> Bool[np.ndarray, " S"]:
-    """Which of a sample of the matches are such that nothing else in the two photos resembles as much."""
+) -> tuple[Float[np.ndarray, " S"], Float[np.ndarray, " S"], Float[np.ndarray, " S"]]:
+    """For a sample of the matches, the cosine between their descriptors, and the largest to other places.
+
+    Returns:
+        Between the two of a match; to other places of the photo itself; to other places of the other photo.
+    """
     pairs = pairs[:: -(-len(pairs) // _SAMPLE)]
     descriptors = [np.asarray(one.descriptors, np.float32) for one in features]
     mine = [descriptors[k][pairs[:, k]] for k in range(2)]
-    similarity = (mine[0] * mine[1]).sum(axis=1)
-    rival = np.full(len(pairs), -1.0, np.float32)
-    for k, m in ((0, 0), (0, 1), (1, 0), (1, 1)):
+    rival = np.empty((2, 2, len(pairs)), np.float32)
+    for k, m in np.ndindex(2, 2):
         rivals = mine[k] @ descriptors[m].T
         at, apart = keypoints[m].T, _APART * max(photos[m].width, photos[m].height)
         near = [np.abs(at[axis, pairs[:, m], None] - at[axis]) < apart for axis in range(2)]
         rivals[near[0] & near[1]] = -1
-        rival = np.maximum(rival, rivals.max(axis=1))
-    return similarity > rival
+        rival[k, m] = rivals.max(axis=1)
+    own, other = np.maximum(rival[0, 0], rival[1, 1]), np.maximum(rival[0, 1], rival[1, 0])
+    return (mine[0] * mine[1]).sum(axis=1), own, other
 
 
 def _relative_pose(
