@@ -13,6 +13,7 @@ from recon.errors import EnvironmentFault
 from recon.matching import MatchingConfig, MatchingFacts
 from recon.matching.aliked import AlikedLightGlue
 from recon.matching.artifact import MatchedPair, save_keypoints, save_matches, save_pairs
+from recon.matching.evidence import measure
 from recon.matching.features import Features, Matcher, turn_features, turn_image
 from recon.matching.masks import moves, tied
 from recon.matching.retrieval import choose_pairs
@@ -57,15 +58,12 @@ class _Session:
         photos = self.photos[one[0]], self.photos[other[0]]
         # The tolerance is that of the images that keypoints were found in; the larger photo decides.
         scale = max(max(p.width, p.height) / min(max(p.width, p.height), self._config.long_side) for p in photos)
-        verified = verify(
-            photos,
-            (self.keypoints(one), self.keypoints(other)),
-            raw,
-            max_error_px=self._config.max_error_px * scale,
-            min_matches=self._config.min_matches,
-            seed=self._config.seed,
-        )
-        return Pair(len(raw), verified)
+        max_error_px = self._config.max_error_px * scale
+        keypoints = self.keypoints(one), self.keypoints(other)
+        verified = verify(photos, keypoints, raw, max_error_px, self._config.min_matches, self._config.seed)
+        features = self.features(one), self.features(other)
+        evidence = measure(self._matcher.name, photos, features, keypoints, raw, verified, max_error_px)
+        return Pair(len(raw), verified, evidence)
 
 
 def match_photos(folder: Path, config: MatchingConfig, out: Path, progress: Progress) -> None:
@@ -165,6 +163,8 @@ def _write(out: Path, session: _Session, quarters: list[int], pairs: dict[tuple[
     for (a, b), pair in sorted(pairs.items()):
         one, other, found = photos[a], photos[b], pair.verified
         count = len(found.matches)
-        entries.append(MatchedPair(one.name, other.name, pair.raw, count, found.model, found.median_angle_deg))
+        entries.append(
+            MatchedPair(one.name, other.name, pair.raw, count, found.model, found.median_angle_deg, pair.evidence)
+        )
         save_matches(out, (one.key, other.key), found.matches.pairs, found.matches.confidence)
     save_pairs(out, matcher, entries)
