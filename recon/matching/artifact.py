@@ -120,5 +120,5 @@ def load_pairs(folder: Path) -> MatchedPairs:
 
 
 def _pair(entry: dict[str, Any]) -> MatchedPair:
-    evidence = entry["evidence"]
+    evidence = entry.get("evidence")
     return MatchedPair(**{**entry, "evidence": None if evidence is None else TieEvidence(**evidence)})
