@@ -5,11 +5,10 @@ Nothing here decides: `recon.sfm.tie_odds` weighs these measures, by weights tha
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
+from recon.matching.artifact import TieEvidence
 from recon.matching.features import Features, Matches
 from recon.matching.verification import Verified
 from recon.photos import Photo
@@ -25,43 +24,6 @@ _APART = 0.02
 """Keypoints nearer than this, as a share of the long side, are of one spot: descriptors of one spot are alike."""
 _SAMPLE = 256
 """Matches whose uniqueness is looked at, evenly taken: the time is proportional to them."""
-
-
-@dataclass(frozen=True)
-class TieEvidence:
-    """Measures of a pair whose matches survived verification; shares are in [0, 1]."""
-
-    matcher: str
-    """As `pairs.json` names it; the scale of `confidence` and of descriptors is the matcher's own."""
-    keypoints: int
-    """Of the photo that has fewer."""
-    raw: int
-    """Matches before verification, without those that do not move."""
-    verified: int
-    still: int
-    """Matches that were dropped because they do not move while others do: logos, time stamps."""
-    certain_share: float
-    """Verified matches with a confidence above .8."""
-    mean_confidence: float
-    """Of the verified matches."""
-    unique_share: float
-    """Verified matches whose descriptors are nearer to each other than to those of any other place of both photos."""
-    spread: float
-    """Of the cells of a grid over the photo that hold keypoints, those that hold verified matches; of the photo where
-    that is less."""
-    match_rate: float
-    """Verified matches as a share of the keypoints about them, those that ought to match; of the photo where that is
-    less."""
-    plane_share: float
-    """Verified matches that one homography explains within the tolerance."""
-    front_share: float
-    """Verified matches whose rays meet in front of both cameras."""
-    lens: float
-    """How nearly the fundamental matrix is essential for a lens in use: smaller over larger singular value."""
-    roll_deg: float
-    """By which the one photo is turned against the other about the line of sight, beyond quarter turns; 0 to 45."""
-    angle_deg: float
-    """Median angle between the two rays of a match."""
 
 
 def measure(
@@ -85,6 +47,7 @@ def measure(
     pairs, confidence = verified.matches.pairs, verified.matches.confidence
     xy = keypoints[0][pairs[:, 0]].astype(np.float64), keypoints[1][pairs[:, 1]].astype(np.float64)
     spreads, rates = zip(*(_coverage(photos[k], keypoints[k], xy[k]) for k in range(2)), strict=True)
+    similarity, own, other = _resemblance(photos, features, keypoints, pairs)
     front, lens, roll, angle = _relative_pose(photos, xy, verified.F)
     return TieEvidence(
         matcher=matcher,
@@ -94,7 +57,9 @@ def measure(
         still=verified.still,
         certain_share=_rounded((confidence > _CERTAIN).mean()),
         mean_confidence=_rounded(confidence.mean()),
-        unique_share=_rounded(_unique(photos, features, keypoints, pairs).mean()),
+        similarity=_rounded(np.median(similarity)),
+        repetition=_rounded(np.median(own)),
+        unique_share=_rounded((similarity > np.maximum(own, other)).mean()),
         spread=_rounded(min(spreads)),
         match_rate=_rounded(min(rates)),
         plane_share=_rounded((transfer_error(xy, verified.H) < max_error_px).mean()),
@@ -125,25 +90,29 @@ def _coverage(photo: Photo, keypoints: Float[np.ndarray, "N 2"], xy: Float[np.nd
     return (matched > 0).sum() / max((all_cells > 0).sum(), 1), len(xy) / max(all_cells[matched > 0].sum(), 1)
 
 
-def _unique(
+def _resemblance(
     photos: tuple[Photo, Photo],
     features: tuple[Features, Features],
     keypoints: tuple[Float[np.ndarray, "N 2"], Float[np.ndarray, "M 2"]],
     pairs: Int[np.ndarray, "V 2"],
-) -> Bool[np.ndarray, " S"]:
-    """Which of a sample of the matches are such that nothing else in the two photos resembles as much."""
+) -> tuple[Float[np.ndarray, " S"], Float[np.ndarray, " S"], Float[np.ndarray, " S"]]:
+    """For a sample of the matches, the cosine between their descriptors, and the largest to other places.
+
+    Returns:
+        Between the two of a match; to other places of the photo itself; to other places of the other photo.
+    """
     pairs = pairs[:: -(-len(pairs) // _SAMPLE)]
     descriptors = [np.asarray(one.descriptors, np.float32) for one in features]
     mine = [descriptors[k][pairs[:, k]] for k in range(2)]
-    similarity = (mine[0] * mine[1]).sum(axis=1)
-    rival = np.full(len(pairs), -1.0, np.float32)
-    for k, m in ((0, 0), (0, 1), (1, 0), (1, 1)):
+    rival = np.empty((2, 2, len(pairs)), np.float32)
+    for k, m in np.ndindex(2, 2):
         rivals = mine[k] @ descriptors[m].T
         at, apart = keypoints[m].T, _APART * max(photos[m].width, photos[m].height)
         near = [np.abs(at[axis, pairs[:, m], None] - at[axis]) < apart for axis in range(2)]
         rivals[near[0] & near[1]] = -1
-        rival = np.maximum(rival, rivals.max(axis=1))
-    return similarity > rival
+        rival[k, m] = rivals.max(axis=1)
+    own, other = np.maximum(rival[0, 0], rival[1, 1]), np.maximum(rival[0, 1], rival[1, 0])
+    return (mine[0] * mine[1]).sum(axis=1), own, other
 
 
 def _relative_pose(

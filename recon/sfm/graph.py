@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from recon.matching.evidence import TieEvidence
+from recon.matching.artifact import TieEvidence, load_keypoints, load_matches, load_pairs
 from recon.photos import Photo, load_photos
 from recon.sfm.tie_odds import tie_log_odds
 
@@ -71,31 +69,25 @@ def groups(count: int, ties: Iterable[tuple[int, int]]) -> list[list[int]]:
 def load_graph(photos_folder: Path, matches_folder: Path) -> MatchGraph:
     photos = load_photos(photos_folder)
     index = {photo.name: i for i, photo in enumerate(photos)}
-    keypoints = []
-    for photo in photos:
-        with np.load(matches_folder / "features" / f"{photo.key}.npz") as file:
-            keypoints.append(file["keypoints"].astype(np.float64))
-    document = json.loads((matches_folder / "pairs.json").read_text(encoding="utf-8"))
+    keypoints = [load_keypoints(matches_folder, photo.key).astype(np.float64) for photo in photos]
     pairs = []
-    for entry in document["pairs"]:
-        a, b = index[entry["a"]], index[entry["b"]]
-        with np.load(matches_folder / "pairs" / f"{photos[a].key}--{photos[b].key}.npz") as file:
-            matches, confidence = file["matches"], file["confidence"]
+    for entry in load_pairs(matches_folder).pairs:
+        a, b = index[entry.a], index[entry.b]
+        matches, confidence = load_matches(matches_folder, (photos[a].key, photos[b].key))
         pairs.append(
             Pair(
                 a,
                 b,
-                entry["raw"],
+                entry.raw,
                 matches,
                 confidence,
-                entry["model"],
-                entry["median_angle_deg"],
-                _log_odds(entry["evidence"]),
+                entry.model,
+                entry.median_angle_deg,
+                _log_odds(entry.evidence),
             )
         )
     return MatchGraph(photos, keypoints, pairs)
 
 
-def _log_odds(evidence: dict[str, Any] | None) -> float:
-    """Of an entry of `pairs.json`; of what no geometry was found for, next to nothing is believed."""
-    return _NOTHING if evidence is None else tie_log_odds(TieEvidence(**evidence))
+def _log_odds(evidence: TieEvidence | None) -> float:
+    return _NOTHING if evidence is None else tie_log_odds(evidence)
