@@ -23,17 +23,21 @@ ALL_CUTS = 11
 """Photos up to which every cut is weighed: 1,024 of them."""
 
 
+NOTHING = -10.0
+"""Log odds of a place that no tie speaks for."""
+
+
 @dataclass(frozen=True)
 class Weights:
-    """What the ties across a cut say. Fitted (tests.benchmarks.places) by the likelihood of the true places."""
+    """What the ties across a cut say. Fitted by `python -m tests.benchmarks.places`."""
 
-    prior: float = -3.0
-    """Log odds that photos which no tie holds together are rightly placed to each other."""
-    scale: float = 1.0
-    """Ties of one photo err together: their log odds count by so much."""
-    agreeing: float = 2.0
+    prior: float = 1.0
+    """Log odds of a tie beyond those that its evidence gives at even odds: of the verified pairs, more are right."""
+    scale: float = 1.2
+    """Factor on the log odds of the evidence."""
+    agreeing: float = 1.2
     """Log odds that a tie gains when it agrees with poses that do not rest on it alone."""
-    contradicting: float = 0.02
+    contradicting: float = 0.01
     """Probability with which a true tie seems to contradict right poses."""
     missing: float = 1.0
     """Log odds that two photos lose which the model puts side by side, looking the same way, and that share nothing."""
@@ -61,6 +65,7 @@ def believe(
     contradict: Edges,
     missing: Collection[tuple[int, int]],
     weights: Weights = WEIGHTS,
+    lens_penalty: float = 0.0,
 ) -> Belief:
     """Weigh the cuts of a model.
 
@@ -69,6 +74,7 @@ def believe(
         agree: ties that agree with the poses.
         contradict: ties that do not.
         missing: photos that ought to match and do not.
+        lens_penalty: how much less probable the model's focal lengths are than the most usual ones, natural logarithm.
     """
     photos = list(photos)
     if len(photos) < 2:
@@ -83,17 +89,21 @@ def believe(
         return np.array([value for (a, b), value in edges.items() if a in place and b in place])
 
     ties, against, apart = within(agree), within(contradict), within(missing)
+    odds = weights.prior + weights.scale * values(agree)
     gain = _gain(values(agree), weights)
-    first = np.logaddexp(0, weights.scale * values(agree))
-    loss = -np.log(_sigmoid(-weights.scale * values(contradict)) + weights.contradicting)
+    doubt = 1 / (1 + np.exp(weights.prior + weights.scale * values(contradict)))
+    loss = -np.log(doubt + weights.contradicting)
     sides = _sides(len(photos), ties, gain, against)
-    support = _across(sides, ties, gain)
-    # The tie that a cut rests on most agrees because the poses rest on it.
-    resting = np.where(_crosses(sides, ties), first - gain, np.inf).min(axis=1, initial=np.inf)
-    support += np.where(np.isfinite(resting), resting, 0.0)
-    log_odds = weights.prior + support - _across(sides, against, loss)
+    crosses = _crosses(sides, ties)
+    support = crosses @ gain
+    # The strongest tie agrees because the poses rest on it: it counts by its own odds alone.
+    strongest = np.where(crosses, odds, -np.inf).argmax(axis=1) if len(odds) else np.zeros(len(sides), int)
+    held = crosses.any(axis=1)
+    support[held] += (odds - gain)[strongest[held]]
+    support[~held] = NOTHING
+    log_odds = support - _across(sides, against, loss) - lens_penalty
     log_odds -= weights.missing * _crosses(sides, apart).sum(axis=1)
-    wrong = np.exp(-np.maximum(log_odds, -500))
+    wrong = np.exp(-np.clip(log_odds, -500, 500))
     total = 1 + wrong.sum()
     smaller = _smaller(sides, ties, gain)
     misplaced = (smaller * wrong[:, None]).sum(axis=0) / total
@@ -117,7 +127,7 @@ def weakest_between(
 
 def _gain(log_odds: np.ndarray, weights: Weights) -> np.ndarray:
     """Of ties that agree: how much less probable it is that they are false than that the poses are right."""
-    return np.logaddexp(0, weights.scale * log_odds + weights.agreeing)
+    return np.logaddexp(0, weights.prior + weights.scale * log_odds + weights.agreeing)
 
 
 def _capacity(count: int, ties: np.ndarray, gain: np.ndarray) -> np.ndarray:
@@ -133,10 +143,6 @@ def _cut(capacity: np.ndarray, a: int, b: int) -> Bool[np.ndarray, " I"]:
     side = np.zeros(len(capacity), bool)
     side[breadth_first_order(csr_array(capacity - flow > 0), a, return_predecessors=False)] = True
     return side
-
-
-def _sigmoid(x: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-np.clip(x, -500, 500)))
 
 
 def _sides(count: int, ties: np.ndarray, gain: np.ndarray, against: np.ndarray) -> Bool[np.ndarray, "C I"]:

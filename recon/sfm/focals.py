@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 
 from recon.sfm.graph import MatchGraph
-from recon.sfm.hypotheses import Start
 from recon.sfm.known import Known
 from recon.sfm.lens import ideal
 from recon.sfm.mapping import Sensors
@@ -17,6 +17,15 @@ GUESS_DEG = 60.0
 """Field of view that the focal prior is centred on where photos record none."""
 _CONTRADICTED = 0.15
 """Difference of the logarithms from which a recorded focal length is not what was found: three deviations."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """Focal lengths to start from."""
+
+    focals: Float[np.ndarray, " L"]
+    """Of each lens, in working pixels."""
+    name: str
 
 
 def known_focals(graph: MatchGraph, sensors: Sensors, known: Known) -> dict[int, float]:

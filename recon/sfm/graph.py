@@ -14,10 +14,8 @@ from scipy.sparse.csgraph import connected_components
 
 from recon.matching.artifact import TieEvidence, load_keypoints, load_matches, load_pairs
 from recon.photos import Photo, load_photos
+from recon.sfm.belief import NOTHING
 from recon.sfm.tie_odds import tie_log_odds
-
-_NOTHING = -10.0
-"""Log odds of a pair without geometry."""
 
 
 @dataclass(frozen=True)
@@ -90,4 +88,4 @@ def load_graph(photos_folder: Path, matches_folder: Path) -> MatchGraph:
 
 
 def _log_odds(evidence: TieEvidence | None) -> float:
-    return _NOTHING if evidence is None else tie_log_odds(evidence)
+    return NOTHING if evidence is None else tie_log_odds(evidence)

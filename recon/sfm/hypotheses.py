@@ -18,10 +18,12 @@ from recon.progress import Progress
 from recon.sfm import MappingFacts, ModelFact
 from recon.sfm.belief import Belief, believe, weakest_between
 from recon.sfm.evidence import Agreement, agreements, missing
+from recon.sfm.focals import GUESS_DEG, Start, focals_at
 from recon.sfm.given import triangulate
 from recon.sfm.globally import map_globally
 from recon.sfm.graph import MatchGraph, Pair, groups
 from recon.sfm.mapping import Candidate, Sensors, map_photos
+from recon.sfm.refine import GUESS_DEVIATION
 from recon.sfm.tracks import held_out, only
 
 Ends = tuple[int, int]
@@ -38,15 +40,6 @@ _TURNS = 2
 """Models that are made of what contradicts another."""
 PLACED = 0.5
 """Probability from which a photo has a place."""
-
-
-@dataclass(frozen=True)
-class Start:
-    """Focal lengths to start from."""
-
-    focals: Float[np.ndarray, " L"]
-    """Of each lens, in working pixels."""
-    name: str
 
 
 @dataclass(frozen=True)
@@ -115,13 +108,23 @@ def judge(model: Candidate, graph: MatchGraph, sensors: Sensors, max_error_px: f
     pairs, apart = agreements(model, graph, sensors, max_error_px), missing(model)
     agree = {(one.pair.a, one.pair.b): one.pair.log_odds for one in pairs if one.supports}
     against = {(one.pair.a, one.pair.b): one.pair.log_odds for one in pairs if one.contradicts}
+    penalty = _lens_penalty(model, graph, sensors)
     stays = list(model.photos)
     while len(stays) > 1:
-        belief = believe(stays, agree, against, apart)
+        belief = believe(stays, agree, against, apart, lens_penalty=penalty)
         if belief.probability.min() >= PLACED:
             return Judged(belief, pairs, apart)
         stays = [i for i in stays if i not in belief.misplaced]
     return Judged(Belief([], np.zeros(0), 0.0, []), pairs, apart)
+
+
+def _lens_penalty(model: Candidate, graph: MatchGraph, sensors: Sensors) -> float:
+    """Of the lens whose focal length is the least usual, among those that nothing is known of: wrong places are often
+    explained by such."""
+    usual = np.log(focals_at(sensors, GUESS_DEG))[sensors.lens[model.photos]]
+    off = (model.bundle.log_focal[model.bundle.lens] - usual) / GUESS_DEVIATION
+    known = sensors.exact[sensors.lens[model.photos]] | [graph.photos[i].focal_px is not None for i in model.photos]
+    return float((off**2 / 2)[~known].max(initial=0.0))
 
 
 class Models:

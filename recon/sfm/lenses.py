@@ -19,7 +19,7 @@ from jaxtyping import Float, Int
 from recon.progress import LogProgress, Progress
 from recon.sfm import LensFact, MappingFacts
 from recon.sfm.bundle import adjust, support
-from recon.sfm.hypotheses import Start
+from recon.sfm.focals import Start
 from recon.sfm.mapping import Candidate, Sensors, divided
 from recon.sfm.placing import Placed, Placing
 

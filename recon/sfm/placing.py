@@ -10,10 +10,10 @@ from recon.progress import Progress
 from recon.sfm import MappingConfig, MappingFacts
 from recon.sfm.bundle import Prior
 from recon.sfm.evidence import agreements, misfits
-from recon.sfm.focals import GUESS_DEG, focals_at, known_focals
+from recon.sfm.focals import GUESS_DEG, Start, focals_at, known_focals
 from recon.sfm.given import map_around
 from recon.sfm.graph import MatchGraph
-from recon.sfm.hypotheses import Ends, Start, complete, find_models, focals_of, judge
+from recon.sfm.hypotheses import Ends, complete, find_models, focals_of, judge
 from recon.sfm.known import Known
 from recon.sfm.mapping import Candidate, Sensors
 from recon.sfm.near import pose_of

@@ -10,21 +10,21 @@ import pytest
 from recon.sfm import belief
 from recon.sfm.belief import Weights, believe, weakest_between
 
-WEIGHTS = Weights(prior=-3.0, scale=1.0, agreeing=2.0, contradicting=0.02, missing=1.0)
+WEIGHTS = Weights(prior=0.5, scale=1.5, agreeing=2.0, contradicting=0.02, missing=1.0)
 
 
 def _sigmoid(x: float) -> float:
     return float(1 / (1 + np.exp(-x)))
 
 
-def _softplus(x: float) -> float:
-    return float(np.log1p(np.exp(x)))
+def _odds(evidence: float) -> float:
+    return WEIGHTS.prior + WEIGHTS.scale * evidence
 
 
 def test_of_two_photos_both_places_are_as_sure_as_their_tie() -> None:
     found = believe([3, 8], {(3, 8): 4.0}, {}, [], WEIGHTS)
     # Nothing but the tie holds the poses, so that it agrees tells nothing.
-    expected = _sigmoid(WEIGHTS.prior + _softplus(4.0))
+    expected = _sigmoid(_odds(4.0))
     np.testing.assert_allclose(found.probability, expected)
     assert found.whole == pytest.approx(expected)
     assert found.misplaced == [3, 8]
@@ -33,8 +33,8 @@ def test_of_two_photos_both_places_are_as_sure_as_their_tie() -> None:
 def test_a_photo_beside_a_firm_core_is_as_sure_as_its_own_ties() -> None:
     core = {ends: 30.0 for ends in combinations(range(4), 2)}
     one = believe(range(5), core | {(0, 4): 5.0}, {(1, 4): 2.0}, [(2, 4)], WEIGHTS)
-    against = np.log(_sigmoid(-2.0) + WEIGHTS.contradicting) - WEIGHTS.missing
-    assert one.probability[4] == pytest.approx(_sigmoid(WEIGHTS.prior + _softplus(5.0) + against), abs=1e-6)
+    against = np.log(_sigmoid(-_odds(2.0)) + WEIGHTS.contradicting) - WEIGHTS.missing
+    assert one.probability[4] == pytest.approx(_sigmoid(_odds(5.0) + against), abs=1e-6)
     assert one.probability[:4].min() > 0.999999
     assert one.misplaced == [4]
 
@@ -42,10 +42,10 @@ def test_a_photo_beside_a_firm_core_is_as_sure_as_its_own_ties() -> None:
 def test_doubtful_ties_that_agree_with_one_place_are_strong_together() -> None:
     core = {ends: 8.0 for ends in combinations(range(5), 2)}
     alone, together = (
-        believe(range(6), core | {(k, 5): 0.0 for k in range(count)}, {}, [], WEIGHTS).probability[5]
+        believe(range(6), core | {(k, 5): -1.0 for k in range(count)}, {}, [], WEIGHTS).probability[5]
         for count in (1, 4)
     )
-    assert alone < 0.2 < 0.9 < together
+    assert alone < 0.3 < 0.9 < together
 
 
 def test_a_group_that_one_false_tie_holds_is_misplaced_as_a_whole() -> None:
