@@ -54,7 +54,7 @@ class Belief:
     probability: Float[np.ndarray, " I"]
     """That the photo is placed rightly to most others."""
     whole: float
-    """That all are."""
+    """That all are, if what speaks against each is independent."""
     misplaced: list[int]
     """The photos that are misplaced if any are: the smaller side of the most probable cut."""
 
@@ -103,14 +103,13 @@ def believe(
     support[~held] = NOTHING
     log_odds = support - _across(sides, against, loss) - lens_penalty
     log_odds -= weights.missing * _crosses(sides, apart).sum(axis=1)
-    wrong = np.exp(-np.clip(log_odds, -500, 500))
-    total = 1 + wrong.sum()
+    # What is misplaced in two separate places is so for two reasons, each with a weight of its own.
     smaller = _smaller(sides, ties, gain)
-    misplaced = (smaller * wrong[:, None]).sum(axis=0) / total
+    wrong = np.where(_connected(smaller > 0, ties), np.exp(-np.clip(log_odds, -500, 500)), 0.0)
     return Belief(
         photos,
-        1 - misplaced,
-        float(1 / total),
+        1 / (1 + wrong @ smaller),
+        float(np.exp(-np.log1p(wrong).sum())),
         [photos[k] for k in np.flatnonzero(smaller[int(np.argmax(wrong))] > 0)],
     )
 
@@ -157,6 +156,18 @@ def _sides(count: int, ties: np.ndarray, gain: np.ndarray, against: np.ndarray) 
     found |= {tuple(_cut(capacity, a, b)) for a, b in sorted(ends)}
     cuts = np.array(sorted({row if not row[0] else tuple(not k for k in row) for row in found}))
     return cuts[cuts.any(axis=1)]
+
+
+def _connected(inside: Bool[np.ndarray, "C I"], ties: np.ndarray) -> Bool[np.ndarray, " C"]:
+    """Whether ties hold the photos inside together, of each cut."""
+    count = inside.shape[1]
+    tied = np.eye(count, dtype=np.int64)
+    tied[ties[:, 0], ties[:, 1]] = tied[ties[:, 1], ties[:, 0]] = 1
+    reached = np.eye(count, dtype=bool)[inside.argmax(axis=1)] & inside
+    for _ in range(count):
+        reached = (reached @ tied > 0) & inside
+    out: np.ndarray = (reached == inside).all(axis=1)
+    return out
 
 
 def _crosses(sides: Bool[np.ndarray, "C I"], edges: np.ndarray) -> Bool[np.ndarray, "C E"]:
