@@ -14,7 +14,7 @@ from rich.console import Console
 from apps.pipeline import PipelineConfig, rig_stages
 from apps.report import reported
 from apps.run import conclude, judged
-from calibration.calibrate import CalibrationConfig
+from calibration.config import CalibrationConfig
 from calibration.detect.detector import DetectorName
 from calibration.keypoints import STAGE as KEYPOINTS
 from calibration.keypoints import KeypointsConfig, SkeletonName

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 import tyro
 from jaxtyping import Bool, UInt8
 
-from calibration.artifact import load_takes
+from calibration.artifact import load_rig, load_takes
 from calibration.detect.videos import frames_of
 from calibration.inputs.rig import find_cameras
 from calibration.observations import Detections
@@ -69,7 +68,7 @@ def run(inputs: Mapping[str, Path], config: MomentConfig, out: Path, progress: P
         InputError: no frame of a video is from that moment.
     """
     take = load_takes(inputs["keypoints"])[0]
-    offsets = json.loads((inputs["motion"] / "rig.json").read_text(encoding="utf-8"))["offsets_s"]
+    offsets = load_rig(inputs["motion"]).offsets_s
     cameras = {each.camera: each for each in take.detections}
     (out / "images").mkdir()
     (out / "masks").mkdir()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,8 +10,8 @@ from typing import Annotated, Literal, cast
 import numpy as np
 import tyro
 
-from calibration.artifact import Take, load_takes
-from calibration.calibrate import CalibrationConfig
+from calibration.artifact import RigRecord, Take, load_takes, save_rig
+from calibration.config import CalibrationConfig
 from calibration.observations import Motion, Rig
 from recon.errors import InputError, ReconstructionError
 from recon.progress import Progress
@@ -81,17 +80,16 @@ def run(inputs: Mapping[str, Path], config: MotionConfig, out: Path, progress: P
     for take, motion in zip(takes, motions, strict=True):
         write_take(out, take.name, motion, rig.units)
     write_report(out / "report.html", rig, motions[0])
-    facts = {
-        "units": rig.units,
-        "scale_source": rig.scale_source,
-        "scale_uncertainty": rig.scale_uncertainty,
-        "offsets_s": rig.offsets_s,
-        "unplaced": rig.unplaced,
-        "takes": [take.name for take in takes],
-        "facts": rig.facts,
-    }
-    text = json.dumps(facts, indent=1, sort_keys=True, allow_nan=False)
-    (out / "rig.json").write_text(text + "\n", encoding="utf-8")
+    record = RigRecord(
+        offsets_s=rig.offsets_s,
+        unplaced=rig.unplaced,
+        units=rig.units,
+        scale_source=rig.scale_source,
+        scale_uncertainty=rig.scale_uncertainty,
+        takes=[take.name for take in takes],
+        facts=rig.facts,
+    )
+    save_rig(out, record)
     progress.tell(
         MotionFacts(
             calibrated=f"{len(rig.views)} of {len(cameras)}",

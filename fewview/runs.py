@@ -14,9 +14,9 @@ from jaxtyping import Float32, UInt8
 
 from apps.results import PhotoResult, Results, read_results
 from recon.dag.live import Step, Watch
+from recon.depth import artifact
 from recon.errors import InputError
 from recon.io.cameras import CameraSet, read_cameras
-from recon.io.documents import read_npz
 from recon.scene import View
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from splatting.gaussians import Gaussians
 
 AnyPath = str | Path
-_AGAIN = "It was altered: give the command of the run again."
 
 
 @dataclass(frozen=True)
@@ -91,14 +90,14 @@ class Run:
         if view is None or photo is None:
             placed = ", ".join(view.name for view in self.cameras.views)
             raise InputError(f"{name} is no placed photo of {self.out}.", f"Choose from: {placed}.")
-        arrays = read_npz(folder / f"{photo.key}.npz", _AGAIN)
-        height, width = arrays["depth"].shape
+        found = artifact.DepthMap.load(folder / f"{photo.key}.npz")
+        height, width = found.depth.shape
         return DepthMap(
             replace(view, camera=view.camera.pinhole().resized(width, height)),
-            arrays["depth"],
-            arrays["confidence"].astype(np.float32),
-            arrays["normal"].astype(np.float32),
-            arrays["source"],
+            found.depth,
+            found.confidence.astype(np.float32),
+            found.normal.astype(np.float32),
+            found.source,
         )
 
     def splat(self) -> Gaussians:
@@ -189,7 +188,7 @@ def reconstruct(
     Args:
         photos: a folder of photos, photos, or a video.
         out: folder for the results, made where absent.
-        preset: name of a preset, or the options themselves: one of `apps.pipeline.PRESETS` with fields replaced.
+        preset: name of a preset, or the options themselves: `apps.pipeline.PRESETS` with fields replaced.
         until: stop after this stage and what it needs, such as "cameras".
         progress: is told where the stage at work is, at most twice a second, and nothing is printed. Lines on standard
             error unless given.

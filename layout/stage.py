@@ -23,6 +23,7 @@ from layout.openings import find_openings
 from layout.overlay import draw
 from layout.surfaces import DepthView
 from layout.svg import write_svg
+from recon.depth.artifact import DepthMap
 from recon.errors import ReconstructionError
 from recon.io.cameras import CameraSet, read_cameras
 from recon.photos import load_photos
@@ -112,8 +113,8 @@ def unseen(layout: RoomLayout) -> list[str]:
 
 def read_depth(path: Path, photo: PosedImage) -> DepthView:
     """The depth map of one photo (any size) from a `depth` artifact."""
-    with np.load(path) as arrays:
-        depth, confidence = arrays["depth"].astype(np.float64), arrays["confidence"].astype(np.float64)
+    seen = DepthMap.load(path)
+    depth, confidence = seen.depth.astype(np.float64), seen.confidence.astype(np.float64)
     height, width = depth.shape
     return DepthView(photo.name, photo.camera.resized(width, height), photo.T_world_camera, depth, confidence)
 

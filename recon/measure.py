@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from scipy.special import erfinv
 
+from recon.depth.artifact import COMPLETED, DepthMap
 from recon.errors import InputError
 from recon.geometry.pose import transform
 from recon.io.cameras import CameraSet, read_cameras
@@ -28,20 +29,6 @@ PICK_PX = 1.0
 _MAX_CONFIDENCE = 0.98
 """A depth surer than that is still taken to be wrong by a few thousandths."""
 _GRAZING = 0.1
-_COMPLETED = 2
-"""Sources of depth from here on are completed, not seen (docs/artifacts.md)."""
-
-
-@dataclass(frozen=True)
-class DepthMap:
-    """What a measurement reads of `depth/<key>.npz`."""
-
-    depth: Float[np.ndarray, "H W"]
-    """z-depth, scene units, NaN = unknown."""
-    confidence: Float[np.ndarray, "H W"]
-    normal: Float[np.ndarray, "H W 3"]
-    """Camera frame, NaN = unknown."""
-    source: UInt8[np.ndarray, "H W"]
 
 
 @dataclass(frozen=True)
@@ -90,11 +77,7 @@ def pick(run: Path, photo: str, x: float, y: float) -> SurfacePoint:
     path = run / "depth" / f"{key}.npz"
     if not path.is_file():
         raise InputError(f"There is no depth of {photo} yet.", "Wait until the stage `depth` has finished.")
-    with np.load(path) as stored:
-        depth = DepthMap(
-            stored["depth"], stored["confidence"].astype(float), stored["normal"].astype(float), stored["source"]
-        )
-    return surface_point(view, depth, (x, y), reprojection_px(cameras, photo))
+    return surface_point(view, DepthMap.load(path), (x, y), reprojection_px(cameras, photo))
 
 
 def reprojection_px(cameras: CameraSet, photo: str) -> float:
@@ -135,7 +118,7 @@ def surface_point(view: View, depth: DepthMap, xy: tuple[float, float], error_px
             f"No depth is known at {xy[0]:.0f}, {xy[1]:.0f} in {view.name}.",
             "Pick a point that other photos show too, away from sky, glass and mirrors.",
         )
-    z = _refined(float(depth.depth[row, column]), depth.normal[row, column], ray, small, row, column)
+    z = _refined(float(depth.depth[row, column]), depth.normal[row, column].astype(float), ray, small, row, column)
     near = depth.depth[max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2]
     step = float(np.nanmax(near) - np.nanmin(near)) / 2
     confidence = float(depth.confidence[row, column])
@@ -151,7 +134,7 @@ def surface_point(view: View, depth: DepthMap, xy: tuple[float, float], error_px
         R @ (z * ray) + view.center,
         R @ covariance @ R.T,
         confidence,
-        bool(depth.source[row, column] >= _COMPLETED),
+        bool(depth.source[row, column] >= COMPLETED),
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
 
+from recon.depth.artifact import Points
 from recon.geometry.pose import transform
 from recon.scene import PosedImage
 from splatting.gaussians import SH_C0, Gaussians
@@ -23,7 +24,7 @@ _THICKNESS = 0.2
 
 @dataclass(frozen=True)
 class PointCloud:
-    """`depth/points.npz` (docs/artifacts.md): one entry per surface point that a view's pixel saw."""
+    """One entry per surface point that a view's pixel saw: the points of `depth/`, to compute with."""
 
     xyz: Float[np.ndarray, "N 3"]
     rgb: UInt8[np.ndarray, "N 3"]
@@ -46,17 +47,18 @@ class PointCloud:
         )  # fmt: skip
 
 
-def read_points(path: Path) -> PointCloud:
-    with np.load(path) as file:
-        return PointCloud(
-            xyz=file["xyz"].astype(np.float64),
-            rgb=file["rgb"],
-            normal=file["normal"].astype(np.float64),
-            radius=file["radius"].astype(np.float64),
-            confidence=file["confidence"].astype(np.float64),
-            verified=file["verified"],
-            view=file["view"].astype(np.int64),
-        )
+def read_points(folder: Path) -> PointCloud:
+    """Of the artifact `depth`."""
+    points = Points.load(folder)
+    return PointCloud(
+        xyz=points.xyz.astype(np.float64),
+        rgb=points.rgb,
+        normal=points.normal.astype(np.float64),
+        radius=points.radius.astype(np.float64),
+        confidence=points.confidence.astype(np.float64),
+        verified=points.verified,
+        view=points.view.astype(np.int64),
+    )
 
 
 def thinned(points: PointCloud, pixels: Float[np.ndarray, "N 2"], budget: int, coarseness: float = 1.0) -> PointCloud:

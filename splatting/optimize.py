@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 
+from recon.depth.artifact import VERIFIED, DepthMap
 from recon.errors import InputError, ReconstructionError
 from recon.io.cameras import read_cameras
 from recon.photos import load_photos
@@ -77,7 +78,7 @@ def initial_gaussians(
     Returns:
         The Gaussians; per Gaussian the length by which a unit step moves its centre, scene units.
     """
-    points = read_points(folder / "points.npz")
+    points = read_points(folder)
     if not len(points):
         raise ReconstructionError(
             "The depth stage found no surface points, so there is nothing to make splats of.",
@@ -88,8 +89,7 @@ def initial_gaussians(
     if config.backdrop:
         layers = []
         for index, (key, view) in enumerate(zip(keys, posed, strict=True)):
-            with np.load(folder / f"{key}.npz") as file:
-                layers.append(backdrop(view, file["depth"], index))
+            layers.append(backdrop(view, DepthMap.load(folder / f"{key}.npz").depth, index))
         points = joined([points, *layers])
     unit = in_own_view(points, posed)[1] * config.unsure_boost ** (1 - np.clip(points.confidence, 0, 1))
     return gaussians_from_points(points, config.sh_degree), unit.astype(np.float32)
@@ -102,12 +102,11 @@ def read_prior(path: Path, view: PosedImage) -> SurfacePrior:
     def resized(array: np.ndarray) -> np.ndarray:
         return cv2.resize(array.astype(np.float32), size, interpolation=cv2.INTER_NEAREST_EXACT)
 
-    with np.load(path) as file:
-        depth, normal = file["depth"], file["normal"]
-        weight = np.where((file["source"] == 1) & np.isfinite(depth), file["confidence"], 0)
+    seen = DepthMap.load(path)
+    weight = np.where((seen.source == VERIFIED) & np.isfinite(seen.depth), seen.confidence, 0)
     return SurfacePrior(
-        resized(np.nan_to_num(depth, nan=1.0)),
-        resized(np.nan_to_num(normal, nan=0.0)),
+        resized(np.nan_to_num(seen.depth, nan=1.0)),
+        resized(np.nan_to_num(seen.normal, nan=0.0)),
         np.where(view.mask, resized(weight), np.float32(0)),
     )
 

@@ -12,9 +12,10 @@ FLOORS = (
     {"recon.progress"},
     {"recon.stage"},
     {"recon.dag"},
+    {"recon.geometry"},
     {"recon.scene"},
     {"recon.io", "recon.directions", "recon.metrics"},
-    {"recon.networks", "recon.photos"},
+    {"recon.networks", "recon.photos", "recon.matching.artifact", "recon.priors.artifact", "recon.depth.artifact"},
     {"recon.views", "recon.originals", "recon.ladder", "recon.measure"},
     {"recon.ingest", "recon.matching", "recon.priors", "recon.sfm", "recon.depth"},
     {"calibration", "splatting", "layout"},
@@ -22,7 +23,8 @@ FLOORS = (
     {"apps"},
     {"fewview"},
 )
-"""From the ground up. A module may import what lies below; of its own floor, only what bears the same name."""
+"""From the ground up; an artifact's reader and writer is vocabulary, though it lies beside its stage. A module may
+import what lies below; of its own floor, only what bears the same name."""
 
 
 def _modules() -> Iterator[tuple[str, Path]]:

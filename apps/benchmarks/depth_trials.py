@@ -23,8 +23,8 @@ class DepthTrials:
     """See `apps.benchmarks.thresholds.Trials`."""
 
     scenes = (
-        "two furnished rooms of `data.gallery` with plain walls (seeds 941 and 942: a rectangle and an L; 3 photos of "
-        f"{_SIZE[0]} x {_SIZE[1]}, true cameras)"
+        "two furnished rooms of `data.gallery` with plain walls (seeds 941 and 942: a rectangle and an L; 3 "
+        f"photos of {_SIZE[0]} x {_SIZE[1]}, true cameras)"
     )
 
     def __init__(self) -> None:

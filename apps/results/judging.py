@@ -97,18 +97,22 @@ def _whole_doubts(stages: Sequence[StageResult], photos: Sequence[PhotoResult], 
     loose = [photo for photo in placed if photo.reprojection_px is not None and photo.reprojection_px > _LOOSE_PX]
     if placed and 2 * len(loose) > len(placed):
         said.append(f"the points of {len(loose)} of {len(placed)} photos lie more than {_LOOSE_PX:g} px off")
-    if any(stage.facts.get("doubted_given") for stage in stages):
+    if _doubted(stages):
         said.append("what the photos share contradicts their given poses")
     if rig is not None and 2 * sum(camera.placed for camera in rig.cameras) < len(rig.cameras):
         said.append("most cameras could not be calibrated")
     return said
 
 
+def _doubted(stages: Sequence[StageResult]) -> list[tuple[str, str]]:
+    """Photos whose given poses are."""
+    return [names for stage in stages if stage.name == CAMERAS.name for names in stage.told(CAMERAS).doubted_given]
+
+
 def _warnings(stages: Sequence[StageResult], photos: Sequence[PhotoResult], rig: Rig | None) -> list[str]:
     said = [fallback.sentence for stage in stages for fallback in stage.fallbacks]
-    for stage in stages:
-        for names in stage.told(CAMERAS).doubted_given if stage.name == CAMERAS.name else ():
-            said.append(f"What {' and '.join(names)} share contradicts their given poses, which were kept.")
+    for names in _doubted(stages):
+        said.append(f"What {' and '.join(names)} share contradicts their given poses, which were kept.")
     left_out = [photo for photo in photos if photo.registered is False]
     said += [f"{photo.name} was left out: {photo.reason}" for photo in left_out[:_NAMED]]
     if len(left_out) > _NAMED:

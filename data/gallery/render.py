@@ -326,6 +326,8 @@ def _lookup(
 def _remap(image: np.ndarray, x: np.ndarray, y: np.ndarray, border: int = cv2.BORDER_REPLICATE) -> np.ndarray:
     """Bilinear samples of `image` at N places. OpenCV limits the sides of a map, so the list is folded."""
     count, width = len(x), 4096
+    if count == 0:  # a photo of a single face has no borders, and OpenCV takes no empty map
+        return np.empty((0, *image.shape[2:]), image.dtype)
     rows = -(-count // width)
     columns, lines = (np.resize(np.asarray(part, np.float32), (rows, width)) for part in (x, y))
     return cv2.remap(image, columns, lines, cv2.INTER_LINEAR, borderMode=border).reshape(rows * width, -1)[:count]

@@ -113,11 +113,12 @@ def generate(
             parts += faces(box, placed.frame, instance, rng)
     renderer = Renderer(parts, lights)
     names = [f"room_{index:02d}.jpg" for index in range(views)]
-    shots = _take(rng, renderer, make_views(rng, layout.stand, size, views, names))
+    shots = take(rng, renderer, make_views(rng, layout.stand, size, views, names))
     return Room(seed, shape, layout.polygon, layout.height, planes, instances, shots, layout)
 
 
-def _take(rng: np.random.Generator, renderer: Renderer, views: list[View]) -> list[Shot]:
+def take(rng: np.random.Generator, renderer: Renderer, views: list[View]) -> list[Shot]:
+    """The views' photos, all at one exposure, and their truth."""
     seen = [renderer.look(view) for view in views]
     # The meter: highlights (95 %) at three quarters of full scale, the same for all photos but for small
     # errors.

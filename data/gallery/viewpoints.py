@@ -35,7 +35,7 @@ def make_views(
         yaw = np.arctan2(look[1], look[0]) + np.radians(rng.normal(0, 3))
         pitch, roll = np.radians(rng.normal(-8, 2.5)), np.radians(rng.normal(0, 1.2))
         T = np.eye(4)
-        T[:3, :3] = _rotation(yaw, pitch, roll)
+        T[:3, :3] = rotation(yaw, pitch, roll)
         T[:3, 3] = [*at, rng.normal(1.5, 0.06)]
         views.append(View(name, camera, T))
     return views
@@ -58,13 +58,13 @@ def _turning_views(rng: np.random.Generator, stand: Stand, size: tuple[int, int]
         yaw = np.arctan2(ahead[1], ahead[0]) + sweep * turn
         at = centre - radius * np.array([np.cos(yaw), np.sin(yaw)]) + rng.normal(0, 0.05, 2)
         T = np.eye(4)
-        T[:3, :3] = _rotation(yaw + np.radians(rng.normal(0, 2)), *np.radians(rng.normal((-5, 0), (2.5, 1.2))))
+        T[:3, :3] = rotation(yaw + np.radians(rng.normal(0, 2)), *np.radians(rng.normal((-5, 0), (2.5, 1.2))))
         T[:3, 3] = [*at, rng.normal(1.5, 0.06)]
         views.append(View(name, camera, T))
     return views
 
 
-def _rotation(yaw: float, pitch: float, roll: float) -> Float[np.ndarray, "3 3"]:
+def rotation(yaw: float, pitch: float, roll: float) -> Float[np.ndarray, "3 3"]:
     """Camera to world (z up): looks along `yaw` in the plan, `pitch` up, turned by `roll` about the line
     of sight."""
     forward = np.array([np.cos(yaw) * np.cos(pitch), np.sin(yaw) * np.cos(pitch), np.sin(pitch)])

@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32
 
 from recon.depth import tolerances as tol
+from recon.depth.artifact import COMPLETED, PLANAR, VERIFIED, DepthMap
 from recon.depth.confidence import COMPLETED_WEIGHTS, completed_features, probability
-from recon.depth.covisibility import COMPLETED, PLANAR, VERIFIED, DepthMap
 from recon.depth.diffusion import diffuse, distance_to
 from recon.depth.evidence import borrowed, contradicted, pushed_behind
 from recon.depth.labelling import SuperpixelGraph, minimise, superpixels

@@ -1,74 +1,17 @@
-"""One surface, one set of points: drops what a better photo already explains, and writes the points."""
+"""One surface, one set of points: drops what a better photo already explains."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float16, Float32, Int16, UInt8
+from jaxtyping import Bool
 
 from recon.depth import tolerances as tol
+from recon.depth.artifact import UNKNOWN, VERIFIED, DepthMap, Points
 from recon.depth.consistency import pixel_index
 from recon.geometry.pose import transform
 from recon.scene import PosedImage
-
-UNKNOWN, VERIFIED, COMPLETED, PLANAR = 0, 1, 2, 3
-
-
-@dataclass(frozen=True)
-class DepthMap:
-    """What one view is known to show; the layout of `<key>.npz` (docs/artifacts.md)."""
-
-    depth: Float32[np.ndarray, "H W"]
-    """z-depth, scene units, NaN = unknown."""
-    confidence: Float16[np.ndarray, "H W"]
-    normal: Float16[np.ndarray, "H W 3"]
-    """Unit, camera frame, towards the camera; NaN = unknown."""
-    source: UInt8[np.ndarray, "H W"]
-
-    @classmethod
-    def unknown(cls, height: int, width: int) -> DepthMap:
-        return cls(
-            np.full((height, width), np.nan, np.float32),
-            np.zeros((height, width), np.float16),
-            np.full((height, width, 3), np.nan, np.float16),
-            np.zeros((height, width), np.uint8),
-        )
-
-    def save(self, path: Path) -> None:
-        np.savez(path, depth=self.depth, confidence=self.confidence, normal=self.normal, source=self.source)
-
-
-@dataclass(frozen=True)
-class Points:
-    """Initial surface points in the world; the layout of `points.npz`."""
-
-    xyz: Float32[np.ndarray, "N 3"]
-    rgb: UInt8[np.ndarray, "N 3"]
-    normal: Float16[np.ndarray, "N 3"]
-    radius: Float32[np.ndarray, " N"]
-    confidence: Float16[np.ndarray, " N"]
-    verified: Bool[np.ndarray, " N"]
-    view: Int16[np.ndarray, " N"]
-
-    def save(self, folder: Path) -> None:
-        """Write `points.npz` and `points.ply`."""
-        np.savez(folder / "points.npz", **self.__dict__)
-        names = ("x", "y", "z", "nx", "ny", "nz")
-        layout = np.dtype([(n, "<f4") for n in names] + [(n, "u1") for n in ("red", "green", "blue")])
-        vertices = np.zeros(len(self.xyz), layout)
-        for k in range(3):
-            vertices[names[k]] = self.xyz[:, k]
-            vertices[names[3 + k]] = self.normal[:, k]
-            vertices[("red", "green", "blue")[k]] = self.rgb[:, k]
-        properties = [f"property float {n}" for n in names]
-        properties += [f"property uchar {n}" for n in ("red", "green", "blue")]
-        header = ["ply", "format binary_little_endian 1.0", f"element vertex {len(vertices)}", *properties]
-        with open(folder / "points.ply", "wb") as file:
-            file.write(("\n".join([*header, "end_header"]) + "\n").encode())
-            file.write(vertices.tobytes())
 
 
 def kept_pixels(views: Sequence[PosedImage], maps: Sequence[DepthMap]) -> list[Bool[np.ndarray, "H W"]]:

@@ -9,8 +9,9 @@ import numpy as np
 from jaxtyping import Bool, Float32
 
 from recon.depth import tolerances as tol
+from recon.depth.artifact import VERIFIED, DepthMap
 from recon.depth.consistency import pixel_index, warp
-from recon.depth.covisibility import VERIFIED, DepthMap, world_points
+from recon.depth.covisibility import world_points
 from recon.geometry.pose import transform
 from recon.scene import PosedImage
 

@@ -12,7 +12,8 @@ from shapely.geometry import MultiPoint, Polygon
 from shapely.geometry.polygon import orient
 
 from recon.depth import tolerances as tol
-from recon.depth.covisibility import VERIFIED, DepthMap, world_points
+from recon.depth.artifact import VERIFIED, DepthMap
+from recon.depth.covisibility import world_points
 from recon.scene import PosedImage
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from recon.depth import tolerances as tol
-from recon.depth.covisibility import DepthMap
+from recon.depth.artifact import DepthMap
 from recon.depth.planes import (
     ScenePlane,
     axis_planes,

@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32
 
 from recon.depth import tolerances as tol
+from recon.depth.artifact import DepthMap
 from recon.depth.consistency import pixel_index
-from recon.depth.covisibility import DepthMap
 from recon.depth.planes import PlaneSamples, ScenePlane, is_same, on_plane, same_offset
 from recon.directions import drawn, interpretation_normals
 from recon.geometry.pose import transform

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from recon.depth import DepthConfig, DepthFacts, ViewFact
+from recon.depth.artifact import VERIFIED, DepthMap
 from recon.depth.completion import complete
 from recon.depth.confidence import VERIFIED_WEIGHTS, probability, verified_features
 from recon.depth.consistency import agreement, verified
-from recon.depth.covisibility import VERIFIED, DepthMap, gather_points, kept_pixels
+from recon.depth.covisibility import gather_points, kept_pixels
 from recon.depth.patchmatch import PlaneMap
 from recon.depth.scene_planes import ScenePlanes, find_planes
 from recon.depth.sources import SparsePoints, choose_sources, depth_range, read_sparse

@@ -57,6 +57,8 @@ class MatchingFacts:
     matcher: str | None = None
     pairs: str | None = None
     """Those that were matched, of how many."""
+    masks_hide: bool = False
+    """Whether keypoints were looked for only where masks let."""
 
 
 def run(inputs: Mapping[str, Path], config: MatchingConfig, out: Path, progress: Progress) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -12,7 +12,10 @@ from jaxtyping import Bool, Float, UInt8
 from recon.errors import EnvironmentFault
 from recon.matching import MatchingConfig, MatchingFacts
 from recon.matching.aliked import AlikedLightGlue
+from recon.matching.artifact import MatchedPair, save_keypoints, save_matches, save_pairs
+from recon.matching.evidence import measure
 from recon.matching.features import Features, Matcher, turn_features, turn_image
+from recon.matching.masks import moves, tied
 from recon.matching.retrieval import choose_pairs
 from recon.matching.sift import Sift
 from recon.matching.turns import Pair, Turned, find_turns
@@ -24,8 +27,10 @@ from recon.progress import Progress
 class _Session:
     """Photos with their keypoints, found when first needed, each way up that is asked for."""
 
-    def __init__(self, folder: Path, matcher: Matcher, config: MatchingConfig) -> None:
+    def __init__(self, folder: Path, matcher: Matcher, config: MatchingConfig, masked: bool = True) -> None:
         self.photos = load_photos(folder)
+        if not masked:
+            self.photos = [replace(photo, mask=None) for photo in self.photos]
         self._images = [_working_image(photo, folder, config.long_side) for photo in self.photos]
         self._matcher, self._config = matcher, config
         self._found: dict[Turned, Features] = {}
@@ -53,21 +58,41 @@ class _Session:
         photos = self.photos[one[0]], self.photos[other[0]]
         # The tolerance is that of the images that keypoints were found in; the larger photo decides.
         scale = max(max(p.width, p.height) / min(max(p.width, p.height), self._config.long_side) for p in photos)
-        verified = verify(
-            photos,
-            (self.keypoints(one), self.keypoints(other)),
-            raw,
-            max_error_px=self._config.max_error_px * scale,
-            min_matches=self._config.min_matches,
-            seed=self._config.seed,
-        )
-        return Pair(len(raw), verified)
+        max_error_px = self._config.max_error_px * scale
+        keypoints = self.keypoints(one), self.keypoints(other)
+        verified = verify(photos, keypoints, raw, max_error_px, self._config.min_matches, self._config.seed)
+        features = self.features(one), self.features(other)
+        evidence = measure(self._matcher.name, photos, features, keypoints, raw, verified, max_error_px)
+        return Pair(len(raw), verified, evidence)
 
 
 def match_photos(folder: Path, config: MatchingConfig, out: Path, progress: Progress) -> None:
     """See `recon.matching.run`."""
     matcher = _choose_matcher(config, progress)
     session = _Session(folder, matcher, config)
+    quarters, pairs = _match_all(session, matcher, config, progress)
+    count = len(session.photos)
+    if any(photo.mask for photo in session.photos) and tied(count, pairs) < count:
+        whole = _Session(folder, matcher, config, masked=False)
+        whole_quarters, whole_pairs = _match_all(whole, matcher, config, progress)
+        keypoints = [whole.keypoints(turned) for turned in enumerate(whole_quarters)]
+        long_sides = [max(photo.width, photo.height) for photo in whole.photos]
+        if tied(count, whole_pairs) > tied(count, pairs) and moves(keypoints, long_sides, whole_pairs):
+            reason = f"what the masks leave ties {tied(count, pairs)} of {count} photos for certain"
+            progress.fallback("what the masks leave", "whole photos for matching", reason)
+            session, quarters, pairs = whole, whole_quarters, whole_pairs
+    most = count * (count - 1) // 2
+    progress.note(f"{len(pairs)} of {most} pairs of {count} photos were matched by {matcher.name}.")
+    turned_deg = {session.photos[i].name: 90 * q for i, q in enumerate(quarters) if q}
+    masks_hide = any(photo.mask for photo in session.photos)
+    progress.tell(MatchingFacts(turned_deg, matcher.name, f"{len(pairs)} of {most}", masks_hide))
+    _write(out, session, quarters, pairs, matcher.name)
+
+
+def _match_all(
+    session: _Session, matcher: Matcher, config: MatchingConfig, progress: Progress
+) -> tuple[list[int], dict[tuple[int, int], Pair]]:
+    """How far each photo was turned, and the pairs worth it."""
     count = len(session.photos)
     quarters = [0] * count
     for i in range(count):
@@ -82,11 +107,7 @@ def match_photos(folder: Path, config: MatchingConfig, out: Path, progress: Prog
         # the network finds other keypoints in the turned photos.
         pairs = {(a, b): pair for (a, b), pair in pairs.items() if not (quarters[a] or quarters[b])}
         _match_chosen(session, quarters, pairs, config, progress)
-    most = count * (count - 1) // 2
-    progress.note(f"{len(pairs)} of {most} pairs of {count} photos were matched by {matcher.name}.")
-    turned_deg = {session.photos[i].name: 90 * q for i, q in enumerate(quarters) if q}
-    progress.tell(MatchingFacts(turned_deg, matcher.name, f"{len(pairs)} of {most}"))
-    _write(out, session, quarters, pairs, matcher.name)
+    return quarters, pairs
 
 
 def _match_chosen(
@@ -135,32 +156,15 @@ def _working_image(
 
 
 def _write(out: Path, session: _Session, quarters: list[int], pairs: dict[tuple[int, int], Pair], matcher: str) -> None:
-    (out / "features").mkdir()
-    (out / "pairs").mkdir()
     photos = session.photos
     for turned in enumerate(quarters):
-        np.savez(
-            out / "features" / f"{photos[turned[0]].key}.npz",
-            keypoints=session.keypoints(turned),
-            scores=session.features(turned).scores,
-        )
+        save_keypoints(out, photos[turned[0]].key, session.keypoints(turned), session.features(turned).scores)
     entries = []
     for (a, b), pair in sorted(pairs.items()):
-        verified = pair.verified
+        one, other, found = photos[a], photos[b], pair.verified
+        count = len(found.matches)
         entries.append(
-            {
-                "a": photos[a].name,
-                "b": photos[b].name,
-                "raw": pair.raw,
-                "verified": len(verified.matches),
-                "model": verified.model,
-                "median_angle_deg": verified.median_angle_deg,
-            }
+            MatchedPair(one.name, other.name, pair.raw, count, found.model, found.median_angle_deg, pair.evidence)
         )
-        np.savez(
-            out / "pairs" / f"{photos[a].key}--{photos[b].key}.npz",
-            matches=verified.matches.pairs,
-            confidence=verified.matches.confidence,
-        )
-    text = json.dumps({"matcher": matcher, "pairs": entries}, indent=1, sort_keys=True)
-    (out / "pairs.json").write_text(text + "\n", encoding="utf-8")
+        save_matches(out, (one.key, other.key), found.matches.pairs, found.matches.confidence)
+    save_pairs(out, matcher, entries)

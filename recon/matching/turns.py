@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import product
 
+from recon.matching.artifact import TieEvidence
 from recon.matching.verification import Verified
 from recon.progress import Progress
 
@@ -36,6 +37,8 @@ class Pair:
     raw: int
     """Matches before verification."""
     verified: Verified
+    evidence: TieEvidence | None = None
+    """None where the verified model is `none`."""
 
     def __len__(self) -> int:
         return len(self.verified.matches)

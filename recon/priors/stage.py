@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,10 +14,12 @@ from recon.errors import InputError, ReconstructionError
 from recon.io.cameras import CameraSet, Verdict, write_cameras
 from recon.io.pointmaps import PairPoints, ViewPoints, check_pointmaps, read_pointmaps
 from recon.ladder import CameraSource, parse_source
+from recon.matching.artifact import load_pairs
 from recon.networks import NETWORKS
 from recon.photos import Photo, load_photos, named_like
 from recon.priors import PointmapsFacts
 from recon.priors.alignment import align_pairs
+from recon.priors.artifact import StoredPointmap
 from recon.priors.maps import PlacedMap, Pointmap, make_pointmap, place_map
 from recon.priors.pairs import PointmapPair
 from recon.progress import Progress
@@ -108,8 +109,7 @@ def _add(held: dict[K, V], more: dict[K, V], where: str) -> None:
 def _matched_pairs(matches: Path, photos: Sequence[Photo]) -> list[tuple[int, int]]:
     """The pairs that matching looked at: all of few photos, the promising ones of many."""
     index = {photo.name: i for i, photo in enumerate(photos)}
-    entries = json.loads((matches / "pairs.json").read_text(encoding="utf-8"))["pairs"]
-    return [(index[entry["a"]], index[entry["b"]]) for entry in entries]
+    return [(index[pair.a], index[pair.b]) for pair in load_pairs(matches).pairs]
 
 
 def _views(read: ViewPoints, photos: Sequence[Photo], folder: Path, where: str) -> dict[int, PlacedMap]:
@@ -214,12 +214,11 @@ def _write(out: Path, photos: Sequence[Photo], views: dict[int, PlacedMap], sour
         camera = Camera(photo.width, photo.height, view.focal_px, view.focal_px, photo.width / 2, photo.height / 2)
         cameras.append(View(photo.name, camera, view.T_world_camera))
         known = view.weights > 0
-        np.savez_compressed(
-            out / f"{photo.key}.npz",
+        StoredPointmap(
             depth=np.where(known, view.depth, np.nan).astype(np.float32),
             confidence=np.exp(view.weights).astype(np.float32),
             x=(view.x + photo.width / 2).astype(np.float32),
             y=(view.y + photo.height / 2).astype(np.float32),
-        )
+        ).save(out, photo.key)
     scale_source = f"estimated by {source.rung}, which may be wrong by a tenth" if units == "metre" else "none"
     write_cameras(out, CameraSet(cameras, units, scale_source, source.rung, verdicts))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from jaxtyping import Float, Int
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from recon.matching.artifact import load_keypoints, load_matches, load_pairs
 from recon.photos import Photo, load_photos
 
 # Of the matches that survive verification, a network is sure of .3 to .9 where two photos show one scene, also
@@ -74,26 +74,22 @@ def groups(count: int, ties: Iterable[tuple[int, int]]) -> list[list[int]]:
 def load_graph(photos_folder: Path, matches_folder: Path) -> MatchGraph:
     photos = load_photos(photos_folder)
     index = {photo.name: i for i, photo in enumerate(photos)}
-    keypoints = []
-    for photo in photos:
-        with np.load(matches_folder / "features" / f"{photo.key}.npz") as file:
-            keypoints.append(file["keypoints"].astype(np.float64))
-    document = json.loads((matches_folder / "pairs.json").read_text(encoding="utf-8"))
-    matcher, pairs = document["matcher"], []
-    for entry in document["pairs"]:
-        a, b = index[entry["a"]], index[entry["b"]]
-        with np.load(matches_folder / "pairs" / f"{photos[a].key}--{photos[b].key}.npz") as file:
-            matches, confidence = file["matches"], file["confidence"]
+    keypoints = [load_keypoints(matches_folder, photo.key).astype(np.float64) for photo in photos]
+    matched, pairs = load_pairs(matches_folder), []
+    matcher = matched.matcher
+    for entry in matched.pairs:
+        a, b = index[entry.a], index[entry.b]
+        matches, confidence = load_matches(matches_folder, (photos[a].key, photos[b].key))
         pairs.append(
             Pair(
                 a,
                 b,
-                entry["raw"],
+                entry.raw,
                 matches,
                 confidence,
-                entry["model"],
-                entry["median_angle_deg"],
-                trusted=_is_trusted(matcher, entry["raw"], confidence),
+                entry.model,
+                entry.median_angle_deg,
+                trusted=_is_trusted(matcher, entry.raw, confidence),
                 sure=_SURE[matcher],
             )
         )

@@ -14,9 +14,8 @@ _STILL = 4 / 1024
 verification, 4 px in working images of 1024 px)."""
 _MOST = 0.5
 _SURVIVORS = 0.5
-"""Of all matches of two photos of one scene, two-view geometry keeps more (.83 to 1 of the network's in the sets `pure
-rotation`, a painted duck before a wall, and an orbit of it; 25 pairs); where structure repeats, matches contradict each
-other, and it keeps less."""
+"""Of all matches, two-view geometry kept .90 to 1 in 20 pairs of one scene (castle facades turned on the spot, a
+painted duck under masks; ALIKED and LightGlue). That repeated structure keeps less is assumed and not measured."""
 
 
 def still_share(graph: MatchGraph, pair: Pair) -> float:

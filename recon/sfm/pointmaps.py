@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 
 from recon.geometry.pose import invert_rigid
 from recon.io.cameras import read_cameras
+from recon.priors.artifact import StoredPointmap
 from recon.scene import Camera, View
 from recon.sfm.bundle import Bundle
 from recon.sfm.evidence import agreements
@@ -69,8 +70,8 @@ def load_pointmaps(folder: Path, graph: MatchGraph) -> Pointmaps:
     maps = {}
     for i, photo in enumerate(graph.photos):
         if photo.name in views:
-            with np.load(folder / f"{photo.key}.npz") as file:
-                depth, x, y = (file[name].astype(np.float64) for name in ("depth", "x", "y"))
+            stored = StoredPointmap.load(folder, photo.key)
+            depth, x, y = (each.astype(np.float64) for each in (stored.depth, stored.x, stored.y))
             maps[i] = SeenMap(views[photo.name], depth, x, y)
     return Pointmaps(maps, cameras.units, cameras.scale_source)
 

@@ -53,7 +53,18 @@ def why_left_out(graph: MatchGraph, i: int, placed: Sequence[int], fate: str | N
 
 
 def no_model(graph: MatchGraph) -> ReconstructionError:
-    """No two photos could be placed."""
+    """No two photos could be placed; masks are named, since they may be why."""
+    error = _no_model(graph)
+    masked = sum(photo.mask is not None for photo in graph.photos)
+    if not masked:
+        return error
+    return ReconstructionError(
+        f"{error.what} Masks hide parts of {masked} of the {len(graph.photos)} photos.",
+        f"{error.remedy} Or move the masks away, so that the background can match.",
+    )
+
+
+def _no_model(graph: MatchGraph) -> ReconstructionError:
     names = [photo.name for photo in graph.photos]
     listed = ", ".join(names) if len(names) <= _NAMED else f"{len(names)} photos ({names[0]} to {names[-1]})"
     verified = [pair for pair in graph.pairs if len(pair.matches)]

@@ -18,7 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-from calibration.calibrate import CalibrationConfig, calibrate_rig
+from calibration.calibrate import calibrate_rig
+from calibration.config import CalibrationConfig
 from calibration.observations import Detections
 from data.people import CaptureConfig
 from recon.progress import LogProgress

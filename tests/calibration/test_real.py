@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calibration.calibrate import CalibrationConfig, calibrate
+from calibration.calibrate import calibrate
+from calibration.config import CalibrationConfig
 from calibration.observations import Detections
 from calibration.skeleton import INDEX, JOINTS
 from data.people import Capture

@@ -8,7 +8,8 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from calibration.calibrate import CalibrationConfig, calibrate, calibrate_rig, calibrate_takes
+from calibration.calibrate import calibrate, calibrate_rig, calibrate_takes
+from calibration.config import CalibrationConfig
 from calibration.observations import Detections
 from calibration.skeleton import JOINTS
 from data.people import CaptureConfig, Walker, capture, ring

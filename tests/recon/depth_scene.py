@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from recon.depth.artifact import VERIFIED, DepthMap
 from recon.depth.completion import depth_normals
-from recon.depth.covisibility import VERIFIED, DepthMap, world_points
+from recon.depth.covisibility import world_points
 from recon.depth.sources import SparsePoints
 from recon.scene import Camera, PosedImage
 

@@ -38,7 +38,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     tiny.write_photos(folder / "photos", views)
     tiny.write_camera_artifact(folder / "splat", [seen.view for seen in views], units="metre")
     tiny.write_depth(folder / "depth", views)
-    write_ply(folder / "splat" / "splat.ply", gaussians_from_points(read_points(folder / "depth" / "points.npz"), 0))
+    write_ply(folder / "splat" / "splat.ply", gaussians_from_points(read_points(folder / "depth"), 0))
     plain = {"gain": [1.0] * 3, "offset": [0.0] * 3}
     dim = {"gain": [0.5, 0.75, 1.0], "offset": [0.1, 0.0, 0.0]}
     write_training(folder / "splat", {"exposure": {"0.jpg": plain, "1.jpg": plain, "2.jpg": dim}})

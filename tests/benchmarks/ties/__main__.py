@@ -1,0 +1,92 @@
+"""Makes the corpus, fits the log-odds of a tie, and prints how well they tell right from wrong.
+
+    python -m tests.benchmarks.ties --cache FOLDER
+
+FOLDER keeps the matches of every scene (delete it to match again: hours on one core, most of them for the photo sets,
+which are found through FEWVIEW_DATA and left out where they are absent) and `ties.csv`, the table that is fitted.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.special import expit
+
+from data.gallery import DECEITS
+from data.photosets import data_root
+from recon.matching.aliked import AlikedLightGlue
+from recon.progress import LogProgress
+from recon.sfm.tie_odds import WEIGHTS
+from tests.benchmarks.ties import corpus, fit
+from tests.benchmarks.ties.scenes import Scene, across, degraded, from_gallery, from_views, load_or_make
+
+KEYPOINTS, FEW_KEYPOINTS = 2048, 1024
+"""As `MatchingConfig` has it; and for what is small: rendered places and spoiled copies."""
+SEEDS = range(1, 4)
+"""Of rendered places, of each kind."""
+SPOILED = ("kitchen25", "real_studio24", "lund_door12", "ngp_fox20", "strecha_castle_p19")
+
+
+def scenes(cache: Path) -> Iterator[Scene]:
+    """All scenes of the corpus, made where the cache has them not."""
+    matcher, small = (AlikedLightGlue(count, LogProgress()) for count in (KEYPOINTS, FEW_KEYPOINTS))
+    folders = sorted(file.parent for file in data_root().glob("views/*/cameras.json"))
+    sets = []
+    for folder in folders:
+        sets.append(load_or_make(cache / f"{folder.name}.pkl", lambda folder=folder: from_views(folder, matcher)))
+        yield sets[-1]
+    for kind in DECEITS:
+        for seed in SEEDS:
+            path = cache / f"{kind}_{seed}.pkl"
+            yield load_or_make(path, lambda kind=kind, seed=seed: from_gallery(kind, seed, small))
+    for folder in folders:
+        if folder.name in SPOILED:
+            path = cache / f"{folder.name}_bad1.pkl"
+            yield load_or_make(path, lambda folder=folder: degraded(folder, small, seed=1))
+    yield load_or_make(cache / "across.pkl", lambda: across(sets, matcher))
+
+
+def report(ties: list[corpus.Tie]) -> None:
+    """Figures of the rule that was replaced, of the committed weights, and of fits that left each scene out."""
+    data, old = fit.sample(ties), fit.old_rule(ties)
+    left_out = fit.left_out(data)
+    print(f"{len(data.X)} ties of {len(np.unique(data.scene))} scenes, {data.right.sum()} right")
+    weights = fit.fit(data)
+    print("WEIGHTS =", weights)
+    for name, log_odds in (
+        ("the old rule", old),
+        ("as committed", fit.odds(data, WEIGHTS)),
+        ("fitted now", fit.odds(data, weights)),
+        ("leave one scene out", left_out),
+    ):
+        print(f"{name:20s} {fit.score(data, log_odds)}")
+    print("leave one scene out: ties, stated probability, share that is right")
+    for count, mean, right, _ in zip(*fit.reliability(data, expit(left_out)), strict=True):
+        print(f"{count:6d} {mean:.2f} {right:.2f}")
+    print("scene, right (refused now, by the old rule), wrong (believed now, by the old rule)")
+    for name in np.unique(data.scene):
+        right, wrong = ((data.scene == name) & (data.right == truth) for truth in (True, False))
+        refused = [int((log_odds[right] <= 0).sum()) for log_odds in (left_out, old)]
+        believed = [int((log_odds[wrong] > 0).sum()) for log_odds in (left_out, old)]
+        print(f"{name:26s} {right.sum():4d} {refused!s:12s} {wrong.sum():4d} {believed}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cache", type=Path, required=True, help="folder for matches and the table")
+    parser.add_argument("--table", action="store_true", help="fit the table that is there, without measuring again")
+    arguments = parser.parse_args()
+    table = arguments.cache / "ties.csv"
+    if not arguments.table:
+        torch.set_num_threads(1)
+        ties = [tie for scene in scenes(arguments.cache) for tie in corpus.measured(scene, AlikedLightGlue.name)]
+        corpus.save(table, ties)
+    report(corpus.load(table))
+
+
+if __name__ == "__main__":
+    main()
