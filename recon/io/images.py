@@ -19,6 +19,7 @@ from PIL import ExifTags, Image, ImageCms
 
 from recon.io.documents import MALFORMED
 from recon.io.exif import ExifFacts, read_exif
+from recon.io.panoramas import says_panorama, shows_panorama
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".heic", ".heif", ".hif", ".webp", ".bmp"})
 RAW_EXTENSIONS = frozenset({".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2", ".pef"})
@@ -62,6 +63,8 @@ class DecodedImage:
     exif: ExifFacts
     colour_note: str | None
     """Why an embedded colour profile was not applied, or None."""
+    is_panorama: bool
+    """An equirectangular panorama (`recon.io.panoramas`), by its XMP or by what it shows."""
 
 
 def decode_image(data: bytes, long_side: int) -> DecodedImage:
@@ -84,6 +87,7 @@ def decode_image(data: bytes, long_side: int) -> DecodedImage:
                 facts, upright = _turned_upright(file)
                 upright = _flat(upright)
                 profile = file.info.get("icc_profile")
+                is_panorama = says_panorama(_xmp(file))
     except Image.UnidentifiedImageError:
         raise UnusableImage("not an image that can be decoded") from None
     except Image.DecompressionBombError:
@@ -103,7 +107,8 @@ def decode_image(data: bytes, long_side: int) -> DecodedImage:
         else:
             weight = alpha[..., None].astype(np.float32) / 255
             rgb = np.rint(rgb * weight + 128 * (1 - weight)).astype(np.uint8)
-    return DecodedImage(rgb, alpha, width, height, facts, colour_note)
+    is_panorama = is_panorama or shows_panorama(rgb)
+    return DecodedImage(rgb, alpha, width, height, facts, colour_note, is_panorama)
 
 
 def shrink_to(image: np.ndarray, long_side: int) -> np.ndarray:
@@ -139,6 +144,12 @@ def _turned_upright(image: Image.Image) -> tuple[ExifFacts, Image.Image]:
         turn = _TURNS.get(exif.get(ExifTags.Base.Orientation))
         facts = read_exif(exif)
     return facts, image if turn is None else image.transpose(turn)
+
+
+def _xmp(image: Image.Image) -> bytes:
+    """The XMP packet, empty where there is none: Pillow names it by the format."""
+    packet = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or b""
+    return packet.encode() if isinstance(packet, str) else bytes(packet)
 
 
 def _flat(image: Image.Image) -> Image.Image:
