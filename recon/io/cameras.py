@@ -132,6 +132,12 @@ def canonical_distortion(coefficients: Sequence[float]) -> tuple[float, ...]:
     return padded if padded[4] else padded[:4]
 
 
+def canonical_fisheye(coefficients: Sequence[float]) -> tuple[float, ...]:
+    """(k1, k2, k3, k4) of OpenCV's fisheye model, or nothing where all are 0."""
+    padded = (*map(float, coefficients), 0.0, 0.0, 0.0, 0.0)[:4]
+    return padded if any(padded) else ()
+
+
 def _view_entry(view: View) -> dict[str, Any]:
     entry: dict[str, Any] = asdict(view.camera)
     entry["distortion"] = list(view.camera.distortion)
@@ -149,6 +155,7 @@ def _view(entry: dict[str, Any]) -> View:
         cx=float(entry["cx"]),
         cy=float(entry["cy"]),
         distortion=tuple(float(value) for value in entry["distortion"]),
+        fisheye=bool(entry.get("fisheye", False)),
     )
     check_intrinsics(camera, entry["name"])
     return View(name=str(entry["name"]), camera=camera, T_world_camera=T)

@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 
 from recon.errors import InputError
-from recon.io.cameras import canonical_distortion, check_intrinsics, check_rigid
+from recon.io.cameras import canonical_distortion, canonical_fisheye, check_intrinsics, check_rigid
 from recon.io.documents import MALFORMED, read_text
 from recon.scene import Camera, View
 
 _FLIP = np.diag([1.0, -1.0, -1.0, 1.0])
 """Between OpenCV and OpenGL camera axes, either way."""
 _DISTORTION = ("k1", "k2", "p1", "p2", "k3")
+_FISHEYE = ("k1", "k2", "k3", "k4")
+_STRAIGHT_MODELS = ("OPENCV", "PINHOLE", "SIMPLE_PINHOLE")
 
 
 def write_transforms(path: Path, views: list[View]) -> None:
@@ -24,7 +26,8 @@ def write_transforms(path: Path, views: list[View]) -> None:
 
     The world frame is unchanged: only the cameras' axes are turned.
     """
-    document = {"camera_model": "OPENCV", "frames": [_frame(view) for view in views]}
+    model = "OPENCV_FISHEYE" if views and all(view.camera.fisheye for view in views) else "OPENCV"
+    document = {"camera_model": model, "frames": [_frame(view) for view in views]}
     text = json.dumps(document, indent=1, sort_keys=True, allow_nan=False)
     path.write_text(text + "\n", encoding="utf-8")
 
@@ -39,7 +42,7 @@ def read_transforms(path: Path) -> list[View]:
 
     Raises:
         InputError: the file is missing, is not of this kind, lacks sizes or focal lengths, or has a camera
-            model other than pinhole and OpenCV.
+            model other than pinhole, OpenCV and OpenCV's fisheye.
     """
     try:
         document = json.loads(read_text(path))
@@ -62,6 +65,9 @@ def _frame(view: View) -> dict[str, Any]:
         "cy": camera.cy,
         "transform_matrix": (view.T_world_camera @ _FLIP).tolist(),
     }
+    if camera.fisheye:
+        terms = (*camera.distortion, 0.0, 0.0, 0.0, 0.0)[:4]
+        return frame | {"camera_model": "OPENCV_FISHEYE"} | dict(zip(_FISHEYE, terms, strict=True))
     # A pinhole says so by zeros: nerfstudio's readers want the keys.
     coefficients = dict.fromkeys(_DISTORTION[:4], 0.0) | dict(zip(_DISTORTION, camera.distortion, strict=False))
     return frame | coefficients
@@ -69,14 +75,17 @@ def _frame(view: View) -> dict[str, Any]:
 
 def _view(frame: dict[str, Any]) -> View:
     """From a frame's entries over the file's."""
-    if frame.get("camera_model", "OPENCV") not in ("OPENCV", "PINHOLE", "SIMPLE_PINHOLE"):
-        raise ValueError(f"camera_model {frame['camera_model']} is neither OPENCV nor PINHOLE")
+    model = frame.get("camera_model", "OPENCV")
+    if model not in (*_STRAIGHT_MODELS, "OPENCV_FISHEYE"):
+        raise ValueError(f"camera_model {model} is none of OPENCV, OPENCV_FISHEYE and PINHOLE")
+    # instant-ngp's files name the model by a flag.
+    fisheye = model == "OPENCV_FISHEYE" or bool(frame.get("is_fisheye", False))
     width, height = int(frame["w"]), int(frame["h"])
     if "fl_x" in frame or "camera_angle_x" not in frame:
         fx = float(frame["fl_x"])
     else:
         fx = width / 2 / math.tan(float(frame["camera_angle_x"]) / 2)
-    if any(float(frame.get(name, 0)) for name in ("k4", "k5", "k6")):
+    if not fisheye and any(float(frame.get(name, 0)) for name in ("k4", "k5", "k6")):
         raise ValueError("distortion beyond k3 is not supported")
     camera = Camera(
         width=width,
@@ -85,7 +94,12 @@ def _view(frame: dict[str, Any]) -> View:
         fy=float(frame.get("fl_y", fx)),
         cx=float(frame.get("cx", width / 2)),
         cy=float(frame.get("cy", height / 2)),
-        distortion=canonical_distortion([float(frame.get(name, 0)) for name in _DISTORTION]),
+        distortion=(
+            canonical_fisheye([float(frame.get(name, 0)) for name in _FISHEYE])
+            if fisheye
+            else canonical_distortion([float(frame.get(name, 0)) for name in _DISTORTION])
+        ),
+        fisheye=fisheye,
     )
     check_intrinsics(camera, frame["file_path"])
     T = np.array(frame["transform_matrix"], np.float64)

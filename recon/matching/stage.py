@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -12,13 +13,15 @@ from jaxtyping import Bool, Float, UInt8
 from recon.errors import EnvironmentFault
 from recon.matching import MatchingConfig
 from recon.matching.aliked import AlikedLightGlue
-from recon.matching.features import Features, Matcher, turn_features, turn_image
+from recon.matching.features import Features, Matcher, Matches, turn_features, turn_image
+from recon.matching.fisheye import Tried, find_fisheyes
 from recon.matching.retrieval import choose_pairs
 from recon.matching.sift import Sift
 from recon.matching.turns import Pair, Turned, find_turns
 from recon.matching.verification import verify
 from recon.photos import Photo, load_photos
 from recon.progress import Progress
+from recon.scene import Camera
 
 
 class _Session:
@@ -29,6 +32,9 @@ class _Session:
         self._images = [_working_image(photo, folder, config.long_side) for photo in self.photos]
         self._matcher, self._config = matcher, config
         self._found: dict[Turned, Features] = {}
+        self._raw: dict[tuple[Turned, Turned], Matches] = {}
+        self.fisheyes: dict[str, float] = {}
+        """Focal lengths in long sides, by camera group (`recon.matching.fisheye`)."""
 
     def features(self, turned: Turned) -> Features:
         """In pixels of the working image as it is turned."""
@@ -45,17 +51,34 @@ class _Session:
         scale = np.array([photo.width / upright.width, photo.height / upright.height])
         return (upright.keypoints * scale).astype(np.float32)
 
+    def raw(self, one: Turned, other: Turned) -> Matches:
+        """As the matcher finds them."""
+        if (one, other) not in self._raw:
+            self._raw[one, other] = self._matcher.match(self.features(one), self.features(other))
+        return self._raw[one, other]
+
+    def _as_pinhole(self, turned: Turned) -> tuple[Photo, Float[np.ndarray, "N 2"]]:
+        """The photo and its keypoints as a pinhole would have them."""
+        photo, xy = self.photos[turned[0]], self.keypoints(turned)
+        if photo.camera_group not in self.fisheyes:
+            return photo, xy
+        focal = self.fisheyes[photo.camera_group] * max(photo.width, photo.height)
+        lens = Camera(photo.width, photo.height, focal, focal, photo.width / 2, photo.height / 2, fisheye=True)
+        uv = lens.undistorted(xy.astype(np.float64))
+        return replace(photo, focal_px=focal), (uv * focal + [lens.cx, lens.cy]).astype(np.float32)
+
     def affinity(self, one: Turned, other: Turned) -> int:
         return self._matcher.affinity(self.features(one), self.features(other))
 
     def match(self, one: Turned, other: Turned) -> Pair:
-        raw = self._matcher.match(self.features(one), self.features(other))
-        photos = self.photos[one[0]], self.photos[other[0]]
+        raw = self.raw(one, other)
+        a, b = self._as_pinhole(one), self._as_pinhole(other)
+        photos = a[0], b[0]
         # The tolerance is that of the images that keypoints were found in; the larger photo decides.
         scale = max(max(p.width, p.height) / min(max(p.width, p.height), self._config.long_side) for p in photos)
         verified = verify(
             photos,
-            (self.keypoints(one), self.keypoints(other)),
+            (a[1], b[1]),
             raw,
             max_error_px=self._config.max_error_px * scale,
             min_matches=self._config.min_matches,
@@ -82,6 +105,7 @@ def match_photos(folder: Path, config: MatchingConfig, out: Path, progress: Prog
         # the network finds other keypoints in the turned photos.
         pairs = {(a, b): pair for (a, b), pair in pairs.items() if not (quarters[a] or quarters[b])}
         _match_chosen(session, quarters, pairs, config, progress)
+    _look_for_fisheyes(session, quarters, pairs, config, progress)
     most = count * (count - 1) // 2
     progress.note(f"{len(pairs)} of {most} pairs of {count} photos were matched by {matcher.name}.")
     progress.fact("turned_deg", {session.photos[i].name: 90 * q for i, q in enumerate(quarters) if q})
@@ -105,6 +129,30 @@ def _match_chosen(
         progress.step(done, len(new), "pair")
         pairs[a, b] = session.match((a, quarters[a]), (b, quarters[b]))
     progress.step(len(new), len(new), "pair")
+
+
+def _look_for_fisheyes(
+    session: _Session,
+    quarters: list[int],
+    pairs: dict[tuple[int, int], Pair],
+    config: MatchingConfig,
+    progress: Progress,
+) -> None:
+    """Verify the pairs of cameras with a fisheye anew."""
+    upright = [(a, quarters[a]) for a in range(len(quarters))]
+    tried = [
+        Tried((a, b), session.raw(upright[a], upright[b]).pairs, len(pair.verified.matches))
+        for (a, b), pair in sorted(pairs.items())
+    ]
+    keypoints = [session.keypoints(turned) for turned in upright]
+    error_share = config.max_error_px / config.long_side
+    session.fisheyes = find_fisheyes(session.photos, keypoints, tried, error_share, config.seed)
+    progress.fact("fisheyes", {group: round(focal, 3) for group, focal in session.fisheyes.items()})
+    for group in session.fisheyes:
+        progress.note(f"A fisheye lens explains more of what these photos share: {group}.")
+    for a, b in pairs:
+        if any(session.photos[i].camera_group in session.fisheyes for i in (a, b)):
+            pairs[a, b] = session.match(upright[a], upright[b])
 
 
 def _sequences(photos: list[Photo]) -> list[int]:
@@ -163,5 +211,6 @@ def _write(out: Path, session: _Session, quarters: list[int], pairs: dict[tuple[
             matches=verified.matches.pairs,
             confidence=verified.matches.confidence,
         )
-    text = json.dumps({"matcher": matcher, "pairs": entries}, indent=1, sort_keys=True)
+    document = {"matcher": matcher, "fisheyes": session.fisheyes, "pairs": entries}
+    text = json.dumps(document, indent=1, sort_keys=True)
     (out / "pairs.json").write_text(text + "\n", encoding="utf-8")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +55,8 @@ class MatchGraph:
     keypoints: list[Float[np.ndarray, "N 2"]]
     """Pixels of the originals."""
     pairs: list[Pair]
+    fisheyes: dict[str, float] = field(default_factory=dict)
+    """Focal lengths in long sides, by camera group, of the lenses that matching took for fisheyes."""
 
     def partners(self, i: int) -> list[tuple[Pair, int]]:
         """Pairs of photo `i` with matches, and the other photo; most matches first."""
@@ -97,7 +99,7 @@ def load_graph(photos_folder: Path, matches_folder: Path) -> MatchGraph:
                 sure=_SURE[matcher],
             )
         )
-    return MatchGraph(photos, keypoints, pairs)
+    return MatchGraph(photos, keypoints, pairs, document.get("fisheyes", {}))
 
 
 def _is_trusted(matcher: str, raw: int, confidence: Float[np.ndarray, " M"]) -> bool:

@@ -146,6 +146,7 @@ def _bundle(seed: int) -> Bundle:
         t=T[:, :3, 3],
         log_focal=np.log([800.0, 500.0]),
         k1=np.array([0.1, -0.05]),
+        fisheye=np.array([False, True]),
         principal=np.array([[400.0, 300.0], [300.0, 400.0], [256.0, 256.0]]),
         points=points,
         lens=np.array([0, 0, 1, 1]),
