@@ -24,6 +24,10 @@ from recon.progress import Progress
 from recon.scene import Camera
 
 
+MOST_ENLARGED = 2.0
+"""Times that a small photo is enlarged at most for matching."""
+
+
 class _Session:
     """Photos with their keypoints, found when first needed, each way up that is asked for."""
 
@@ -75,7 +79,9 @@ class _Session:
         a, b = self._as_pinhole(one), self._as_pinhole(other)
         photos = a[0], b[0]
         # The tolerance is that of the images that keypoints were found in; the larger photo decides.
-        scale = max(max(p.width, p.height) / min(max(p.width, p.height), self._config.long_side) for p in photos)
+        found = self.features(one), self.features(other)
+        sides = zip(photos, found, strict=True)
+        scale = max(max(p.width, p.height) / max(f.width, f.height) for p, f in sides)
         verified = verify(
             photos,
             (a[1], b[1]),
@@ -174,10 +180,10 @@ def _working_image(
 ) -> tuple[UInt8[np.ndarray, "H W 3"], Bool[np.ndarray, "H W"] | None]:
     image, mask = photo.load_image8(folder), photo.load_mask(folder)
     height, width = image.shape[:2]
-    scale = long_side / max(width, height)
-    if scale < 1:
-        size = round(width * scale), round(height * scale)
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    scale = min(long_side / max(width, height), MOST_ENLARGED)
+    size = round(width * scale), round(height * scale)
+    if size != (width, height):
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
         if mask is not None:
             mask = cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
     return image, mask
