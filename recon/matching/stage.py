@@ -23,7 +23,6 @@ from recon.photos import Photo, load_photos
 from recon.progress import Progress
 from recon.scene import Camera
 
-
 MOST_ENLARGED = 2.0
 """Times that a small photo is enlarged at most for matching."""
 

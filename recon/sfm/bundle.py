@@ -23,6 +23,8 @@ _CHUNK = 4096
 """Points that are eliminated at once, to bound the memory."""
 _UNDISTORT = 8
 """Fixed-point steps to undo the distortion."""
+_FREE = 1e-11
+"""Eigenvalue of the scaled normal equations, relative to the largest, below which a direction is free."""
 _SETTLED = 1e-5
 """Relative decrease of the cost that ends the iteration."""
 
@@ -307,8 +309,46 @@ def epipolar_px(
     return np.abs((lines * x).sum(axis=1)) * focal / np.sqrt(np.maximum(squared, 1e-24))
 
 
+def focal_deviations(bundle: Bundle, prior: Prior) -> Float[np.ndarray, " L"]:
+    """Standard deviation of each logarithm of a focal length, whatever all else may be (Laplace's approximation).
+
+    The noise of the observations counts as independent; `recon.sfm.focals` widens for what it is not.
+    """
+    H = _reduced(bundle, prior, bundle.noise_px(), 0.0).H
+    scale = 1 / np.sqrt(np.maximum(H.diagonal(), 1e-300))
+    # The world's position, orientation and scale may be free; no focal length depends on them.
+    covariance = np.linalg.pinv(H * scale[:, None] * scale, rcond=_FREE, hermitian=True)
+    focal = 6 * len(bundle.R) + np.arange(len(bundle.log_focal))
+    return np.sqrt(covariance[focal, focal]) * scale[focal]
+
+
+@dataclass(frozen=True)
+class _Reduced:
+    """Normal equations of the camera parameters, points eliminated; and what gives the points back."""
+
+    H: Float[np.ndarray, "C C"]
+    g: Float[np.ndarray, " C"]
+    inverse: Float[np.ndarray, "P 3 3"]
+    mixed: Float[np.ndarray, "N 10 3"]
+    columns: Int[np.ndarray, "N 10"]
+    gp: Float[np.ndarray, "P 3"]
+
+
 def _step(bundle: Bundle, prior: Prior, noise: float, damping: float) -> tuple[np.ndarray, np.ndarray] | None:
     """The damped Gauss-Newton step: (camera parameters, points (P, 3)); None where it needs more damping to exist."""
+    reduced, points = _reduced(bundle, prior, noise, damping), len(bundle.points)
+    try:
+        camera_step = np.linalg.solve(reduced.H, -reduced.g)
+    except np.linalg.LinAlgError:
+        return None
+    axes = 3 * bundle.point[:, None] + np.arange(3)
+    moved = np.einsum("nci,nc->ni", reduced.mixed, camera_step[reduced.columns])
+    toward = reduced.gp + _sum_into(axes, moved, 3 * points).reshape(points, 3)
+    return camera_step, -(reduced.inverse @ toward[:, :, None])[:, :, 0]
+
+
+def _reduced(bundle: Bundle, prior: Prior, noise: float, damping: float) -> _Reduced:
+    """See `_Reduced`; images whose pose is held do not move."""
     by_camera, by_point = jacobians(bundle)
     residual = bundle.residuals() / noise
     root_weight = 1 / np.sqrt(1 + (residual**2).sum(axis=1) / _KERNEL**2)
@@ -362,13 +402,7 @@ def _step(bundle: Bundle, prior: Prior, noise: float, damping: float) -> tuple[n
     held = pose[np.repeat(bundle.held, 6)]
     H[held], H[:, held], g[held] = 0, 0, 0
     H[held, held] = 1
-    try:
-        camera_step = np.linalg.solve(H, -g)
-    except np.linalg.LinAlgError:
-        return None
-    moved = np.einsum("nci,nc->ni", mixed, camera_step[columns])
-    toward = gp + _sum_into(axes, moved, 3 * points).reshape(points, 3)
-    return camera_step, -(inverse @ toward[:, :, None])[:, :, 0]
+    return _Reduced(H, g, inverse, mixed, columns, gp)
 
 
 def _sum_into(cells: np.ndarray, values: np.ndarray, size: int) -> Float[np.ndarray, " size"]:

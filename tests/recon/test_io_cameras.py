@@ -31,10 +31,11 @@ def _finite(low: float, high: float) -> st.SearchStrategy[float]:
 def cameras(draw: st.DrawFn) -> Camera:
     width, height = draw(st.integers(1, 9000)), draw(st.integers(1, 9000))
     coefficients = draw(st.lists(_finite(-0.5, 0.5), min_size=5, max_size=5))
+    fisheye = draw(st.booleans())
     if draw(st.booleans()):
         coefficients = [0.0] * 5
-    # Canonical: no k3 where it is 0, nothing where all is.
-    distortion = tuple(coefficients if coefficients[4] else coefficients[:4])
+    # Canonical: no k3 where it is 0, nothing where all is; a fisheye has four.
+    distortion = tuple(coefficients if coefficients[4] and not fisheye else coefficients[:4])
     return Camera(
         width,
         height,
@@ -43,6 +44,7 @@ def cameras(draw: st.DrawFn) -> Camera:
         cx=draw(_finite(0, width)),
         cy=draw(_finite(0, height)),
         distortion=distortion if any(distortion) else (),
+        fisheye=fisheye,
     )
 
 
@@ -186,7 +188,7 @@ def test_foreign_camera_models(tmp_path: Path, model: str, params: list[float], 
 @pytest.mark.parametrize(
     ("model", "params", "message"),
     [
-        ("OPENCV_FISHEYE", [50, 50, 30, 20, 0, 0, 0, 0], "has a OPENCV_FISHEYE camera."),
+        ("FOV", [50, 50, 30, 20, 0.9], "has a FOV camera."),
         ("FULL_OPENCV", [50, 50, 30, 20, 0, 0, 0, 0, 0, 0.1, 0, 0], "has a camera with rational terms."),
     ],
 )
