@@ -78,8 +78,10 @@ def load_lightglue(weights: str, progress: Progress) -> LightGlue:
         EnvironmentFault: the weights cannot be had.
     """
     lightglue = LightGlue(None, input_dim=128)  # type: ignore[arg-type]
-    state = torch.load(fetch(weights, progress), weights_only=True)
-    load_state(lightglue, {_layer_first(name): value for name, value in state.items()})
+    state = torch.load(fetch(weights, progress), map_location="cpu", weights_only=True)
+    # The checkpoint of DISK carries a number per layer that no version of the network reads.
+    learned = {_layer_first(name): value for name, value in state.items() if not name.endswith(".r")}
+    load_state(lightglue, learned)
     lightglue.eval()
     for layer in lightglue.transformers:
         cross: Any = layer.cross_attn

@@ -28,7 +28,7 @@ class DiskLightGlue:
     def __init__(self, keypoints: int, progress: Progress) -> None:
         self._keypoints = keypoints
         self._disk = DISK()
-        load_state(self._disk, torch.load(fetch("disk", progress), weights_only=True)["extractor"])
+        load_state(self._disk, torch.load(fetch("disk", progress), map_location="cpu", weights_only=True)["extractor"])
         self._disk.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._lightglue = load_lightglue("lightglue-disk", progress)
 

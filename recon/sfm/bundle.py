@@ -309,12 +309,13 @@ def epipolar_px(
     return np.abs((lines * x).sum(axis=1)) * focal / np.sqrt(np.maximum(squared, 1e-24))
 
 
-def focal_deviations(bundle: Bundle, prior: Prior) -> Float[np.ndarray, " L"]:
+def focal_deviations(bundle: Bundle, prior: Prior, noise_px: float) -> Float[np.ndarray, " L"]:
     """Standard deviation of each logarithm of a focal length, whatever all else may be (Laplace's approximation).
 
-    The noise of the observations counts as independent; `recon.sfm.focals` widens for what it is not.
+    Args:
+        noise_px: of observations that err independently.
     """
-    H = _reduced(bundle, prior, bundle.noise_px(), 0.0).H
+    H = _reduced(bundle, prior, noise_px, 0.0).H
     scale = 1 / np.sqrt(np.maximum(H.diagonal(), 1e-300))
     # The world's position, orientation and scale may be free; no focal length depends on them.
     covariance = np.linalg.pinv(H * scale[:, None] * scale, rcond=_FREE, hermitian=True)

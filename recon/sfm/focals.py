@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float
 
+from recon.io.cameras import LensEstimate
+from recon.sfm.bundle import Prior, focal_deviations
 from recon.sfm.graph import MatchGraph
 from recon.sfm.hypotheses import Start
 from recon.sfm.known import Known
 from recon.sfm.lens import ideal
-from recon.sfm.mapping import Sensors
+from recon.sfm.mapping import Candidate, Sensors
 
 GUESS_DEG = 60.0
 """Field of view that the focal prior is centred on where photos record none."""
+_CORRELATED = 5.0
+"""TODO"""
+_UNMODELLED = 0.003
+"""TODO"""
+_NINE_IN_TEN = 1.645
+"""Standard deviations to either side that hold .9 of a normal distribution."""
+UNCERTAIN = 0.1
+"""Width of the interval of a focal length, as a share of it, from which a run says that it is uncertain."""
 _CONTRADICTED = 0.15
 """Difference of the logarithms from which a recorded focal length is not what was found: three deviations."""
 
@@ -55,6 +65,32 @@ def starts(sensors: Sensors, known: Mapping[int, float], angles_deg: Sequence[fl
     if len(known) < (~sensors.is_fisheye).sum():
         found += [Start(focals_at(sensors, angle, known), f"{angle:g} degrees") for angle in angles_deg]
     return found
+
+
+def lens_estimates(model: Candidate, prior: Prior, sensors: Sensors, graph: MatchGraph) -> tuple[LensEstimate, ...]:
+    """The focal length of each lens of a model, with the interval that holds the true one nine times in ten."""
+    bundle = model.bundle
+    free = focal_deviations(bundle, prior, _CORRELATED * bundle.noise_px())
+    found = []
+    for lens, log_focal in enumerate(bundle.log_focal):
+        members = [i for i, own in zip(model.photos, bundle.lens, strict=True) if own == lens]
+        exact = bool(sensors.exact[sensors.lens[members[0]]])
+        deviation = 0.0 if exact else float(np.hypot(free[lens], _UNMODELLED))
+        focal = float(np.exp(log_focal) / sensors.scale[members[0]])
+        reach = float(np.exp(_NINE_IN_TEN * deviation))
+        names = tuple(graph.photos[i].name for i in members)
+        found.append(LensEstimate(names, focal, focal / reach, focal * reach))
+    return tuple(found)
+
+
+def uncertain(lenses: Iterable[LensEstimate]) -> list[str]:
+    """A sentence for each lens whose focal length the photos hardly tell."""
+    return [
+        f"The focal length of {', '.join(lens.views)} is only known to lie between {lens.low_px:.0f} and "
+        f"{lens.high_px:.0f} pixels."
+        for lens in lenses
+        if lens.width > UNCERTAIN
+    ]
 
 
 def focal_sources(

@@ -198,7 +198,7 @@ def test_unsupported_camera_models(tmp_path: Path, model: str, params: list[floa
         read_model(tmp_path)
     assert str(refused.value) == (
         f"The COLMAP model in {tmp_path} {message} fewview reads SIMPLE_PINHOLE, PINHOLE, SIMPLE_RADIAL, "
-        "RADIAL, OPENCV and FULL_OPENCV without its k4 to k6."
+        "RADIAL, OPENCV, FULL_OPENCV without its k4 to k6, SIMPLE_RADIAL_FISHEYE, RADIAL_FISHEYE and OPENCV_FISHEYE."
     )
 
 
@@ -263,7 +263,7 @@ def test_transforms_of_other_programs(tmp_path: Path) -> None:
         ({"fl_x": ...}, "lacks 'fl_x'. Give it at the top or in every frame."),
         ({"fl_x": -3}, "the size and focal lengths of a are not positive. Export it again."),
         ({"cx": float("nan")}, "the intrinsics of a are not finite. Export it again."),
-        ({"camera_model": "OPENCV_FISHEYE"}, "camera_model OPENCV_FISHEYE is neither OPENCV nor PINHOLE."),
+        ({"camera_model": "FOV"}, "camera_model FOV is none of OPENCV, OPENCV_FISHEYE and PINHOLE."),
         ({"k4": 0.1}, "distortion beyond k3 is not supported."),
         ({"transform_matrix": np.zeros((4, 4)).tolist()}, "a pose is not a rotation and a translation."),
         ({"transform_matrix": [[1]]}, "a pose is not a finite 4x4 matrix."),
