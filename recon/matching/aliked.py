@@ -22,7 +22,7 @@ from recon.matching.features import Features, Matches
 from recon.progress import Progress
 
 _RATIO = 0.9
-"""Nearest against second nearest distance in `affinity`."""
+"""Nearest against second nearest distance in `mutual_nearest`."""
 
 
 class AlikedLightGlue:
@@ -61,14 +61,7 @@ class AlikedLightGlue:
         return match_features(self._lightglue, a, b)
 
     def affinity(self, a: Features, b: Features) -> int:
-        if min(len(a.keypoints), len(b.keypoints)) < 2:
-            return 0
-        with torch.inference_mode():
-            similarity = a.descriptors @ b.descriptors.T
-            best = similarity.topk(2, dim=1)
-            mutual = similarity.argmax(dim=0)[best.indices[:, 0]] == torch.arange(len(similarity))
-            distance = (2 - 2 * best.values.clamp(max=1)).sqrt()
-            return int((mutual & (distance[:, 0] < _RATIO * distance[:, 1])).sum())
+        return mutual_nearest(a, b)
 
 
 def load_lightglue(weights: str, progress: Progress) -> LightGlue:
@@ -95,6 +88,18 @@ def match_features(lightglue: LightGlue, a: Features, b: Features) -> Matches:
         result = lightglue({"image0": _lightglue_input(a), "image1": _lightglue_input(b)})
     pairs, scores = result["matches"][0].numpy(), result["scores"][0].numpy()
     return Matches(pairs.astype(np.int32), scores.astype(np.float32))
+
+
+def mutual_nearest(a: Features, b: Features) -> int:
+    """Keypoints whose descriptors are clearly nearest to each other."""
+    if min(len(a.keypoints), len(b.keypoints)) < 2:
+        return 0
+    with torch.inference_mode():
+        similarity = a.descriptors @ b.descriptors.T
+        best = similarity.topk(2, dim=1)
+        mutual = similarity.argmax(dim=0)[best.indices[:, 0]] == torch.arange(len(similarity))
+        distance = (2 - 2 * best.values.clamp(max=1)).sqrt()
+        return int((mutual & (distance[:, 0] < _RATIO * distance[:, 1])).sum())
 
 
 def load_state(model: torch.nn.Module, state: dict[str, torch.Tensor]) -> None:

@@ -11,7 +11,7 @@ from jaxtyping import Bool, UInt8
 from kornia.feature import DISK
 
 from recon.io.weights import fetch
-from recon.matching.aliked import image_tensor, lies_in, load_lightglue, load_state, match_features
+from recon.matching.aliked import image_tensor, lies_in, load_lightglue, load_state, match_features, mutual_nearest
 from recon.matching.features import Features, Matches
 from recon.progress import Progress
 
@@ -24,6 +24,7 @@ class DiskLightGlue:
     """
 
     name = "disk+lightglue"
+    turns = True
 
     def __init__(self, keypoints: int, progress: Progress) -> None:
         self._keypoints = keypoints
@@ -43,6 +44,10 @@ class DiskLightGlue:
                 points, scores, descriptors = points[inside], scores[inside], descriptors[inside]
             order = torch.argsort(scores, descending=True, stable=True)
             return Features(points[order].numpy(), scores[order].numpy(), descriptors[order], width, height)
+
+    def affinity(self, a: Features, b: Features) -> int:
+        """A cheap count that is large for images that will match."""
+        return mutual_nearest(a, b)
 
     def match(self, a: Features, b: Features) -> Matches:
         """Each keypoint at most once."""

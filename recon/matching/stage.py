@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+import time
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -13,9 +14,11 @@ from jaxtyping import Bool, Float, UInt8
 from recon.errors import EnvironmentFault
 from recon.matching import MatchingConfig
 from recon.matching.aliked import AlikedLightGlue
+from recon.matching.disk import DiskLightGlue
 from recon.matching.features import Features, Matcher, Matches, turn_features, turn_image
 from recon.matching.fisheye import Tried, find_fisheyes
 from recon.matching.retrieval import choose_pairs
+from recon.matching.second_look import certain, weak_pairs
 from recon.matching.sift import Sift
 from recon.matching.turns import Pair, Turned, find_turns
 from recon.matching.verification import verify
@@ -33,7 +36,7 @@ class _Session:
     def __init__(self, folder: Path, matcher: Matcher, config: MatchingConfig) -> None:
         self.photos = load_photos(folder)
         self._images = [_working_image(photo, folder, config.long_side) for photo in self.photos]
-        self._matcher, self._config = matcher, config
+        self.matcher, self._config = matcher, config
         self._found: dict[Turned, Features] = {}
         self._raw: dict[tuple[Turned, Turned], Matches] = {}
         self.fisheyes: dict[str, float] = {}
@@ -43,7 +46,7 @@ class _Session:
         """In pixels of the working image as it is turned."""
         if turned not in self._found:
             (image, mask), quarters = self._images[turned[0]], turned[1]
-            self._found[turned] = self._matcher.detect(
+            self._found[turned] = self.matcher.detect(
                 turn_image(image, quarters), None if mask is None else turn_image(mask, quarters)
             )
         return self._found[turned]
@@ -57,7 +60,7 @@ class _Session:
     def raw(self, one: Turned, other: Turned) -> Matches:
         """As the matcher finds them."""
         if (one, other) not in self._raw:
-            self._raw[one, other] = self._matcher.match(self.features(one), self.features(other))
+            self._raw[one, other] = self.matcher.match(self.features(one), self.features(other))
         return self._raw[one, other]
 
     def _as_pinhole(self, turned: Turned) -> tuple[Photo, Float[np.ndarray, "N 2"]]:
@@ -71,7 +74,7 @@ class _Session:
         return replace(photo, focal_px=focal), (uv * focal + [lens.cx, lens.cy]).astype(np.float32)
 
     def affinity(self, one: Turned, other: Turned) -> int:
-        return self._matcher.affinity(self.features(one), self.features(other))
+        return self.matcher.affinity(self.features(one), self.features(other))
 
     def match(self, one: Turned, other: Turned) -> Pair:
         raw = self.raw(one, other)
@@ -111,12 +114,13 @@ def match_photos(folder: Path, config: MatchingConfig, out: Path, progress: Prog
         pairs = {(a, b): pair for (a, b), pair in pairs.items() if not (quarters[a] or quarters[b])}
         _match_chosen(session, quarters, pairs, config, progress)
     _look_for_fisheyes(session, quarters, pairs, config, progress)
+    second = _look_again(folder, session, quarters, pairs, config, progress)
     most = count * (count - 1) // 2
     progress.note(f"{len(pairs)} of {most} pairs of {count} photos were matched by {matcher.name}.")
     progress.fact("turned_deg", {session.photos[i].name: 90 * q for i, q in enumerate(quarters) if q})
     progress.fact("matcher", matcher.name)
     progress.fact("pairs", f"{len(pairs)} of {most}")
-    _write(out, session, quarters, pairs, matcher.name)
+    _write(out, session, quarters, pairs, matcher.name, second)
 
 
 def _match_chosen(
@@ -160,6 +164,50 @@ def _look_for_fisheyes(
             pairs[a, b] = session.match(upright[a], upright[b])
 
 
+@dataclass(frozen=True)
+class _SecondLook:
+    """Pairs for which another network found more."""
+
+    session: _Session
+    photos: frozenset[int]
+    """Those whose keypoints it looked for."""
+    pairs: dict[tuple[int, int], Pair]
+
+
+def _look_again(
+    folder: Path,
+    session: _Session,
+    quarters: list[int],
+    pairs: dict[tuple[int, int], Pair],
+    config: MatchingConfig,
+    progress: Progress,
+) -> _SecondLook | None:
+    """At photos that hardly match, by another network; None where all hang together."""
+    weak = weak_pairs(len(quarters), pairs) if session.matcher.turns else []
+    if not weak:
+        return None
+    start = time.perf_counter()
+    try:
+        matcher = DiskLightGlue(config.keypoints, progress)
+    except EnvironmentFault as error:
+        progress.fallback("a second look at photos that hardly match", "the first look alone", str(error))
+        return None
+    second = _Session(folder, matcher, config)
+    second.fisheyes = session.fisheyes
+    better = {}
+    for done, (a, b) in enumerate(weak):
+        progress.step(done, len(weak), "pair, second look")
+        found = second.match((a, quarters[a]), (b, quarters[b]))
+        if certain(found) > certain(pairs[a, b]):
+            better[a, b] = found
+    progress.step(len(weak), len(weak), "pair, second look")
+    photos = frozenset(i for pair in weak for i in pair)
+    cost = {"photos": len(photos), "pairs": len(weak), "better": len(better)}
+    progress.fact("second_look", {**cost, "seconds": round(time.perf_counter() - start, 1)})
+    progress.note(f"{matcher.name} found more in {len(better)} of {len(weak)} pairs that hardly matched.")
+    return _SecondLook(second, photos, better)
+
+
 def _sequences(photos: list[Photo]) -> list[int]:
     """Frames of one video belong together; so do all photos, which are in the order of their names."""
     videos = sorted({photo.sha256 for photo in photos if photo.time_s is not None})
@@ -188,18 +236,31 @@ def _working_image(
     return image, mask
 
 
-def _write(out: Path, session: _Session, quarters: list[int], pairs: dict[tuple[int, int], Pair], matcher: str) -> None:
+def _write(
+    out: Path,
+    session: _Session,
+    quarters: list[int],
+    pairs: dict[tuple[int, int], Pair],
+    matcher: str,
+    second: _SecondLook | None,
+) -> None:
+    """Keypoints of the second look follow those of the first."""
     (out / "features").mkdir()
     (out / "pairs").mkdir()
     photos = session.photos
     for turned in enumerate(quarters):
+        looks = [session, second.session] if second is not None and turned[0] in second.photos else [session]
         np.savez(
             out / "features" / f"{photos[turned[0]].key}.npz",
-            keypoints=session.keypoints(turned),
-            scores=session.features(turned).scores,
+            keypoints=np.concatenate([look.keypoints(turned) for look in looks]),
+            scores=np.concatenate([look.features(turned).scores for look in looks]),
         )
     entries = []
     for (a, b), pair in sorted(pairs.items()):
+        first = [len(session.features((i, quarters[i])).keypoints) for i in (a, b)]
+        offset, again = np.zeros(2, np.int32), second.pairs.get((a, b)) if second is not None else None
+        if again is not None:
+            pair, offset = again, np.array(first, np.int32)
         verified = pair.verified
         entries.append(
             {
@@ -213,7 +274,7 @@ def _write(out: Path, session: _Session, quarters: list[int], pairs: dict[tuple[
         )
         np.savez(
             out / "pairs" / f"{photos[a].key}--{photos[b].key}.npz",
-            matches=verified.matches.pairs,
+            matches=verified.matches.pairs + offset,
             confidence=verified.matches.confidence,
         )
     document = {"matcher": matcher, "fisheyes": session.fisheyes, "pairs": entries}

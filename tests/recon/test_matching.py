@@ -221,6 +221,51 @@ def test_without_weights_sift_is_announced_and_the_artifact_is_whole(
     np.testing.assert_allclose(np.median(shift, axis=0), [120, 40], atol=0.3)
 
 
+class _Network:
+    """Stands in for a network: keypoints everywhere, `certain` of 60 right matches and guesses of the others."""
+
+    name, turns = "network", True
+
+    def __init__(self, size: int, certain: int) -> None:
+        self._size, self._certain = size, certain
+        x, y = np.random.default_rng(size).uniform(0.1, 0.6, (2, size))
+        self._places, self._depth = np.stack([x, y], axis=1), np.random.default_rng(0).uniform(1, 2, size)
+        self._detected = 0
+
+    def detect(self, image: np.ndarray, mask: object) -> Features:
+        height, width = image.shape[:2]
+        self._detected += 1
+        shift = np.stack([0.1 * self._detected / self._depth, np.zeros(self._size)], axis=1)
+        points = ((self._places + shift) * [width, height]).astype(np.float32)
+        return Features(points, np.ones(self._size, np.float32), np.eye(self._size, dtype=np.float32), width, height)
+
+    def match(self, a: Features, b: Features) -> Matches:
+        confidence = np.where(np.arange(60) < self._certain, 0.9, 0.3).astype(np.float32)
+        return Matches(np.repeat(np.arange(60, dtype=np.int32)[:, None], 2, axis=1), confidence)
+
+    def affinity(self, a: Features, b: Features) -> int:
+        return 0
+
+
+@pytest.mark.parametrize(("first", "second", "looks"), [(55, 60, 1), (10, 40, 2), (10, 5, 2)])
+def test_photos_that_hardly_match_get_a_second_look_and_what_is_better_counts(
+    photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: int, second: int, looks: int
+) -> None:
+    monkeypatch.setattr(recon.matching.stage, "AlikedLightGlue", lambda *_: _Network(80, first))
+    monkeypatch.setattr(recon.matching.stage, "DiskLightGlue", lambda *_: _Network(70, second))
+    out, progress = tmp_path / "matches", LogProgress()
+    out.mkdir()
+    run({"photos": photo_folder}, MatchingConfig(), out, progress)
+    assert len(np.load(out / "features" / "1.npz")["keypoints"]) == (80 if looks == 1 else 150)
+    better = looks == 2 and second > first
+    with np.load(out / "pairs" / "0--1.npz") as pair:
+        assert len(pair["matches"]) > 50
+        assert (pair["matches"] >= 80).all() == better
+        assert (pair["confidence"] > 0.8).sum() == pytest.approx(second if better else first, abs=8)
+    fact = progress.facts.get("second_look")
+    assert fact is None if looks == 1 else fact["better"] == (3 if better else 0)
+
+
 def test_settings_that_cannot_work_are_refused() -> None:
     with pytest.raises(InputError, match="Matching needs at least 64 keypoints"):
         MatchingConfig(keypoints=3)
