@@ -12,9 +12,11 @@ import tyro
 from rich.console import Console
 
 from apps.options import StageOptions, stage_options
-from apps.pipeline import stages
+from apps.pipeline import RIG, SPECS, stages
 from apps.report import reported
+from layout import STAGE as LAYOUT
 from recon.dag import Manifest, Stage, run_stages
+from recon.dag.live import Watch
 from recon.ladder import parse_source
 
 
@@ -43,11 +45,22 @@ def graph_of(photos: tuple[Path, ...], options: StageOptions) -> tuple[Stage, ..
         InputError: there is no photo at `photos`.
     """
     graph = stages(options.options, photos)
-    return graph if options.layout else tuple(stage for stage in graph if stage.name != "layout")
+    return graph if options.layout else tuple(stage for stage in graph if stage.name != LAYOUT.name)
 
 
-def reconstruct(photos: tuple[Path, ...], out: Path, options: StageOptions, console: Console) -> Manifest:
-    """Runs the graph on `photos` into `out` as `options` ask."""
+def reconstruct(
+    photos: tuple[Path, ...],
+    out: Path,
+    options: StageOptions,
+    console: Console,
+    watch: Watch | None = None,
+    arguments: Sequence[str] | None = None,
+) -> Manifest:
+    """Runs the graph on `photos` into `out` as `options` ask; see `run_stages`.
+
+    Args:
+        arguments: the command line, for the manifest; that of this process unless given.
+    """
     config = options.options
     source = parse_source(config.cameras.source)
     if notice := source.notice():
@@ -62,19 +75,14 @@ def reconstruct(photos: tuple[Path, ...], out: Path, options: StageOptions, cons
         start=options.start,
         force=options.force,
         dry_run=options.dry_run,
-        arguments=sys.argv[1:],
+        arguments=sys.argv[1:] if arguments is None else arguments,
         console=console,
+        watch=watch,
     )
 
 
-RESULTS = {
-    "cameras": "cameras/transforms.json",
-    "splat": "splat/splat.ply",
-    "mesh": "mesh/mesh.glb",
-    "renders": "renders/path.mp4",
-    "layout": "layout/floorplan.svg",
-    "report": "report.html",
-}
+RESULTS = {spec.name: f"{spec.name}/{spec.result}" for spec in SPECS.values() if spec.result and spec not in RIG}
+RESULTS["report"] = "report.html"
 
 
 def main(arguments: Arguments) -> int:

@@ -48,10 +48,7 @@ def room_rays(
     layout: RoomLayout, camera: Camera, T_world_camera: Float[np.ndarray, "4 4"]
 ) -> tuple[Float[np.ndarray, " 3"], Float[np.ndarray, "H W 3"]]:
     """The camera's centre in the room frame, and the rays through the pixels, of unit z in the camera's."""
-    x = (np.arange(camera.width) + 0.5 - camera.cx) / camera.fx
-    y = (np.arange(camera.height) + 0.5 - camera.cy) / camera.fy
-    grid = np.stack([*np.meshgrid(x, y), np.ones((camera.height, camera.width))], -1)
-    return layout.R_room_world @ T_world_camera[:3, 3], grid @ (layout.R_room_world @ T_world_camera[:3, :3]).T
+    return layout.R_room_world @ T_world_camera[:3, 3], camera.rays() @ (layout.R_room_world @ T_world_camera[:3, :3]).T
 
 
 def on_wall(

@@ -21,12 +21,18 @@ from recon.io.exif import ExifFacts, camera_group, focal_prior
 from recon.io.images import DecodedImage, UnusableImage, decode_image, sharpness, write_png
 from recon.io.inputs import Names, check_regular, digest, find_mask, find_sources, is_raw, is_video
 from recon.io.video import sharpest_frames
-from recon.photos import Photo, save_photos
+from recon.photos import STAGE_NAME, Photo, PhotoCount, PhotosFacts, save_photos
 from recon.progress import Progress
+from recon.stage import StageSpec
 
 MIN_PHOTOS = 2
 MIN_SIDE = 64
 """Smaller pictures are icons and thumbnails: no stage can match them."""
+
+
+def is_given(path: Path | None) -> bool:
+    """What counts of the folder of masks: with one, the last of the files are masks and no photos."""
+    return path is not None
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,7 @@ class IngestConfig:
 
     photos: tyro.conf.Suppress[tuple[Path, ...]] = field(default=(), metadata={"key": False})
     """Folders, photos and videos; the command line has its own place for them."""
-    masks: Path | None = field(default=None, metadata={"key": False})
+    masks: Path | None = field(default=None, metadata={"key": is_given})
     """Folder of masks named after the photos: white is used, black is ignored. Where none is given, a folder
     `masks` in or beside that of the photos."""
     long_side: int = 1024
@@ -93,9 +99,24 @@ def run(inputs: Mapping[str, Path], config: IngestConfig, out: Path, progress: P
         raise InputError(f"No mask in {config.masks} is named after a photo.", "Name the mask of IMG_1.jpg IMG_1.png.")
     save_photos(out, photos)
     used = [photo for photo in photos if photo.excluded is None]
-    progress.fact("photos", {"given": len(photos), "used": len(used)})
-    progress.fact("excluded", {photo.name: photo.excluded for photo in photos if photo.excluded is not None})
-    progress.fact("focal_priors", sum(photo.focal_px is not None for photo in used))
+    progress.tell(
+        PhotosFacts(
+            photos=PhotoCount(len(photos), len(used)),
+            excluded={photo.name: photo.excluded for photo in photos if photo.excluded is not None},
+            focal_priors=sum(photo.focal_px is not None for photo in used),
+        )
+    )
+
+
+STAGE = StageSpec(
+    name=STAGE_NAME,
+    title="Photos",
+    run=run,
+    Config=IngestConfig,
+    Facts=PhotosFacts,
+    sources=IngestConfig.sources,
+    typical_s=1.0,
+)
 
 
 def _ingest(

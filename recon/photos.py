@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -17,6 +17,28 @@ from recon.errors import InputError
 from recon.io.documents import MALFORMED, read_text
 
 _AGAIN = "It was altered: delete its folder and run again."
+
+STAGE_NAME = "photos"
+"""Two stages fill the artifact: one from the user's photos, one from a rig's videos."""
+
+
+@dataclass(frozen=True)
+class PhotoCount:
+    given: int
+    used: int
+
+
+@dataclass(frozen=True)
+class PhotosFacts:
+    """What the stages that make `photos/` tell."""
+
+    photos: PhotoCount | None = None
+    excluded: Mapping[str, str] = field(default_factory=dict)
+    """Why, by the name of the photo."""
+    focal_priors: int | None = None
+    """Photos that record their focal length."""
+    picture: str | None = None
+    """What the pictures out of a rig's videos show."""
 
 
 @dataclass(frozen=True)

@@ -101,8 +101,7 @@ def _source_pixels(camera: Camera) -> tuple[Float32[np.ndarray, "H W"], Float32[
 
 def _folded(camera: Camera) -> Bool[np.ndarray, "H W"]:
     """True where the polynomial has turned back inwards: such rays never reached the lens's image."""
-    x = (np.arange(camera.width) + 0.5 - camera.cx) / camera.fx
-    y = (np.arange(camera.height) + 0.5 - camera.cy) / camera.fy
+    x, y = camera.slopes()
     radius = np.hypot(x[None, :], y[:, None])
     samples = np.linspace(0, radius.max(), 1024)
     radial = np.array(camera.distortion)

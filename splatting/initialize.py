@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
 
+from recon.geometry.pose import transform
 from recon.scene import PosedImage
 from splatting.gaussians import SH_C0, Gaussians
 
@@ -97,9 +98,8 @@ def in_own_view(
     pixels, size = np.zeros((len(points), 2)), np.ones(len(points))
     for index, view in enumerate(posed):
         own = points.view == index
-        local = points.xyz[own] @ view.T_camera_world[:3, :3].T + view.T_camera_world[:3, 3]
-        pixels[own] = local[:, :2] / local[:, 2:] * [view.camera.fx, view.camera.fy]
-        pixels[own] += [view.camera.cx, view.camera.cy]
+        local = transform(view.T_camera_world, points.xyz[own])
+        pixels[own] = view.camera.project(local)
         size[own] = local[:, 2] / view.camera.fx
     return pixels, size
 

@@ -20,7 +20,7 @@ from recon.views import load_posed
 from splatting._cuda import cuda_fault
 from splatting.artifact import write_refined_cameras, write_training
 from splatting.backdrop import backdrop
-from splatting.config import SplatConfig
+from splatting.config import SplatConfig, SplatFacts
 from splatting.export import write_ply
 from splatting.gaussians import Gaussians
 from splatting.initialize import gaussians_from_points, in_own_view, joined, read_points, thinned
@@ -53,9 +53,14 @@ def run(inputs: Mapping[str, Path], config: SplatConfig, out: Path, progress: Pr
     }
     fitted = dict(zip(names, trained.exposure.values(), strict=True))
     write_training(out, {**facts, "exposure": fitted, "curve": asdict(trained.curve)})
-    for name in ("backend", "gaussians", "steps"):
-        progress.fact(name, facts[name])
-    progress.fact("psnr", round(float(np.mean(trained.curve.psnr[-len(posed) :])), 2))
+    progress.tell(
+        SplatFacts(
+            backend=device.type,
+            gaussians=trained.gaussians.count,
+            steps=len(trained.curve.steps),
+            psnr=round(float(np.mean(trained.curve.psnr[-len(posed) :])), 2),
+        )
+    )
 
 
 def initial_gaussians(

@@ -16,8 +16,8 @@ from pathlib import Path
 from apps.batches.task import Kind
 from recon.dag.child import die_with_parent, watch
 from recon.dag.faults import memory_fault
-from recon.dag.stage import resolve
 from recon.errors import EnvironmentFault, FewviewError, InputError, InUseFault, KilledFault, MemoryFault
+from recon.stage import resolve
 
 ANSWER_LIMIT = 4096
 """Bytes of an answer: it must fit into a pipe that is read only after the child has ended."""
@@ -25,8 +25,8 @@ _FIRST_FOR_THE_OOM_KILLER = "500"
 
 
 def main() -> None:
-    """`python -m apps.batches.child NAME`, with the pickled (parent, answer pipe, function, arguments) on standard
-    input. Its exit code is that of `fewview run`."""
+    """Its argument is the scene's name, for `ps`; the pickled (parent, answer pipe, function, arguments) are on
+    standard input. Its exit code is that of `fewview run`."""
     parent, answer, call, arguments = pickle.load(sys.stdin.buffer)
     os.set_inheritable(answer, False)
     die_with_parent(parent)
@@ -70,7 +70,3 @@ def classify(error: BaseException) -> Kind:
 def text_of(error: BaseException) -> str:
     """One line for the user; a bug's class tells more than its text."""
     return str(error) if isinstance(error, FewviewError) else f"{type(error).__name__}: {error}"
-
-
-if __name__ == "__main__":
-    main()

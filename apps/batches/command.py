@@ -26,7 +26,6 @@ from apps.batches.signals import terminated_as_interrupted
 from apps.batches.summary import as_json, counts, rows
 from apps.batches.task import Task
 from apps.options import StageOptions, stage_options
-from apps.pipeline import PRESETS
 from recon.errors import InputError
 
 LADDER = ("best", "default", "fast")
@@ -195,12 +194,10 @@ def _options(command: Command, words: tuple[str, ...], where: str) -> StageOptio
     """
     if not words:
         return command.arguments.stages
-    preset = next((word for word in reversed(_presets(words))), command.arguments.stages.preset)
     said = StringIO()
     try:
         with redirect_stdout(said), redirect_stderr(said):
-            options = stage_options(["--preset", preset])
-            parsed = _parse((*command.words, *words), options)
+            parsed = _parse((*command.words, *words), stage_options(words, command.arguments.stages.preset))
     except SystemExit as error:
         raise InputError(f"{where}: {_essence(said.getvalue())}", "Correct its options.") from error
     except InputError as error:
@@ -208,12 +205,6 @@ def _options(command: Command, words: tuple[str, ...], where: str) -> StageOptio
     if replace(parsed, stages=command.arguments.stages) != command.arguments:
         raise InputError(f"{where}: its options go beyond those of `fewview run`.", "Give them to the command.")
     return parsed.stages
-
-
-def _presets(words: Sequence[str]) -> list[str]:
-    pairs = zip(words, [*words[1:], ""], strict=True)
-    named = [following if word == "--preset" else word.removeprefix("--preset=") for word, following in pairs]
-    return [name for name in named if name in PRESETS]
 
 
 def _essence(text: str) -> str:

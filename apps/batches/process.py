@@ -9,14 +9,14 @@ import pickle
 import platform
 import signal
 import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from apps.batches.child import ANSWER_LIMIT
+from apps.batches import child
 from apps.batches.machine import oom_kills, tree_mib
 from apps.batches.task import Kind, Outcome
+from recon.dag.process import command
 
 POLL_S = 0.1
 LOG_LIMIT = 1 << 20
@@ -57,7 +57,7 @@ class SceneProcess:
         try:
             with open(self._log, "ab") as log:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-m", "apps.batches.child", request.name],
+                    command(child.main, request.name),
                     stdin=subprocess.PIPE,
                     stdout=log,
                     stderr=log,
@@ -90,7 +90,7 @@ class SceneProcess:
         self._bound_logs()
         with open(self._answer, "rb") as pipe:
             os.set_blocking(self._answer, False)  # a process that it left behind may still hold the other end
-            kind, message = self._judge(pipe.read(ANSWER_LIMIT))
+            kind, message = self._judge(pipe.read(child.ANSWER_LIMIT))
         seconds = round(time.monotonic() - self._began, 3)
         return Outcome(kind, message, seconds, round(self.peak_mib, 1) or None, platform.node())
 

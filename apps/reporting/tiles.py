@@ -8,6 +8,7 @@ import numpy as np
 
 from apps.reporting import formats
 from apps.results import Results
+from calibration.stage import STAGE as MOTION
 
 
 @dataclass(frozen=True)
@@ -30,13 +31,15 @@ def tiles(results: Results) -> list[Tile]:
 
 
 def _of_rig(results: Results) -> list[Tile]:
-    motion = results.stage("motion")
+    motion = results.stage(MOTION.name)
     if results.rig is None or motion is None:
         return []
     cameras = results.rig.cameras
     return [
         Tile("Cameras calibrated", f"{sum(each.placed for each in cameras)} of {len(cameras)}", "from people"),
-        Tile("Joints lie off by", f"{formats.figure(motion.facts['reprojection_px'])} px", "typical, in the videos"),
+        Tile(
+            "Joints lie off by", f"{formats.figure(motion.told(MOTION).reprojection_px)} px", "typical, in the videos"
+        ),
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from apps.results.model import Level, PhotoResult, Rig, SceneVerdict, StageResult
+from recon.sfm import STAGE as CAMERAS
 
 _THIN_OVERLAP = 0.4
 _LOOSE_PX = 2.0
@@ -71,7 +72,7 @@ def _all_of(some: int, all_: int, what: str) -> str:
 def _warnings(stages: Sequence[StageResult], photos: Sequence[PhotoResult], rig: Rig | None) -> list[str]:
     said = [fallback.sentence for stage in stages for fallback in stage.fallbacks]
     for stage in stages:
-        for names in stage.facts.get("doubted_given", []):
+        for names in stage.told(CAMERAS).doubted_given if stage.name == CAMERAS.name else ():
             said.append(f"What {' and '.join(names)} share contradicts their given poses, which were kept.")
     left_out = [photo for photo in photos if photo.registered is False]
     said += [f"{photo.name} was left out: {photo.reason}" for photo in left_out[:_NAMED]]

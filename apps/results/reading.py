@@ -23,12 +23,18 @@ from apps.results.model import (
     WeightsUsed,
 )
 from apps.results.photos import read_photos
+from calibration.keypoints import STAGE as KEYPOINTS
+from layout import STAGE as LAYOUT
+from layout import LayoutFacts
 from recon.dag.artifact import read_record
 from recon.dag.manifest import SCHEMA
 from recon.errors import InputError
 from recon.io.cameras import CameraSet, read_cameras
 from recon.io.documents import MALFORMED, read_text
 from recon.io.weights import REGISTRY
+from recon.matching import STAGE as MATCHES
+from recon.matching.sift import Sift
+from recon.priors import STAGE as POINTMAPS
 
 
 def read_results(out: Path) -> Results:
@@ -63,7 +69,7 @@ def _read(out: Path) -> Results:
     rig = _rig(rig_facts) if rig_facts else None
     scale = _scale(cameras, rig_facts) if cameras else None
     photos = read_photos(out, done, cameras if "cameras" in done else None)
-    room = _room(done["layout"].facts) if "layout" in done else None
+    room = _room(done[LAYOUT.name].told(LAYOUT)) if LAYOUT.name in done else None
     state, until = str(manifest["state"]), manifest["request"]["until"]
     return Results(
         out=out,
@@ -101,7 +107,6 @@ def _stage(name: str, entry: Mapping[str, Any]) -> StageResult:
         seconds=entry["seconds"],
         peak_mib=entry["peak_mib"],
         attempts=int(entry["attempts"]),
-        version=int(entry["version"]),
         fallbacks=tuple(Fallback(name, each["wanted"], each["used"], each["reason"]) for each in entry["fallbacks"]),
         failure=Failure(str(error["class"]), str(error["message"]), error["remedy"]) if error else None,
         log=entry["log"],
@@ -135,10 +140,10 @@ def _scale(cameras: CameraSet, rig: Mapping[str, Any] | None) -> Scale:
     return Scale(cameras.units, cameras.scale_source, rig["scale_uncertainty"] if rig and same else None)
 
 
-def _room(facts: Mapping[str, Any]) -> Room:
-    if not facts["room"]:
-        return Room(False, facts["reason"])
-    return Room(True, None, facts["walls"], facts["inferred_walls"], facts["area"], facts["height"])
+def _room(told: LayoutFacts) -> Room:
+    if not told.room:
+        return Room(False, told.reason)
+    return Room(True, None, told.walls or 0, told.inferred_walls or 0, told.area, told.height)
 
 
 def _pairs(out: Path) -> tuple[PairResult, ...]:
@@ -153,14 +158,16 @@ def _training(out: Path) -> Training:
 
 
 def _weights(out: Path, done: Mapping[str, StageResult]) -> tuple[WeightsUsed, ...]:
-    """The networks that ran: a stage's record names those of the registry that it may load, and its fact `licence`
-    tells of one that an optional package brings."""
+    """The networks that ran: a stage's record names those of the registry that it may load, and pointmaps tell the
+    licence of one that an optional package brings."""
+    spared = set()
+    if MATCHES.name in done and done[MATCHES.name].told(MATCHES).matcher == Sift.name:
+        spared.add(MATCHES.name)
+    if KEYPOINTS.name in done and done[KEYPOINTS.name].told(KEYPOINTS).frames_detected is None:
+        spared.add(KEYPOINTS.name)
     digests: set[str] = set()
     for stage in done.values():
-        spared = stage.facts.get("matcher") == "sift" or (
-            stage.name == "keypoints" and "frames_detected" not in stage.facts
-        )
-        record = None if spared else read_record(out / stage.name)
+        record = None if stage.name in spared else read_record(out / stage.name)
         digests.update(record.ingredients["weights"] if record else [])
     own = [
         WeightsUsed(entry.name, entry.licence, entry.used_for, f"{entry.package} {entry.version}")
@@ -168,8 +175,8 @@ def _weights(out: Path, done: Mapping[str, StageResult]) -> tuple[WeightsUsed, .
         if entry.sha256 in digests
     ]
     brought = [
-        WeightsUsed(stage.name, str(stage.facts["licence"]).rstrip("."), f"stage `{stage.name}`", "an optional package")
-        for stage in done.values()
-        if "licence" in stage.facts
+        WeightsUsed(name, licence.rstrip("."), f"stage `{name}`", "an optional package")
+        for name in {POINTMAPS.name} & done.keys()
+        if (licence := done[name].told(POINTMAPS).licence) is not None
     ]
     return (*own, *brought)

@@ -6,9 +6,11 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from apps import cli
+from recon.dag.process import command
 
 _PATIENCE_S = {signal.SIGINT: 5.0, signal.SIGTERM: 2.0, signal.SIGKILL: 10.0}
 """How long each signal gets until the next one follows."""
@@ -23,7 +25,7 @@ def start(arguments: Sequence[str], log: Path, scratch: Path) -> subprocess.Pope
     scratch.mkdir(exist_ok=True)
     with open(log, "wb") as file:
         return subprocess.Popen(
-            [sys.executable, "-m", "apps.cli", *arguments],
+            command(cli.main, *arguments),
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=file,

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import subprocess
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from apps.web import processes
 from apps.web.limits import MIB, Limits
 from apps.web.store import Run
 from recon.errors import EnvironmentFault, InputError
+
+log = logging.getLogger("fewview")
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,8 @@ class Place:
     ahead: int = 0
     """Runs that come first, for one that waits."""
     exit_code: int | None = None
+    fault: str = ""
+    """Why its process could not be started."""
     stopped: bool = False
     """Its visitor ended it."""
     since: float = 0.0
@@ -125,14 +130,22 @@ class Queue:
                 if self._closed:
                     return
                 job = self._waiting.pop(0)
-                process = processes.start(job.arguments, job.run.log, job.run.scratch)
+                try:
+                    process = processes.start(job.arguments, job.run.log, job.run.scratch)
+                except (OSError, ValueError) as error:  # too little of something, or words that no process can be told
+                    log.warning("run %s could not be started: %s", job.run.id, error)
+                    self._ended[job.run.id] = Place("ended", fault=getattr(error, "strerror", None) or str(error))
+                    self._changed.notify_all()
+                    continue
                 self._current = (job, process, time.monotonic())
-            code = process.wait()
-            processes.end(process)  # one that crashed may leave children behind
+            place = Place("ended", exit_code=process.wait())
+            try:
+                processes.end(process)  # one that crashed may leave children behind
+            except OSError as error:
+                log.warning("what run %s left at work could not be ended: %s", job.run.id, error)
             shutil.rmtree(job.run.scratch, ignore_errors=True)
             with self._changed:
                 self._current = None
-                stopped = job.run.id in self._stopping
+                self._ended[job.run.id] = replace(place, stopped=job.run.id in self._stopping)
                 self._stopping.discard(job.run.id)
-                self._ended[job.run.id] = Place("ended", exit_code=code, stopped=stopped)
                 self._changed.notify_all()

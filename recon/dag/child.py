@@ -16,19 +16,20 @@ from typing import Any, BinaryIO
 
 from recon.dag.memory import peak_mib
 from recon.dag.reporting import DATES, FORMAT, StageProgress
-from recon.dag.stage import resolve
 from recon.errors import FewviewError
+from recon.stage import resolve
 
 ORPHANED = 113
 _PR_SET_PDEATHSIG = 1
 
 
-def main(events: int, parent: int) -> None:
-    """Runs the function that the parent asks for and answers through the pipe `events`.
+def main() -> None:
+    """Runs the function that the parent asks for and answers through a pipe; its arguments are that and the parent.
 
-    Messages are pairs: ("step" | "fallback" | "fact", payload) while it works, then ("done", (value, MiB)) or
+    Messages are pairs: ("step" | "fallback" | "facts", payload) while it works, then ("done", (value, MiB)) or
     ("error", (pickled exception or None, class, message, what, remedy, trace, MiB)); MiB is the peak memory.
     """
+    events, parent = map(int, sys.argv[1:])
     os.set_inheritable(events, False)
     die_with_parent(parent)
     faulthandler.enable()  # a crash in native code leaves its Python stack in the log

@@ -12,7 +12,6 @@ import os
 import pickle
 import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
@@ -20,15 +19,15 @@ from pathlib import Path
 from typing import Any
 
 import recon.errors
+from recon.dag import child
 from recon.dag.memory import peak_mib
-from recon.dag.stage import import_path
+from recon.dag.process import command
 from recon.errors import KilledFault, ReconstructionError
 from recon.progress import Progress
+from recon.stage import import_path
 
 _POLL_S = 0.2
 _EXIT_S = 5.0
-
-_BOOTSTRAP = "import sys; sys.path[:] = {path!r}; from recon.dag.child import main; main({events}, {parent})"
 
 
 class RemoteError(Exception):
@@ -107,11 +106,10 @@ class Child:
 
     def _run(self, scratch: str) -> Any:
         reader, writer = os.pipe()
-        bootstrap = _BOOTSTRAP.format(path=sys.path, events=writer, parent=os.getpid())
         try:
             with open(self._log, "ab") as log:
                 process = subprocess.Popen(
-                    [sys.executable, "-u", "-c", bootstrap],
+                    command(child.main, str(writer), str(os.getpid())),
                     stdin=subprocess.PIPE,
                     stdout=log,
                     stderr=log,
@@ -169,8 +167,8 @@ class Child:
                 self._progress.step(*payload)
             elif event == "fallback":
                 self._progress.fallback(**payload)
-            elif event == "fact":
-                self._progress.fact(*payload)
+            elif event == "facts":
+                self._progress.tell(payload)
 
     def _lost(self, code: int) -> KilledFault | ReconstructionError:
         if code == -signal.SIGKILL:

@@ -33,7 +33,6 @@ class StageEntry:
     error: dict[str, str | None] | None = None
     """`class`, `message` and `remedy` (None for a bug)."""
     log: str | None = None
-    version: int = 1
     config: Any = None
     inputs: dict[str, str] = field(default_factory=dict)
     """Digest of every artifact it read."""

@@ -14,6 +14,7 @@ import pycolmap
 from jaxtyping import Float, UInt8
 
 from recon.errors import InputError
+from recon.geometry.pose import invert_rigid
 from recon.io.cameras import (
     CameraSet,
     canonical_distortion,
@@ -25,7 +26,7 @@ from recon.io.cameras import (
 from recon.io.colmap_files import check_binary
 from recon.io.documents import MALFORMED
 from recon.io.transforms import write_transforms
-from recon.scene import Camera, View, invert_rigid
+from recon.scene import Camera, View
 
 Track = list[tuple[int, Float[np.ndarray, " 2"]]]
 """Who sees a point: index of the view, and where, in pixels of the distorted original."""

@@ -74,10 +74,11 @@ def download_archive(
     temporary.mkdir()
     target.mkdir()
     if source:
-        command = [sys.executable, "-c", _FETCH_SOURCE_ARCHIVE, package, version, str(target)]
+        command = [sys.executable, "-P", "-c", _FETCH_SOURCE_ARCHIVE, package, version, str(target)]
     else:
         command = [
             sys.executable,
+            "-P",
             "-m",
             "pip",
             "download",

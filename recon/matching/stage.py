@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from recon.errors import EnvironmentFault
-from recon.matching import MatchingConfig
+from recon.matching import MatchingConfig, MatchingFacts, SecondLook
 from recon.matching.aliked import AlikedLightGlue
 from recon.matching.disk import DiskLightGlue
 from recon.matching.features import Features, Matcher, Matches, turn_features, turn_image
@@ -117,9 +117,8 @@ def match_photos(folder: Path, config: MatchingConfig, out: Path, progress: Prog
     second = _look_again(folder, session, quarters, pairs, config, progress)
     most = count * (count - 1) // 2
     progress.note(f"{len(pairs)} of {most} pairs of {count} photos were matched by {matcher.name}.")
-    progress.fact("turned_deg", {session.photos[i].name: 90 * q for i, q in enumerate(quarters) if q})
-    progress.fact("matcher", matcher.name)
-    progress.fact("pairs", f"{len(pairs)} of {most}")
+    turned_deg = {session.photos[i].name: 90 * q for i, q in enumerate(quarters) if q}
+    progress.tell(MatchingFacts(turned_deg, matcher.name, f"{len(pairs)} of {most}"))
     _write(out, session, quarters, pairs, matcher.name, second)
 
 
@@ -156,7 +155,7 @@ def _look_for_fisheyes(
     keypoints = [session.keypoints(turned) for turned in upright]
     error_share = config.max_error_px / config.long_side
     session.fisheyes = find_fisheyes(session.photos, keypoints, tried, error_share, config.seed)
-    progress.fact("fisheyes", {group: round(focal, 3) for group, focal in session.fisheyes.items()})
+    progress.tell(MatchingFacts(fisheyes={group: round(focal, 3) for group, focal in session.fisheyes.items()}))
     for group in session.fisheyes:
         progress.note(f"A fisheye lens explains more of what these photos share: {group}.")
     for a, b in pairs:
@@ -202,8 +201,8 @@ def _look_again(
             better[a, b] = found
     progress.step(len(weak), len(weak), "pair, second look")
     photos = frozenset(i for pair in weak for i in pair)
-    cost = {"photos": len(photos), "pairs": len(weak), "better": len(better)}
-    progress.fact("second_look", {**cost, "seconds": round(time.perf_counter() - start, 1)})
+    seconds = round(time.perf_counter() - start, 1)
+    progress.tell(MatchingFacts(second_look=SecondLook(matcher.name, len(photos), len(weak), len(better), seconds)))
     progress.note(f"{matcher.name} found more in {len(better)} of {len(weak)} pairs that hardly matched.")
     return _SecondLook(second, photos, better)
 

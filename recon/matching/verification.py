@@ -8,6 +8,7 @@ import numpy as np
 import pycolmap
 from jaxtyping import Float
 
+from recon.geometry.fit import nearest_rotation
 from recon.matching.features import Matches
 from recon.photos import Photo
 
@@ -100,8 +101,8 @@ def _is_rotation(
     for angle in _FIELDS_OF_VIEW_DEG:
         Ka, Kb = (_camera(photo, angle).calibration_matrix() for photo in photos)
         M = np.linalg.inv(Kb) @ H @ Ka
-        U, _, Vt = np.linalg.svd(M * np.sign(np.linalg.det(M)))
-        turned = a @ (Kb @ U @ Vt @ np.linalg.inv(Ka)).T
+        turn = nearest_rotation(M * np.sign(np.linalg.det(M)))
+        turned = a @ (Kb @ turn @ np.linalg.inv(Ka)).T
         error = np.linalg.norm(turned[:, :2] / turned[:, 2:] - b, axis=1)
         if (error < max_error_px).mean() >= _ROTATION_SHARE:
             return True

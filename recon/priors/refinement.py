@@ -9,9 +9,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
+from recon.geometry.pose import Sim3, invert_rigid, skew, transform
 from recon.priors.pairs import PointmapPair
-from recon.priors.similarity import Similarity
-from recon.scene import invert_rigid
 
 _ROUNDS = 40
 _SETTLED = 1e-5
@@ -31,7 +30,7 @@ class Alignment:
     Ts_world_camera: Float[np.ndarray, "N 4 4"]
     focals: Float[np.ndarray, " N"]
     """Pixels of the originals."""
-    fits: list[Similarity]
+    fits: list[Sim3]
     """One a pair."""
 
 
@@ -90,10 +89,9 @@ class _View:
     ) -> tuple[Float[np.ndarray, "S 3"], Float[np.ndarray, "K S 3"], Float[np.ndarray, "K S 3"]]:
         """Points in the camera's frame; points of the pairs, turned and scaled; world point less the pairs' points."""
         local = depths[:, None] * np.column_stack([self.grid / now.focals[self.index], np.ones(len(depths))])
-        T = now.Ts_world_camera[self.index]
-        world = local @ T[:3, :3].T + T[:3, 3]
-        turned = np.stack([now.fits[k](p) - now.fits[k].shift for k, p in zip(self.pairs, self.points, strict=True)])
-        shifts = np.stack([now.fits[k].shift for k in self.pairs])
+        world = transform(now.Ts_world_camera[self.index], local)
+        turned = np.stack([now.fits[k](p) - now.fits[k].t for k, p in zip(self.pairs, self.points, strict=True)])
+        shifts = np.stack([now.fits[k].t for k in self.pairs])
         return local, turned, world - turned - shifts[:, None]
 
     def distances(self, now: Alignment, depths: Float[np.ndarray, " S"]) -> Float[np.ndarray, "K S"]:
@@ -120,11 +118,11 @@ def _step(
         weight = view.weights / np.maximum(distance, _FLAT * np.median(distance[view.weights > 0]) + 1e-12)
         by_depth = local @ R.T
         by_camera = np.empty((len(depth), 3, 7))
-        by_camera[:, :, :3] = -R @ _skew(local)
+        by_camera[:, :, :3] = -R @ skew(local)
         by_camera[:, :, 3:6] = np.eye(3)
         by_camera[:, :, 6] = -(local * [1, 1, 0]) @ R.T
         by_pair = np.empty((*residual.shape, 7))
-        by_pair[..., :3], by_pair[..., 3:6], by_pair[..., 6] = _skew(turned), -np.eye(3), -turned
+        by_pair[..., :3], by_pair[..., 3:6], by_pair[..., 6] = skew(turned), -np.eye(3), -turned
         # Rows of one pixel and pair, in terms of the camera and of that pair; both blocks of columns side by side.
         both = np.concatenate([np.broadcast_to(by_camera, by_pair.shape), by_pair], axis=-1)
         flat = both.reshape(len(view.pairs), -1, 14)
@@ -166,15 +164,10 @@ def _apply(now: Alignment, step: Float[np.ndarray, "M 7"]) -> Alignment:
     scales = pairs[:, 6] - pairs[:, 6].mean()
     turns = Rotation.from_rotvec(pairs[:, :3]).as_matrix()
     fits = [
-        Similarity(fit.scale * float(np.exp(scale)), turn @ fit.rotation, fit.shift + one[3:6])
+        Sim3(fit.scale * float(np.exp(scale)), turn @ fit.R, fit.t + one[3:6])
         for fit, scale, turn, one in zip(now.fits, scales, turns, pairs, strict=True)
     ]
     return replace(now, Ts_world_camera=Ts, focals=now.focals * np.exp(cameras[:, 6]), fits=fits)
-
-
-def _skew(v: Float[np.ndarray, "... 3"]) -> Float[np.ndarray, "... 3 3"]:
-    """[v]x, with [v]x w = v x w."""
-    return np.cross(v[..., None, :], -np.eye(3))
 
 
 def depth_of(

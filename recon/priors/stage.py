@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -15,10 +15,11 @@ from recon.errors import InputError, ReconstructionError
 from recon.io.cameras import CameraSet, Verdict, write_cameras
 from recon.io.pointmaps import PairPoints, ViewPoints, check_pointmaps, read_pointmaps
 from recon.ladder import CameraSource, parse_source
+from recon.networks import NETWORKS
 from recon.photos import Photo, load_photos, named_like
+from recon.priors import PointmapsFacts
 from recon.priors.alignment import align_pairs
 from recon.priors.maps import PlacedMap, Pointmap, make_pointmap, place_map
-from recon.priors.networks import NETWORKS, predict
 from recon.priors.pairs import PointmapPair
 from recon.progress import Progress
 from recon.scene import Camera, View
@@ -56,8 +57,8 @@ def place_by_pointmaps(photos_folder: Path, matches: Path | None, source: str, o
             f"Name them after the photos' files, such as {photos[0].name}.",
         )
     _write(out, photos, views, rung, units.pop() if units else "unknown")
-    progress.fact("photos", f"{len(views)} of {len(photos)}")
-    progress.fact("focal_px", {photos[i].name: round(views[i].focal_px, 1) for i in sorted(views)})
+    focals_px = {photos[i].name: round(views[i].focal_px, 1) for i in sorted(views)}
+    progress.tell(PointmapsFacts(photos=f"{len(views)} of {len(photos)}", focal_px=focals_px))
 
 
 def _read(
@@ -72,11 +73,30 @@ def _read(
         return
     network = NETWORKS[rung.rung]
     progress.note(network.notice())
-    progress.fact("licence", f"{network.licence}.")
+    progress.tell(PointmapsFacts(licence=f"{network.licence}."))
     worth = _matched_pairs(matches, photos) if matches else []
-    for done, arrays in enumerate(predict(rung.rung, photos, folder, worth)):
+    for done, arrays in enumerate(_predict(rung.rung, photos, folder, worth)):
         progress.step(done, 2 * len(worth) or 1, "prediction")
         yield network.title, check_pointmaps(arrays, network.title)
+
+
+def _predict(
+    name: str, photos: Sequence[Photo], folder: Path, pairs: Sequence[tuple[int, int]]
+) -> Iterator[Mapping[str, np.ndarray]]:
+    """Pointmaps as the files of docs/pointmaps.md hold them.
+
+    Args:
+        folder: of the `photos` artifact.
+        pairs: of photos that are worth looking at together; a network that takes all at once leaves them alone.
+
+    Raises:
+        InputError: the package is not installed.
+    """
+    from recon.priors import mapanything, mast3r  # torch takes seconds to import
+
+    NETWORKS[name].require()
+    adapters = {"mapanything": mapanything.predict, "mast3r": mast3r.predict}
+    return adapters[name](NETWORKS[name].weights, photos, folder, pairs)
 
 
 def _add(held: dict[K, V], more: dict[K, V], where: str) -> None:
@@ -179,8 +199,8 @@ def _aligned(
             f"The pairwise pointmaps do not fit together: {error}.",
             "Give more pairs: they must tie all photos together, and each must be the first of one at least.",
         ) from error
-    progress.fact("pairs", len(usable))
-    progress.fact("pairs_left_out", [[photos[there[i]].name, photos[there[j]].name] for i, j in left_out])
+    pairs_left_out = tuple((photos[there[i]].name, photos[there[j]].name) for i, j in left_out)
+    progress.tell(PointmapsFacts(pairs=len(usable), pairs_left_out=pairs_left_out))
     return dict(zip(there, placed, strict=True))
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
+from recon.geometry.pose import invert_rigid
 from recon.io.colmap import SparsePoints
 from recon.photos import Photo
-from recon.scene import Camera, View, invert_rigid
+from recon.scene import Camera, View
 from recon.sfm.graph import MatchGraph
 from recon.sfm.lens import from_ideal
 from recon.sfm.mapping import Candidate, Sensors

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float
 
+from recon.geometry.pose import invert_rigid
 from recon.progress import Progress
-from recon.scene import invert_rigid
+from recon.sfm import MappingFacts, ModelFact
 from recon.sfm.evidence import agreements, believed, missing
 from recon.sfm.given import triangulate
 from recon.sfm.globally import map_globally
@@ -50,16 +51,16 @@ class Scored:
         """Larger is better."""
         return len(self.photos), self.held_out, -self.median_error_px
 
-    def fact(self) -> dict[str, object]:
-        return {
-            "start": self.model.start,
-            "registered": len(self.model.photos),
-            "believed": len(self.photos),
-            "observations": len(self.model.bundle.xy),
-            "held_out_agree": self.held_out,
-            "held_out": self.tested,
-            "median_error_px": round(self.median_error_px, 3),
-        }
+    def fact(self) -> ModelFact:
+        return ModelFact(
+            start=self.model.start,
+            registered=len(self.model.photos),
+            believed=len(self.photos),
+            observations=len(self.model.bundle.xy),
+            held_out_agree=self.held_out,
+            held_out=self.tested,
+            median_error_px=round(self.median_error_px, 3),
+        )
 
 
 def best_model(
@@ -95,7 +96,7 @@ def best_model(
             break
         add(map_globally(mapped, sensors, start.focals, f"global, {start.name}", seed))
     progress.step(len(starts), len(starts), "starting focal length")
-    progress.fact("models", [one.fact() for one in scored])
+    progress.tell(MappingFacts(models=tuple(one.fact() for one in scored)))
     return scored[0] if scored else None
 
 

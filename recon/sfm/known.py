@@ -93,6 +93,12 @@ def focal_or_path(text: str) -> float | Path:
     return focal
 
 
+def focal_or_kind(text: str | None) -> float | str | None:
+    """What of `--intrinsics` counts, besides what the file holds."""
+    given = None if text is None else focal_or_path(text)
+    return "file" if isinstance(given, Path) else given
+
+
 def _intrinsics(photos: Sequence[Photo], text: str) -> tuple[dict[int, Camera], dict[int, str]]:
     given = focal_or_path(text)
     if isinstance(given, Path):

@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from recon.progress import LogProgress, Progress
+from recon.sfm import LensFact, MappingFacts
 from recon.sfm.bundle import adjust, support
 from recon.sfm.hypotheses import Start
 from recon.sfm.mapping import Candidate, Sensors, divided
@@ -75,7 +76,7 @@ def by_evidence(shared: Placed, placing: Placing, progress: Progress) -> Placed:
     if gains.max() > _CLEARLY * gains[chosen]:
         chosen = int(np.argmax(gains))
     compared = zip(lenses.tolist(), (supports - supports[0]).tolist(), strict=True)
-    progress.fact("lens_models", [{"lenses": count, "support": round(value, 1)} for count, value in compared])
+    progress.tell(MappingFacts(lens_models=tuple(LensFact(count, round(value, 1)) for count, value in compared)))
     _say(found[chosen], shared.sensors, placing, progress)
     return found[chosen]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from recon.progress import Progress
-from recon.sfm import MappingConfig
+from recon.sfm import MappingConfig, MappingFacts
 from recon.sfm.bundle import Prior
 from recon.sfm.evidence import agreements, believed, misfits, missing
 from recon.sfm.focals import GUESS_DEG, focals_at, known_focals
@@ -74,7 +74,7 @@ class Placing:
         scored = best_model(self.graph, sensors, starts, tolerance, seed, progress)
         if scored is None or len(scored.photos) < 2:
             return None
-        progress.fact("model_chosen", scored.model.start)
+        progress.tell(MappingFacts(model_chosen=scored.model.start))
         fates.update({i: CONTRADICTED for i in scored.model.photos if i not in scored.photos})
         return complete(scored, self.graph, sensors, tolerance, seed)
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float
 
+from recon.geometry.pose import invert_rigid
 from recon.io.cameras import read_cameras
-from recon.scene import Camera, View, invert_rigid
+from recon.scene import Camera, View
 from recon.sfm.bundle import Bundle
 from recon.sfm.evidence import agreements
 from recon.sfm.graph import MatchGraph

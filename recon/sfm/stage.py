@@ -12,7 +12,7 @@ from recon.io.colmap import write_camera_exports
 from recon.ladder import parse_source
 from recon.photos import Photo, load_photos
 from recon.progress import Progress
-from recon.sfm import MappingConfig
+from recon.sfm import MappingConfig, MappingFacts
 from recon.sfm.advice import bare_sides, overlaps, what_next
 from recon.sfm.evidence import agreements
 from recon.sfm.files import make_points, make_views
@@ -154,7 +154,7 @@ def _doubt_given(
     held = {i for i, is_held in zip(best.photos, best.bundle.held, strict=True) if is_held}
     doubted = [(graph.photos[p.a].name, graph.photos[p.b].name) for p in against if p.a in held and p.b in held]
     if doubted:
-        progress.fact("doubted_given", [list(names) for names in doubted])
+        progress.tell(MappingFacts(doubted_given=tuple(doubted)))
         listed = ", ".join(f"{a} and {b}" for a, b in doubted)
         progress.note(f"What these photos share contradicts their given poses, which were kept: {listed}.")
 
@@ -219,21 +219,25 @@ def _say(
     progress: Progress,
 ) -> None:
     """The facts of the manifest."""
-    progress.fact("prior", cameras.prior)
-    progress.fact("prior_reason", why)
-    progress.fact("units", cameras.units)
-    progress.fact("scale_source", cameras.scale_source)
-    progress.fact("given_poses", len(cameras.given))
-    progress.fact("advice", list(cameras.advice))
-    progress.fact("bare_sides", [list(found) for found in bare_sides(best, graph, sensors)])
+    progress.tell(
+        MappingFacts(
+            prior=cameras.prior,
+            prior_reason=why,
+            units=cameras.units,
+            scale_source=cameras.scale_source,
+            given_poses=len(cameras.given),
+            advice=cameras.advice,
+            bare_sides=tuple(bare_sides(best, graph, sensors)),
+            registered=f"{len(best.photos)} of {len(graph.photos)}",
+            observations=len(best.bundle.xy),
+            points=len(best.bundle.points),
+            reprojection_px=round(float(best.bundle.errors_px().mean()), 3),
+            uncertain_focals=tuple(uncertain(cameras.lenses)),
+        )
+    )
     _say_lenses(graph, best, sensors, known, progress)
-    progress.fact("uncertain_focals", uncertain(cameras.lenses))
     for sentence in uncertain(cameras.lenses):
         progress.note(sentence)
-    progress.fact("registered", f"{len(best.photos)} of {len(graph.photos)}")
-    progress.fact("observations", len(best.bundle.xy))
-    progress.fact("points", len(best.bundle.points))
-    progress.fact("reprojection_px", round(float(best.bundle.errors_px().mean()), 3))
     for i, misfit in known.misfits.items():
         progress.fallback(f"the given camera of {graph.photos[i].name}", "one found from the photos", misfit)
     left_out = [graph.photos[i].name for i in range(len(graph.photos)) if i not in best.photos]
@@ -248,5 +252,5 @@ def _say_lenses(graph: MatchGraph, best: Candidate, sensors: Sensors, known: Kno
         lens = int(sensors.lens[i])
         lenses.setdefault(sensors.groups[lens], []).append(graph.photos[i].name)
         found[lens] = float(np.exp(best.bundle.log_focal[best.bundle.lens[k]]))
-    progress.fact("lenses", lenses)
-    progress.fact("focal_source", focal_sources(graph, sensors, known_focals(graph, sensors, known), found))
+    sources = focal_sources(graph, sensors, known_focals(graph, sensors, known), found)
+    progress.tell(MappingFacts(lenses={name: tuple(photos) for name, photos in lenses.items()}, focal_source=sources))

@@ -132,7 +132,8 @@ def test_artifacts_of_an_earlier_run_do_not_count_and_licences_do(room: tuple[Pa
     manifest = json.loads((out / "manifest.json").read_text())
     for name in ("splat", "mesh", "renders"):
         manifest["stages"][name]["status"] = "skipped"
-    manifest["stages"]["depth"]["facts"]["licence"] = "Weights under CC BY-NC-SA 4.0: not for commercial use."
+    told = {"licence": "Weights under CC BY-NC-SA 4.0: not for commercial use."}
+    manifest["stages"]["pointmaps"] = {**manifest["stages"]["cameras"], "facts": told}
     (out / "manifest.json").write_text(json.dumps(manifest))
     found = read_results(out)
     assert not found.finished("splat")

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
+from calibration.calibrate import CalibrationConfig, calibrate_rig
 from calibration.observations import Detections
-from calibration.solve import CalibrationConfig, calibrate_rig
 from data.people import CaptureConfig
 from recon.progress import LogProgress
 from tests.calibration.captures import HEIGHT_M, compare, record

@@ -15,13 +15,13 @@ from small_rig import ring, seen_by, solved, walker
 
 from calibration import stage
 from calibration.artifact import Take, load_takes, save_takes
+from calibration.clocks.sound import offsets_by_sound
 from calibration.formats.known import read_cameras_file
 from calibration.formats.motion import read_motion
 from calibration.moment import MomentConfig, people_mask
 from calibration.moment import run as take_pictures
 from calibration.observations import Detections
 from calibration.skeleton import JOINTS
-from calibration.sound import offsets_by_sound
 from calibration.stage import MotionConfig
 from recon.errors import InputError
 from recon.io.cameras import read_cameras
@@ -48,7 +48,7 @@ def _calibrated(monkeypatch: pytest.MonkeyPatch, keypoints: Path, out: Path, con
         rig, motion = solved(ring(), walker())
         return rig, [motion for _ in takes]
 
-    monkeypatch.setattr("calibration.solve.calibrate_takes", solve)
+    monkeypatch.setattr("calibration.calibrate.calibrate_takes", solve)
     out.mkdir()
     progress = LogProgress()
     stage.run({"keypoints": keypoints}, config, out, progress)

@@ -11,20 +11,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from calibration.bones import bones
-from calibration.bundle import Prior, Robust, State, _Problem, residuals
-from calibration.consensus import consensus
-from calibration.lens import Lenses, normalise, project, project_with_derivatives
+from calibration.clocks.sync import Proposal, chain
 from calibration.observations import Detections
-from calibration.pairs import RelativePose, angle_deg
-from calibration.sample import Sample
 from calibration.skeleton import INDEX, JOINTS, MIRRORED
-from calibration.smoothing import smooth_motion
-from calibration.sync import Proposal, chain
-from calibration.tracks import link, smooth
-from calibration.triangulation import triangulate
-from calibration.viewgraph import average_rotations, place_centers
-from calibration.world import body_scale, find_floor
+from calibration.solve.bones import bones
+from calibration.solve.bundle import Prior, Robust, State, _Problem, residuals
+from calibration.solve.consensus import consensus
+from calibration.solve.lens import Lenses, normalise, project, project_with_derivatives
+from calibration.solve.pairs import RelativePose, angle_deg
+from calibration.solve.triangulation import triangulate
+from calibration.solve.viewgraph import average_rotations, place_centers
+from calibration.tracks.sample import Sample
+from calibration.tracks.smoothing import smooth_motion
+from calibration.tracks.tracklets import link, smooth
+from calibration.world.bodies import body_scale, find_floor
 from data.people import CaptureConfig, Walker, capture, ring
 from recon.scene import View
 

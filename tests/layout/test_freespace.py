@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from layout.freespace import CELL_M, MARGIN_M, MARGIN_SHARE, observe
+from layout.freespace import observe
 from layout.surfaces import Surfaces
+from layout.tolerances import MARGIN_M, MARGIN_SHARE
+from layout.tolerances import SPACE_CELL_M as CELL_M
 
 
 @pytest.mark.parametrize("turn_deg", [0, 90, 180, 270, 33, 135])

@@ -17,12 +17,12 @@ import trimesh
 from ezdxf.entitydb import EntityDB
 
 from data.gallery import Room, generate
-from layout import LayoutConfig, run
+from layout import LayoutConfig
 from layout.document import read_layout
 from layout.dxf import write_dxf
 from layout.glb import prism
 from layout.model import Opening
-from layout.stage import unseen
+from layout.stage import run, unseen
 from layout.svg import write_svg
 from recon.io.cameras import CameraSet, write_cameras
 from recon.photos import Photo, save_photos

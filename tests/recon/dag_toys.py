@@ -29,6 +29,21 @@ class Toy:
     crash: str = ""
 
 
+@dataclass(frozen=True)
+class Letters:
+    """Facts of `write`."""
+
+    letters: int | None = None
+
+
+@dataclass(frozen=True)
+class Told:
+    """Facts of `tell`."""
+
+    size: tuple[int, float | None] | None = None
+    notes: tuple[str, ...] = ()
+
+
 class NoOverlapError(ReconstructionError):
     """A subclass that the parent does not know."""
 
@@ -51,14 +66,14 @@ def write(inputs: Mapping[str, Path], config: Toy, out: Path, progress: Progress
     (out / "deep").mkdir()
     (out / "deep" / "bytes.bin").write_bytes(config.text.encode() * 1000)
     progress.step(2, 2, "half")
-    progress.fact("letters", len(config.text))
+    progress.tell(Letters(len(config.text)))
 
 
 def tell(inputs: Mapping[str, Path], config: Toy, out: Path, progress: Progress) -> None:
     """Says everything that can be said."""
     progress.note("a note")
     progress.fallback("stereo", "guessing", "only one photo")
-    progress.fact("size", (2, float("nan")))
+    progress.tell(Told(size=(2, float("nan"))))
     print("printed")
     (out / "told.txt").write_text("told")
 
@@ -109,13 +124,13 @@ def double(value: int, progress: Progress | None = None) -> int:
     if progress:
         progress.step(1, 1, "doubling")
         progress.fallback("fast", "slow", "toy")
-        progress.fact("value", value)
+        progress.tell(Letters(value))
     return 2 * value
 
 
 def chain(config: Toy, **changes: Any) -> list[Stage]:
     """first -> second -> third, and side, which needs first only."""
-    common = {"run": write, "config": config, **changes}
+    common = {"run": write, "config": config, "facts": Letters, **changes}
     return [
         Stage("first", **common),
         Stage("second", needs=("first",), **common),

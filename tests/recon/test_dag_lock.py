@@ -140,3 +140,17 @@ def test_it_beats(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         while file.stat().st_mtime == 0:
             assert time.monotonic() < deadline
             time.sleep(0.01)
+
+
+def test_a_heartbeat_outlives_a_file_system_that_stumbles(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock_module, "BEAT_S", 0.02)
+    away = out / "away"
+    with FolderLock(out):
+        (out / ".work").rename(away)
+        time.sleep(0.2)  # some heartbeats find nothing
+        away.rename(out / ".work")
+        os.utime(out / ".work" / "lock", (0, 0))
+        deadline = time.monotonic() + 20
+        while (out / ".work" / "lock").stat().st_mtime == 0:
+            assert time.monotonic() < deadline, "no heartbeat"
+            time.sleep(0.02)

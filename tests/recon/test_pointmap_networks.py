@@ -20,10 +20,11 @@ from apps.pipeline import PipelineConfig, stages
 from recon.errors import InputError
 from recon.io.cameras import read_cameras
 from recon.ladder import parse_source
+from recon.networks import NETWORKS
 from recon.photos import Photo, save_photos
 from recon.priors import PointmapsConfig, run
 from recon.priors.mapanything import common_size
-from recon.priors.networks import NETWORKS, window
+from recon.priors.window import window
 from recon.progress import LogProgress
 from recon.scene import View
 from recon.sfm import MappingConfig

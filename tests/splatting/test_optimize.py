@@ -14,9 +14,10 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from recon.errors import EnvironmentFault, InputError, ReconstructionError
+from recon.geometry.pose import invert_rigid
 from recon.io.cameras import read_cameras
 from recon.progress import LogProgress
-from recon.scene import View, invert_rigid
+from recon.scene import View
 from recon.views import load_posed
 from splatting.config import SplatConfig
 from splatting.export import read_ply
