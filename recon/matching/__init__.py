@@ -45,14 +45,15 @@ class MatchingConfig:
 
     def weights(self) -> tuple[str, ...]:
         """SHA-256 of the networks' files."""
-        return tuple(digest(name) for name in ("aliked-n16", "lightglue-aliked", "disk", "lightglue-disk"))
+        return digest("aliked-n16"), digest("lightglue-aliked")
 
 
 @dataclass(frozen=True)
 class SecondLook:
     """What another look at photos that hardly match cost and brought."""
 
-    matcher: str
+    keypoints: int
+    """At most so many a photo."""
     photos: int
     """That it looked at."""
     pairs: int

@@ -22,7 +22,7 @@ from recon.matching.features import Features, Matches
 from recon.progress import Progress
 
 _RATIO = 0.9
-"""Nearest against second nearest distance in `mutual_nearest`."""
+"""Nearest against second nearest distance in `affinity`."""
 
 
 class AlikedLightGlue:
@@ -37,20 +37,26 @@ class AlikedLightGlue:
 
     def __init__(self, keypoints: int, progress: Progress) -> None:
         self._aliked = ALIKED("aliked-n16", max_num_keypoints=keypoints, detection_threshold=-1)
-        load_state(self._aliked, torch.load(fetch("aliked-n16", progress), weights_only=True))
+        _load(self._aliked, torch.load(fetch("aliked-n16", progress), weights_only=True))
         # Channels last makes the network 1.7 times faster on a CPU.
         self._aliked.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._lightglue = load_lightglue("lightglue-aliked", progress)
+        self._lightglue = LightGlue(None, input_dim=128)  # type: ignore[arg-type]
+        state = torch.load(fetch("lightglue-aliked", progress), weights_only=True)
+        _load(self._lightglue, {_layer_first(name): value for name, value in state.items()})
+        self._lightglue.eval()
+        for layer in self._lightglue.transformers:
+            cross: Any = layer.cross_attn
+            cross.forward = MethodType(_cross_attention, cross)
 
     def detect(self, image: UInt8[np.ndarray, "H W 3"], mask: Bool[np.ndarray, "H W"] | None) -> Features:
         height, width = image.shape[:2]
         with torch.inference_mode():
-            dense, score_map = self._aliked.extract_dense_map(image_tensor(image))
+            dense, score_map = self._aliked.extract_dense_map(_tensor(image))
             if mask is not None:
                 score_map = score_map * torch.from_numpy(mask)
             found, scores, _ = self._aliked.dkd(score_map)
             if mask is not None:
-                inside = lies_in(mask, _to_pixels(found[0], width, height))
+                inside = _lies_in(mask, _to_pixels(found[0], width, height))
                 found, scores = [found[0][inside]], [scores[0][inside]]
             order = torch.argsort(scores[0], descending=True, stable=True)
             descriptors, _ = self._aliked.desc_head(dense, [found[0][order]])
@@ -58,51 +64,23 @@ class AlikedLightGlue:
             return Features(points.numpy(), scores[0][order].numpy(), descriptors[0], width, height)
 
     def match(self, a: Features, b: Features) -> Matches:
-        return match_features(self._lightglue, a, b)
+        with torch.inference_mode():
+            result = self._lightglue({"image0": _lightglue_input(a), "image1": _lightglue_input(b)})
+        pairs, scores = result["matches"][0].numpy(), result["scores"][0].numpy()
+        return Matches(pairs.astype(np.int32), scores.astype(np.float32))
 
     def affinity(self, a: Features, b: Features) -> int:
-        return mutual_nearest(a, b)
+        if min(len(a.keypoints), len(b.keypoints)) < 2:
+            return 0
+        with torch.inference_mode():
+            similarity = a.descriptors @ b.descriptors.T
+            best = similarity.topk(2, dim=1)
+            mutual = similarity.argmax(dim=0)[best.indices[:, 0]] == torch.arange(len(similarity))
+            distance = (2 - 2 * best.values.clamp(max=1)).sqrt()
+            return int((mutual & (distance[:, 0] < _RATIO * distance[:, 1])).sum())
 
 
-def load_lightglue(weights: str, progress: Progress) -> LightGlue:
-    """LightGlue with weights of the registry, for descriptors of 128 numbers.
-
-    Raises:
-        EnvironmentFault: the weights cannot be had.
-    """
-    lightglue = LightGlue(None, input_dim=128)  # type: ignore[arg-type]
-    state = torch.load(fetch(weights, progress), map_location="cpu", weights_only=True)
-    # The checkpoint of DISK carries a number per layer that no version of the network reads.
-    learned = {_layer_first(name): value for name, value in state.items() if not name.endswith(".r")}
-    load_state(lightglue, learned)
-    lightglue.eval()
-    for layer in lightglue.transformers:
-        cross: Any = layer.cross_attn
-        cross.forward = MethodType(_cross_attention, cross)
-    return lightglue
-
-
-def match_features(lightglue: LightGlue, a: Features, b: Features) -> Matches:
-    """Each keypoint at most once."""
-    with torch.inference_mode():
-        result = lightglue({"image0": _lightglue_input(a), "image1": _lightglue_input(b)})
-    pairs, scores = result["matches"][0].numpy(), result["scores"][0].numpy()
-    return Matches(pairs.astype(np.int32), scores.astype(np.float32))
-
-
-def mutual_nearest(a: Features, b: Features) -> int:
-    """Keypoints whose descriptors are clearly nearest to each other."""
-    if min(len(a.keypoints), len(b.keypoints)) < 2:
-        return 0
-    with torch.inference_mode():
-        similarity = a.descriptors @ b.descriptors.T
-        best = similarity.topk(2, dim=1)
-        mutual = similarity.argmax(dim=0)[best.indices[:, 0]] == torch.arange(len(similarity))
-        distance = (2 - 2 * best.values.clamp(max=1)).sqrt()
-        return int((mutual & (distance[:, 0] < _RATIO * distance[:, 1])).sum())
-
-
-def load_state(model: torch.nn.Module, state: dict[str, torch.Tensor]) -> None:
+def _load(model: torch.nn.Module, state: dict[str, torch.Tensor]) -> None:
     """Every parameter must come from the file; buffers that the constructor computes need not."""
     result = model.load_state_dict(state, strict=False)
     learned = {name for name, _ in model.named_parameters()}
@@ -149,7 +127,7 @@ def _cross_attention(
     return merged(x0, m0), merged(x1, m1)
 
 
-def image_tensor(image: UInt8[np.ndarray, "H W 3"]) -> Float[torch.Tensor, "1 3 H W"]:
+def _tensor(image: UInt8[np.ndarray, "H W 3"]) -> Float[torch.Tensor, "1 3 H W"]:
     tensor = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
     return tensor.contiguous(memory_format=torch.channels_last)
 
@@ -159,7 +137,7 @@ def _to_pixels(normalised: torch.Tensor, width: int, height: int) -> torch.Tenso
     return (normalised + 1) / 2 * torch.tensor([width - 1, height - 1]) + 0.5
 
 
-def lies_in(mask: Bool[np.ndarray, "H W"], points: torch.Tensor) -> torch.Tensor:
+def _lies_in(mask: Bool[np.ndarray, "H W"], points: torch.Tensor) -> torch.Tensor:
     pixels = points.long()
     x, y = pixels[:, 0].clamp(0, mask.shape[1] - 1), pixels[:, 1].clamp(0, mask.shape[0] - 1)
     return torch.from_numpy(mask)[y, x]

@@ -14,11 +14,10 @@ from jaxtyping import Bool, Float, UInt8
 from recon.errors import EnvironmentFault
 from recon.matching import MatchingConfig, MatchingFacts, SecondLook
 from recon.matching.aliked import AlikedLightGlue
-from recon.matching.disk import DiskLightGlue
 from recon.matching.features import Features, Matcher, Matches, turn_features, turn_image
 from recon.matching.fisheye import Tried, find_fisheyes
 from recon.matching.retrieval import choose_pairs
-from recon.matching.second_look import certain, weak_pairs
+from recon.matching.second_look import MORE_KEYPOINTS, certain, weak_pairs
 from recon.matching.sift import Sift
 from recon.matching.turns import Pair, Turned, find_turns
 from recon.matching.verification import verify
@@ -165,7 +164,7 @@ def _look_for_fisheyes(
 
 @dataclass(frozen=True)
 class _SecondLook:
-    """Pairs for which another network found more."""
+    """Pairs in which more keypoints found more."""
 
     session: _Session
     photos: frozenset[int]
@@ -181,17 +180,13 @@ def _look_again(
     config: MatchingConfig,
     progress: Progress,
 ) -> _SecondLook | None:
-    """At photos that hardly match, by another network; None where all hang together."""
-    weak = weak_pairs(len(quarters), pairs) if session.matcher.turns else []
+    """At photos that hardly match, with more keypoints; None where all hang together."""
+    weak = weak_pairs(len(quarters), pairs) if session.matcher.name != Sift.name else []
     if not weak:
         return None
     start = time.perf_counter()
-    try:
-        matcher = DiskLightGlue(config.keypoints, progress)
-    except EnvironmentFault as error:
-        progress.fallback("a second look at photos that hardly match", "the first look alone", str(error))
-        return None
-    second = _Session(folder, matcher, config)
+    keypoints = MORE_KEYPOINTS * config.keypoints
+    second = _Session(folder, AlikedLightGlue(keypoints, progress), config)
     second.fisheyes = session.fisheyes
     better = {}
     for done, (a, b) in enumerate(weak):
@@ -202,8 +197,8 @@ def _look_again(
     progress.step(len(weak), len(weak), "pair, second look")
     photos = frozenset(i for pair in weak for i in pair)
     seconds = round(time.perf_counter() - start, 1)
-    progress.tell(MatchingFacts(second_look=SecondLook(matcher.name, len(photos), len(weak), len(better), seconds)))
-    progress.note(f"{matcher.name} found more in {len(better)} of {len(weak)} pairs that hardly matched.")
+    progress.tell(MatchingFacts(second_look=SecondLook(keypoints, len(photos), len(weak), len(better), seconds)))
+    progress.note(f"{keypoints} keypoints found more in {len(better)} of {len(weak)} pairs that hardly matched.")
     return _SecondLook(second, photos, better)
 
 

@@ -251,8 +251,8 @@ class _Network:
 def test_photos_that_hardly_match_get_a_second_look_and_what_is_better_counts(
     photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: int, second: int, looks: int
 ) -> None:
-    monkeypatch.setattr(recon.matching.stage, "AlikedLightGlue", lambda *_: _Network(80, first))
-    monkeypatch.setattr(recon.matching.stage, "DiskLightGlue", lambda *_: _Network(70, second))
+    networks = {2048: _Network(80, first), 4096: _Network(70, second)}
+    monkeypatch.setattr(recon.matching.stage, "AlikedLightGlue", lambda keypoints, _: networks[keypoints])
     out, progress = tmp_path / "matches", LogProgress()
     out.mkdir()
     run({"photos": photo_folder}, MatchingConfig(), out, progress)
