@@ -13,6 +13,7 @@ from rich.console import Console
 
 from apps.pipeline import PipelineConfig, rig_stages
 from apps.report import reported
+from apps.run import conclude, judged
 from calibration.calibrate import CalibrationConfig
 from calibration.detect.detector import DetectorName
 from calibration.keypoints import STAGE as KEYPOINTS
@@ -69,6 +70,8 @@ class Arguments:
     """Print what would run and what is cached; change nothing."""
     json: bool = False
     """Print the manifest as JSON on standard output (progress goes to standard error)."""
+    strict: bool = False
+    """End with exit code 1 where the verdict is not to rely on the result."""
 
 
 RESULTS = {
@@ -113,17 +116,18 @@ def calibrate(
         arguments=sys.argv[1:] if words is None else words,
         console=console,
         watch=watch,
+        judge=judged,
     )
 
 
 def main(arguments: Arguments) -> int:
     console = Console(stderr=True)
     with reported(arguments.out, console, arguments.dry_run):
-        calibrate(arguments, console)
+        manifest = calibrate(arguments, console)
     if arguments.dry_run:
         return 0
     if arguments.json:
         print((arguments.out / "manifest.json").read_text(encoding="utf-8"), end="")
     for name, path in RESULTS.items():
         console.print(f"  {name:<8} {arguments.out / path}", soft_wrap=True)
-    return 0
+    return conclude(manifest, console, arguments.strict)

@@ -14,9 +14,12 @@ from rich.console import Console
 from apps.options import StageOptions, stage_options
 from apps.pipeline import RIG, SPECS, stages
 from apps.report import reported
+from apps.results import read_results
 from layout import STAGE as LAYOUT
 from recon.dag import Manifest, Stage, run_stages
 from recon.dag.live import Watch
+from recon.dag.verdict import RunVerdict
+from recon.io.inputs import find
 from recon.ladder import parse_source
 
 
@@ -31,6 +34,8 @@ class Arguments:
     stages: Annotated[StageOptions, tyro.conf.arg(name="")]
     json: bool = False
     """Print the manifest as JSON on standard output (progress goes to standard error)."""
+    strict: bool = False
+    """End with exit code 1 where the verdict is not to rely on the result."""
 
 
 def parse(argv: Sequence[str]) -> Arguments:
@@ -66,6 +71,9 @@ def reconstruct(
     if notice := source.notice():
         console.print(notice, soft_wrap=True)
     graph = graph_of(photos, options)
+    if source.rung != "keypoints":
+        for file, why in find(photos).passed_over:
+            console.print(f"Passed over {file.name}: {why}.", soft_wrap=True, markup=False, highlight=False)
     # The photos of a rig are named after its cameras, which calibration finds.
     config.cameras.check(None if source.rung == "keypoints" else replace(config.photos, photos=photos).names())
     return run_stages(
@@ -78,6 +86,7 @@ def reconstruct(
         arguments=sys.argv[1:] if arguments is None else arguments,
         console=console,
         watch=watch,
+        judge=judged,
     )
 
 
@@ -88,7 +97,7 @@ RESULTS["report"] = "report.html"
 def main(arguments: Arguments) -> int:
     console = Console(stderr=True)
     with reported(arguments.out, console, arguments.stages.dry_run):
-        reconstruct(arguments.photos, arguments.out, arguments.stages, console)
+        manifest = reconstruct(arguments.photos, arguments.out, arguments.stages, console)
     if arguments.stages.dry_run:
         return 0
     if arguments.json:
@@ -96,4 +105,17 @@ def main(arguments: Arguments) -> int:
     for name, path in RESULTS.items():
         if (arguments.out / path).exists():
             console.print(f"  {name:<8} {arguments.out / path}", soft_wrap=True)
-    return 0
+    return conclude(manifest, console, arguments.strict)
+
+
+def judged(out: Path) -> RunVerdict:
+    """What the run in `out` is worth."""
+    return read_results(out).verdict
+
+
+def conclude(manifest: Manifest, console: Console, strict: bool) -> int:
+    """Say the last words of a run that came to its end; the exit code."""
+    assert manifest.verdict is not None, "the run was judged"
+    for line in manifest.verdict.lines():
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
+    return manifest.verdict.exit_code(strict)

@@ -18,6 +18,7 @@ from layout import tolerances as tol
 from layout.model import RoomLayout
 from layout.raycast import first_hits
 from layout.surfaces import DepthView
+from recon.geometry.least_squares import GemanMcClure
 from recon.scene import Camera, PosedImage
 
 
@@ -52,9 +53,9 @@ def solve(sightings: Sequence[Sighting], parameters: int) -> Float[np.ndarray, "
         return x
     A = np.stack([sighting.slope for sighting in sightings])
     offsets = np.array([sighting.offset_px for sighting in sightings])
-    for sigma in tol.SEAM_SIGMAS_PX:
+    for kernel in map(GemanMcClure, tol.SEAM_SIGMAS_PX):
         for _ in range(5):
-            weight = tol.SEAM_WEIGHT / (1 + ((offsets - A @ x) / sigma) ** 2) ** 2
+            weight = tol.SEAM_WEIGHT * kernel.weight((offsets - A @ x) ** 2)
             normal = (A * weight[:, None]).T @ A + np.eye(parameters) / tol.SEAM_PRIOR_M**2
             x = np.linalg.solve(normal, (A * weight[:, None]).T @ offsets)
     return x

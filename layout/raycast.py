@@ -25,8 +25,8 @@ def first_hits(
     """Labels of the first surface of the prism that each ray meets, and how many times the ray it takes to get there
     (the z-depth for `room_rays`).
 
-    From outside the prism the nearer walls are looked through: only surfaces that face the eye count. Where none
-    does, the label is -1 and the depth NaN.
+    From outside the prism the nearer walls are looked through: only surfaces that face the eye count, and floor and
+    ceiling go on beyond the walls. Where none does, the label is -1 and the depth NaN.
     """
     x, y, z = (np.ascontiguousarray(rays[..., axis]) for axis in range(3))
     depth, labels = np.full(x.shape, np.inf), np.full(x.shape, -1)

@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from recon.errors import InputError
-from recon.io.images import decode_image
+from recon.io.images import decode_image, open_image
 from recon.io.inputs import digest, is_video
 from recon.photos import Photo, load_photos
 from recon.scene import View
@@ -24,7 +24,8 @@ def write_originals(photos: Path, originals: list[Path], views: list[View], to: 
     """Writes one image a view into `to`.
 
     Upright JPEG and PNG files are copied as they are; all else is turned upright and written as JPEG.
-    Frames of a video are written at the working size of the run, and their cameras are resized with them.
+    Frames of a video are written at the working size of the run, and turned JPEG files too large to be decoded whole at
+    a fraction; their cameras are resized with them.
 
     Args:
         photos: folder of the `photos` artifact.
@@ -53,7 +54,7 @@ def write_originals(photos: Path, originals: list[Path], views: list[View], to: 
                 f"The photo {photo.source} has been moved or changed since the run.",
                 "Put it back, or run again with its new path.",
             )
-        written[view.name] = replace(view, name=_write_photo(original, view.name, to))
+        written[view.name] = _write_photo(original, view, to)
     return written
 
 
@@ -63,15 +64,20 @@ def _write_frame(photo: Photo, photos: Path, view: View, to: Path) -> View:
     return replace(view, camera=view.camera.resized(width, height))
 
 
-def _write_photo(original: Path, name: str, to: Path) -> str:
-    with Image.open(original) as file:
+def _write_photo(original: Path, view: View, to: Path) -> View:
+    name = view.name
+    with open_image(original.read_bytes(), _EVERY_PIXEL) as file:
         plain = file.format in ("JPEG", "PNG") and file.getexif().get(_ORIENTATION, _UPRIGHT) == _UPRIGHT
     if plain:
         shutil.copyfile(original, to / name)
-        return name
+        return view
     name = f"{Path(name).stem}.jpg"
     if (to / name).exists():
         name = f"{Path(name).stem}_{len(list(to.iterdir()))}.jpg"
     decoded = decode_image(original.read_bytes(), _EVERY_PIXEL)
     Image.fromarray(decoded.rgb).save(to / name, quality=_QUALITY, subsampling=0)
-    return name
+    height, width = decoded.rgb.shape[:2]
+    camera = view.camera
+    if (width, height) != (camera.width, camera.height):  # a JPEG too large to be decoded whole
+        camera = camera.resized(width, height)
+    return replace(view, name=name, camera=camera)

@@ -12,6 +12,7 @@ FLOORS = (
     {"recon.progress"},
     {"recon.stage"},
     {"recon.dag"},
+    {"recon.geometry"},
     {"recon.scene"},
     {"recon.io", "recon.directions", "recon.metrics"},
     {"recon.networks", "recon.photos"},

@@ -23,7 +23,7 @@ from apps.batches.plan import estimated, plan
 from apps.batches.scenes import Scene, find
 from apps.batches.scheduler import Engine, Rules
 from apps.batches.signals import terminated_as_interrupted
-from apps.batches.summary import as_json, counts, rows
+from apps.batches.summary import as_json, counts, doubtful, remarks, rows
 from apps.batches.task import Task
 from apps.options import StageOptions, stage_options
 from recon.errors import InputError
@@ -66,6 +66,8 @@ class Arguments:
     """GPUs that a scene needs on a Ray cluster; a fraction lets scenes share one."""
     json: bool = False
     """Print what became of every scene as JSON on standard output (progress goes to standard error)."""
+    strict: bool = False
+    """End with exit code 1 also where the verdict on a scene is not to rely on it."""
 
 
 @dataclass(frozen=True)
@@ -98,13 +100,15 @@ def main(command: Command) -> int:
     if arguments.json:
         print(as_json(arguments.out, found, at_work=False))
     number = counts(found)
+    for line in remarks(found):
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
     console.print(
         ", ".join(f"{count} {status}" for status, count in number.items()) + f": {arguments.out / page.NAME}",
         soft_wrap=True,
         markup=False,
         highlight=False,
     )
-    return 0 if number["done"] == len(found) else 1
+    return 0 if number["done"] == len(found) and not (arguments.strict and doubtful(found)) else 1
 
 
 @contextmanager

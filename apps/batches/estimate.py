@@ -18,7 +18,7 @@ from apps.options import StageOptions
 from apps.pipeline import SPECS
 from layout import STAGE as LAYOUT
 from recon.depth import STAGE as DEPTH
-from recon.io.images import UnusableImage
+from recon.io.images import MAX_MEGAPIXELS, UnusableImage
 from recon.io.inputs import is_video
 from recon.io.video import open_video
 from recon.photos import STAGE_NAME as PHOTOS
@@ -70,7 +70,9 @@ def _size(path: Path) -> float:
             return size / 1e6
         with Image.open(path) as image:
             return image.width * image.height / 1e6
-    except (OSError, UnidentifiedImageError, ValueError, Image.DecompressionBombError, UnusableImage):
+    except Image.DecompressionBombError:  # a JPEG is then decoded at a fraction that is smaller
+        return float(MAX_MEGAPIXELS)
+    except (OSError, UnidentifiedImageError, ValueError, UnusableImage):
         return 0.0
 
 

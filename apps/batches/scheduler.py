@@ -171,6 +171,7 @@ class Scheduler:
             **_identity(turn.task),
             manifest=stamp(self._out, turn.task.name),
             digest=manifest["digest"],
+            verdict=manifest.get("verdict"),
             setting=used,
             instead_of=asked if turn.setting else None,
             seconds=outcome.seconds,

@@ -102,6 +102,8 @@ class Thresholds:
     """Folder for the figures, one file a package, written after each constant."""
     packages: tuple[str, ...] = tuple(PACKAGES)
     """Which packages."""
+    constants: tuple[str, ...] = ()
+    """Which constants; all if not given. The table is of all that `--json` holds."""
     page: Path | None = None
     """File for the table in Markdown; standard output if not given."""
 
@@ -110,7 +112,10 @@ class Thresholds:
             if package not in PACKAGES:
                 raise InputError(f"--packages {package!r} has no table.", f"Choose from {', '.join(PACKAGES)}.")
         console = Console(stderr=True)
-        measured = {name: measure_thresholds(name, self.json / f"{name}.json", console) for name in self.packages}
+        measured = {
+            name: measure_thresholds(name, self.constants, self.json / f"{name}.json", console)
+            for name in self.packages
+        }
         _write_page(thresholds_page(measured), self.page)
         return 0
 

@@ -102,25 +102,27 @@ def overridden(module: ModuleType, name: str, value: Value) -> Iterator[None]:
         setattr(module, name, before)
 
 
-def measure(package: str, record: Path, console: Console) -> dict[str, Any]:
+def measure(package: str, constants: Sequence[str], record: Path, console: Console) -> dict[str, Any]:
     """Runs the trials with every constant halved and doubled; what `record` holds already is not run again.
 
     Args:
         package: one of `PACKAGES`.
+        constants: which; all where there are none.
         record: JSON, rewritten after each constant. It must be of the same values of the constants.
 
     Returns:
-        `scenes`; `as_they_are`, the figures by scene; and `constants`, by name their `value`, `meaning`, `section` and
-        `changes`: of every figure, halved and doubled. A change that ends in an error counts as a loss of all.
+        What `record` holds: `scenes`; `all`, how many constants there are; `as_they_are`, the figures by scene; and
+        `constants`, by name their `value`, `meaning`, `section` and `changes`: of every figure, halved and doubled. A
+        change that ends in an error counts as a loss of all.
     """
     path, kind = PACKAGES[package]
     module, trials = importlib.import_module(path), kind()
     thresholds = read_thresholds(module)
     measured: dict[str, Any] = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
     if "as_they_are" not in measured:
-        measured = {"scenes": trials.scenes, "as_they_are": trials.run(""), "constants": {}}
+        measured = {"scenes": trials.scenes, "all": len(thresholds), "as_they_are": trials.run(""), "constants": {}}
     for number, threshold in enumerate(thresholds):
-        if threshold.name in measured["constants"]:
+        if threshold.name in measured["constants"] or (constants and threshold.name not in constants):
             continue
         console.print(f"{package} {number + 1} of {len(thresholds)}: {threshold.name}")
         changes = [_changes(module, trials, threshold, factor, measured["as_they_are"]) for factor in FACTORS]
@@ -175,7 +177,8 @@ def as_markdown(packages: Mapping[str, Mapping[str, Any]]) -> str:
             halved, doubled = (_cell(changes) for changes in entry["changes"])
             lines.append(f"| `{name}` | {_value(entry['value'])} | {halved} | {doubled} | {entry['meaning']} |")
         still = [name for name, entry in measured["constants"].items() if not any(map(_worst, entry["changes"]))]
-        lines += ["", f"Of {len(measured['constants'])}, {len(still)} move nothing in these scenes."]
+        done = f"{len(measured['constants'])} of {measured['all']} constants were measured"
+        lines += ["", f"{done}; {len(still)} of them move nothing in these scenes."]
     return "\n".join(lines) + "\n"
 
 

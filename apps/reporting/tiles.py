@@ -22,7 +22,13 @@ def headline(results: Results) -> str:
     """The verdict in a few words."""
     if results.state not in ("complete", "failed"):
         return "Not finished"
-    return {"good": "It worked", "warnings": "It worked, with warnings", "failed": "It failed"}[results.verdict.level]
+    words = {
+        "good": "It worked",
+        "usable": "It worked, with warnings",
+        "doubtful": "Do not rely on it",
+        "failed": "It failed",
+    }
+    return words[results.verdict.level]
 
 
 def tiles(results: Results) -> list[Tile]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
+from recon.dag.verdict import RunVerdict
 from recon.stage import StageSpec
 
 FactsT = TypeVar("FactsT")
-Level = Literal["good", "warnings", "failed"]
 
 
 @dataclass(frozen=True)
@@ -216,16 +216,6 @@ class ResultFile:
 
 
 @dataclass(frozen=True)
-class SceneVerdict:
-    """Whether it worked."""
-
-    level: Level
-    sentence: str
-    warnings: tuple[str, ...]
-    """What makes the result less than good, a sentence each."""
-
-
-@dataclass(frozen=True)
 class Results:
     """A finished, partial or failed run."""
 
@@ -239,7 +229,7 @@ class Results:
     until: str | None
     digest: str
     environment: dict[str, Any]
-    verdict: SceneVerdict
+    verdict: RunVerdict
     advice: tuple[str, ...]
     """What to photograph next, most helpful first."""
     scale: Scale | None

@@ -14,6 +14,7 @@ from scipy.spatial.transform import Rotation
 
 from calibration.solve.lens import Lenses, Projection, project, project_with_derivatives
 from calibration.tracks.sample import Sample
+from recon.geometry.least_squares import GemanMcClure, Groups, NormalEquations, levenberg_marquardt
 
 POSE, FOCAL, DISTORTION, CLOCK = slice(0, 6), 6, slice(7, 12), 12
 """Columns of a camera: rotation (left, camera axes), translation, log focal, distortion, one clock per take."""
@@ -94,14 +95,10 @@ def _observed(state: State, sample: Sample) -> np.ndarray:
     return sample.xy - sample.velocity * shift[:, :, None, None]
 
 
-def geman_mcclure(r2: np.ndarray, scale: float) -> np.ndarray:
-    """Kernel of the squared residual; half r2 near 0, half scale^2 at infinity."""
-    return 0.5 * r2 / (1 + r2 / scale**2)
-
-
 class _Problem:
     def __init__(self, sample: Sample, prior: Prior, bones: Bones | None, robust: Robust) -> None:
-        self.sample, self.prior, self.bones, self.robust = sample, prior, bones, robust
+        self.sample, self.prior, self.bones = sample, prior, bones
+        self.kernel = GemanMcClure(robust.scale)
         cameras, takes = sample.offsets_s.shape
         self.D = CLOCK + takes
         free = np.zeros((cameras, self.D), bool)
@@ -116,7 +113,7 @@ class _Problem:
     def cost(self, state: State) -> float:
         r = residuals(state, self.sample)
         r2 = np.nan_to_num((r * r).sum(axis=-1), nan=0.0)
-        total = float((self.sample.weight * geman_mcclure(r2, self.robust.scale)).sum())
+        total = float((self.sample.weight * self.kernel.cost(r2)).sum())
         if self.bones is not None:
             b, present, _, _ = self._bone_residuals(state)
             total += 0.5 * self.bones.weight * float((b[present] ** 2).sum())
@@ -170,8 +167,8 @@ class _Problem:
         )
         return g, H, cost
 
-    def normal_equations(self, state: State) -> tuple[np.ndarray, ...]:
-        """U (CD, CD), W (K, 3J, CD), V (K, 3J, 3J) and the gradients of cameras (CD) and points (K, 3J)."""
+    def normal_equations(self, state: State) -> NormalEquations:
+        """The free columns of all cameras; the joints of each pose are a group."""
         s = self.sample
         C, K, J = s.weight.shape
         known = np.isfinite(state.points[..., 0])
@@ -179,7 +176,7 @@ class _Problem:
         P = project_with_derivatives(state.lenses, np.arange(C)[:, None, None], X)
         r = (P.xy - _observed(state, s)) / s.sigma[:, :, None, None]
         r2 = (r * r).sum(axis=-1)
-        w = np.where(known, s.weight, 0) / (1 + r2 / self.robust.scale**2) ** 2
+        w = np.where(known, s.weight, 0) * self.kernel.weight(r2)
         root = (np.sqrt(w) / s.sigma[:, :, None])[..., None, None]
         r = r * np.sqrt(w)[..., None]
         A = root * self._camera_columns(state, P, X)
@@ -201,7 +198,9 @@ class _Problem:
         keep = (np.arange(C)[:, None] * self.D + self.columns).ravel()
         U = U.reshape(C * D, C * D) + H[np.ix_(keep, keep)]
         g_camera = g_camera.ravel() + g_prior[:, self.columns].ravel()
-        return U, W, V.reshape(K, 3 * J, 3 * J), g_camera, g_point.reshape(K, 3 * J)
+        free = np.flatnonzero(self.free.ravel())
+        poses = Groups(np.arange(len(free)), V.reshape(K, 3 * J, 3 * J), W[:, :, free], g_point.reshape(K, 3 * J))
+        return NormalEquations(U[np.ix_(free, free)], g_camera[free], [poses])
 
     def _camera_columns(self, state: State, P: Projection, X: np.ndarray) -> np.ndarray:
         s = self.sample
@@ -231,10 +230,12 @@ class _Problem:
             g[:, i] -= pull[:, index]
             g[:, j] += pull[:, index]
 
-    def step(self, state: State, dx: np.ndarray, dp: np.ndarray) -> State:
-        C = len(state.R)
+    def moved(self, state: State, kept: Float[np.ndarray, " N"], eliminated: list[Float[np.ndarray, "K 3*J"]]) -> State:
+        C, (dp,) = len(state.R), eliminated
+        step = np.zeros(self.free.shape)
+        step[self.free] = kept
         full = np.zeros((C, self.D))
-        full[:, self.columns] = dx.reshape(C, -1)
+        full[:, self.columns] = step
         lenses = replace(
             state.lenses,
             log_focal=state.lenses.log_focal + full[:, FOCAL],
@@ -253,50 +254,6 @@ class _Problem:
 def adjust(state: State, sample: Sample, prior: Prior, bones: Bones | None, rounds: tuple[Robust, ...]) -> State:
     """Minimise the robust reprojection error, round after round."""
     for robust in rounds:
-        state = _minimise(state, _Problem(sample, prior, bones, robust))
+        problem = _Problem(sample, prior, bones, robust)
+        state = levenberg_marquardt(problem, state, _ITERATIONS, _CONVERGED)
     return state
-
-
-def _minimise(state: State, problem: _Problem) -> State:
-    damping = 1e-3
-    cost = problem.cost(state)
-    for _ in range(_ITERATIONS):
-        U, W, V, g_camera, g_point = problem.normal_equations(state)
-        free = np.flatnonzero(problem.free.ravel())
-        U, W, g_camera = U[np.ix_(free, free)], W[:, :, free], g_camera[free]
-        before = cost
-        for _ in range(6):
-            dx, dp = _solve(U, W, V, g_camera, g_point, damping)
-            step = np.zeros(problem.free.size)
-            step[free] = dx
-            trial = problem.step(state, step, dp)
-            trial_cost = problem.cost(trial)
-            if trial_cost < cost:
-                state, cost = trial, trial_cost
-                damping = max(damping / 5, 1e-7)
-                break
-            damping *= 6
-        else:
-            break
-        if before - cost < _CONVERGED * cost:
-            break
-    return state
-
-
-def _solve(
-    U: np.ndarray, W: np.ndarray, V: np.ndarray, g_camera: np.ndarray, g_point: np.ndarray, damping: float
-) -> tuple[np.ndarray, np.ndarray]:
-    n = V.shape[1]
-    diagonal = np.arange(n)
-    V = V.copy()
-    V[:, diagonal, diagonal] = V[:, diagonal, diagonal] * (1 + damping) + 1e-9 * (1 + V[:, diagonal, diagonal])
-    inner = np.linalg.solve(V, np.concatenate([W, g_point[..., None]], axis=2))
-    Y, z = inner[..., :-1], inner[..., -1]
-    flat = W.reshape(-1, W.shape[-1])
-    S = U - flat.T @ Y.reshape(flat.shape)
-    rhs = -g_camera + flat.T @ z.ravel()
-    own = np.diag(U)
-    S[np.diag_indices_from(S)] += damping * own + 1e-12 * own.max()
-    dx = np.linalg.solve(S, rhs)
-    dp = -z - Y @ dx
-    return dx, dp

@@ -16,13 +16,13 @@ from calibration.solve.bundle import (
     Robust,
     State,
     adjust,
-    geman_mcclure,
     residuals,
 )
 from calibration.solve.initial import retriangulate
 from calibration.solve.lens import Lenses
 from calibration.tracks.sample import Sample
 from calibration.tracks.swaps import unswap
+from recon.geometry.least_squares import GemanMcClure
 
 FOCAL_DEVIATION = 0.3
 """Of log focal from that of 60 degrees of view: next to nothing is known of it."""
@@ -101,7 +101,7 @@ def held_out_cost(state: State, sample: Sample) -> Float[np.ndarray, " C"]:
         r2 = (r * r).sum(axis=-1)
         w = np.where(np.isfinite(r2), sample.weight[camera], 0)
         if w.sum() > 0:
-            costs[camera] = float((w * geman_mcclure(np.nan_to_num(r2), _HELD_OUT_SCALE)).sum() / w.sum())
+            costs[camera] = float((w * GemanMcClure(_HELD_OUT_SCALE).cost(np.nan_to_num(r2))).sum() / w.sum())
     return costs
 
 

@@ -7,10 +7,11 @@ from itertools import combinations
 import numpy as np
 from jaxtyping import Float
 
-from calibration.solve.bundle import State, geman_mcclure
+from calibration.solve.bundle import State
 from calibration.solve.lens import Lenses, normalise, project, project_with_derivatives
+from recon.geometry.least_squares import GemanMcClure
 
-_KERNEL = 3.0
+_KERNEL = GemanMcClure(3.0)
 """Scale of the Geman-McClure kernel, standard deviations."""
 _PARALLAX_DEG = 5.0
 """Rays that meet at less say little of the depth."""
@@ -100,7 +101,7 @@ def _cost(
     inside = np.einsum("cij,nj->cni", R, X) + t[:, None]
     r = (project(lenses, np.arange(len(R))[:, None], inside) - xy) / sigma[..., None]
     r2 = np.where(weight > 0, (r * r).sum(axis=2), 0)
-    return (weight * geman_mcclure(r2, _KERNEL)).sum(axis=0)
+    return (weight * _KERNEL.cost(r2)).sum(axis=0)
 
 
 def _gauss_newton(
@@ -113,7 +114,7 @@ def _gauss_newton(
     P = project_with_derivatives(lenses, np.arange(len(R))[:, None], inside)
     r = (P.xy - xy[:, known]) / sigma[:, known, None]
     r2 = (r * r).sum(axis=2)
-    w = weight[:, known] / (1 + r2 / _KERNEL**2) ** 2
+    w = weight[:, known] * _KERNEL.weight(r2)
     w[weight[:, known] == 0] = 0
     B = (P.by_point @ R[:, None]) / sigma[:, known, None, None]
     H = np.einsum("cn,cnai,cnaj->nij", w, B, B, optimize=True)

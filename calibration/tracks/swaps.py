@@ -8,9 +8,10 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from calibration.skeleton import MIRRORED
-from calibration.solve.bundle import State, geman_mcclure, in_cameras
+from calibration.solve.bundle import State, in_cameras
 from calibration.solve.lens import project
 from calibration.tracks.sample import Sample
+from recon.geometry.least_squares import GemanMcClure
 
 _SCALE = 3.0
 _BETTER = 0.5
@@ -33,7 +34,7 @@ def swapped(state: State, sample: Sample, mirror: Int[np.ndarray, " J"]) -> Bool
         r = (predicted - observed[:, :, order]) / sample.sigma[:, :, None, None]
         r2 = (r * r).sum(axis=-1)
         weight = np.where(np.isfinite(r2), sample.weight[:, :, order], 0)
-        costs.append((weight * geman_mcclure(np.nan_to_num(r2), _SCALE)).sum(axis=2))
+        costs.append((weight * GemanMcClure(_SCALE).cost(np.nan_to_num(r2))).sum(axis=2))
     return costs[1] < _BETTER * costs[0]
 
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from recon.dag.stage import import_path
+from recon.stage import import_path
 
 _START = "import sys; sys.path[:] = {path!r}; from {module} import {name}; sys.exit({name}())"
 

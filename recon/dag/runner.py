@@ -8,7 +8,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from recon.dag.manifest import Manifest, StageEntry, attempts_before, describe, 
 from recon.dag.memory import peak_mib, reset_peak
 from recon.dag.program import changed_since
 from recon.dag.reporting import Relay, StageProgress, logging_to
+from recon.dag.verdict import RunVerdict
 from recon.errors import EnvironmentFault, FewviewError, InputError
 from recon.facts import checked_facts
 from recon.stage import Stage, resolve
@@ -49,6 +50,7 @@ def run_stages(
     arguments: Sequence[str] = (),
     console: Console | None = None,
     watch: Watch | None = None,
+    judge: Callable[[Path], RunVerdict] | None = None,
 ) -> Manifest:
     """Brings the artifacts of `stages` in `out` up to date, one stage after the other.
 
@@ -66,6 +68,7 @@ def run_stages(
         arguments: the command line, for the manifest.
         console: where progress is shown; standard error by default.
         watch: is told where the stage at work is, at most twice a second.
+        judge: what the run is worth, from its folder; called once it has come to its end, well or not.
 
     Returns:
         What manifest.json holds; for a dry run, with the statuses planned, cached and skipped.
@@ -115,6 +118,12 @@ def run_stages(
         redo = {name: why for name, why in redo.items() if name in pending}
         run = _Run(graph, manifest, hashes, display, wanted, redo, watch)
         run.execute(lock)
+        if judge is not None:
+            # Why the run failed is what must be told, not that its folder cannot be judged either.
+            with contextlib.suppress(*((FewviewError,) if run.errors else ())):
+                manifest.verdict = judge(out)
+            with writing(out):
+                manifest.save()
     display.summary(manifest)
     if run.errors:
         raise run.errors[0]

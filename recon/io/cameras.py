@@ -16,6 +16,11 @@ from recon.io.documents import MALFORMED, read_text
 from recon.scene import Camera, View
 
 UNITS = ("unknown", "metre")
+UNDISTORT = (
+    "Undistort the photos first (COLMAP: `colmap image_undistorter`; OpenCV: `cv2.fisheye.undistortImage`) and give "
+    "those with their pinhole cameras, or give the photos without cameras."
+)
+"""What to do with known cameras whose lens no model here describes."""
 _FARTHEST = 1e12
 """Beyond, squares overflow in float32."""
 

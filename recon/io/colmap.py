@@ -16,6 +16,7 @@ from jaxtyping import Float, UInt8
 from recon.errors import InputError
 from recon.geometry.pose import invert_rigid
 from recon.io.cameras import (
+    UNDISTORT,
     CameraSet,
     canonical_distortion,
     canonical_fisheye,
@@ -174,11 +175,13 @@ def _from_colmap(camera: pycolmap.Camera, folder: Path) -> Camera:
     if model in _ONE_FOCAL:
         params.insert(0, params[0])
     elif model not in ("PINHOLE", "OPENCV", "FULL_OPENCV", "OPENCV_FISHEYE"):
-        raise InputError(f"The COLMAP model in {folder} has a {model} camera.", f"fewview reads {_MODELS}.")
+        raise InputError(f"The COLMAP model in {folder} has a {model} camera; fewview reads {_MODELS}.", UNDISTORT)
     fx, fy, cx, cy, *coefficients = params
     if fisheye:
         return Camera(camera.width, camera.height, fx, fy, cx, cy, canonical_fisheye(coefficients), fisheye)
     if any(coefficients[5:]):
-        raise InputError(f"The COLMAP model in {folder} has a camera with rational terms.", f"fewview reads {_MODELS}.")
+        raise InputError(
+            f"The COLMAP model in {folder} has a camera with rational terms; fewview reads {_MODELS}.", UNDISTORT
+        )
     distortion = canonical_distortion(coefficients)
     return Camera(camera.width, camera.height, fx, fy, cx, cy, distortion)

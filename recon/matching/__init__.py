@@ -72,6 +72,8 @@ class MatchingFacts:
     matcher: str | None = None
     pairs: str | None = None
     """Those that were matched, of how many."""
+    masks_hide: bool = False
+    """Whether keypoints were looked for only where masks let."""
     fisheyes: Mapping[str, float] = field(default_factory=dict)
     """Focal length in long sides, by the camera group of those that have a fisheye."""
     second_look: SecondLook | None = None

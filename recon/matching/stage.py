@@ -16,6 +16,7 @@ from recon.matching import MatchingConfig, MatchingFacts, SecondLook
 from recon.matching.aliked import AlikedLightGlue
 from recon.matching.features import Features, Matcher, Matches, turn_features, turn_image
 from recon.matching.fisheye import Tried, find_fisheyes
+from recon.matching.masks import moves, tied
 from recon.matching.retrieval import choose_pairs
 from recon.matching.second_look import MORE_KEYPOINTS, certain, weak_pairs
 from recon.matching.sift import Sift
@@ -32,8 +33,11 @@ MOST_ENLARGED = 2.0
 class _Session:
     """Photos with their keypoints, found when first needed, each way up that is asked for."""
 
-    def __init__(self, folder: Path, matcher: Matcher, config: MatchingConfig) -> None:
+    def __init__(self, folder: Path, matcher: Matcher, config: MatchingConfig, masked: bool = True) -> None:
         self.photos = load_photos(folder)
+        self.masked = masked
+        if not masked:
+            self.photos = [replace(photo, mask=None) for photo in self.photos]
         self._images = [_working_image(photo, folder, config.long_side) for photo in self.photos]
         self.matcher, self._config = matcher, config
         self._found: dict[Turned, Features] = {}
@@ -98,6 +102,31 @@ def match_photos(folder: Path, config: MatchingConfig, out: Path, progress: Prog
     """See `recon.matching.run`."""
     matcher = _choose_matcher(config, progress)
     session = _Session(folder, matcher, config)
+    quarters, pairs = _match_all(session, matcher, config, progress)
+    count = len(session.photos)
+    if any(photo.mask for photo in session.photos) and tied(count, pairs) < count:
+        whole = _Session(folder, matcher, config, masked=False)
+        whole_quarters, whole_pairs = _match_all(whole, matcher, config, progress)
+        keypoints = [whole.keypoints(turned) for turned in enumerate(whole_quarters)]
+        long_sides = [max(photo.width, photo.height) for photo in whole.photos]
+        if tied(count, whole_pairs) > tied(count, pairs) and moves(keypoints, long_sides, whole_pairs):
+            reason = f"what the masks leave ties {tied(count, pairs)} of {count} photos for certain"
+            progress.fallback("what the masks leave", "whole photos for matching", reason)
+            session, quarters, pairs = whole, whole_quarters, whole_pairs
+    _look_for_fisheyes(session, quarters, pairs, config, progress)
+    second = _look_again(folder, session, quarters, pairs, config, progress)
+    most = count * (count - 1) // 2
+    progress.note(f"{len(pairs)} of {most} pairs of {count} photos were matched by {matcher.name}.")
+    turned_deg = {session.photos[i].name: 90 * q for i, q in enumerate(quarters) if q}
+    masks_hide = any(photo.mask for photo in session.photos)
+    progress.tell(MatchingFacts(turned_deg, matcher.name, f"{len(pairs)} of {most}", masks_hide))
+    _write(out, session, quarters, pairs, matcher.name, second)
+
+
+def _match_all(
+    session: _Session, matcher: Matcher, config: MatchingConfig, progress: Progress
+) -> tuple[list[int], dict[tuple[int, int], Pair]]:
+    """How far each photo was turned, and the pairs worth it."""
     count = len(session.photos)
     quarters = [0] * count
     for i in range(count):
@@ -112,13 +141,7 @@ def match_photos(folder: Path, config: MatchingConfig, out: Path, progress: Prog
         # the network finds other keypoints in the turned photos.
         pairs = {(a, b): pair for (a, b), pair in pairs.items() if not (quarters[a] or quarters[b])}
         _match_chosen(session, quarters, pairs, config, progress)
-    _look_for_fisheyes(session, quarters, pairs, config, progress)
-    second = _look_again(folder, session, quarters, pairs, config, progress)
-    most = count * (count - 1) // 2
-    progress.note(f"{len(pairs)} of {most} pairs of {count} photos were matched by {matcher.name}.")
-    turned_deg = {session.photos[i].name: 90 * q for i, q in enumerate(quarters) if q}
-    progress.tell(MatchingFacts(turned_deg, matcher.name, f"{len(pairs)} of {most}"))
-    _write(out, session, quarters, pairs, matcher.name, second)
+    return quarters, pairs
 
 
 def _match_chosen(
@@ -186,7 +209,7 @@ def _look_again(
         return None
     start = time.perf_counter()
     keypoints = MORE_KEYPOINTS * config.keypoints
-    second = _Session(folder, AlikedLightGlue(keypoints, progress), config)
+    second = _Session(folder, AlikedLightGlue(keypoints, progress), config, session.masked)
     second.fisheyes = session.fisheyes
     better = {}
     for done, (a, b) in enumerate(weak):

@@ -158,7 +158,7 @@ def _joined(
     """By photo, the place of its name."""
     found = {}
     for i, photo in enumerate(photos):
-        fitting = named_like(photo.name, names)
+        fitting = named_like(photo.told, names)
         if len(fitting) != 1:
             continue
         k = fitting[0]

@@ -96,13 +96,14 @@ def _small_problem() -> tuple[State, Sample, Prior]:
 def test_gradients_of_bundle_adjustment() -> None:
     state, sample, prior = _small_problem()
     problem = _Problem(sample, prior, None, Robust(2.0, (True, True, True, True)))
-    *_, g_camera, g_point = problem.normal_equations(state)
+    equations = problem.normal_equations(state)
+    g_camera, g_point = equations.g, equations.groups[0].g
     random = np.random.default_rng(1)
     for _ in range(8):
         dx = random.normal(0, 1, g_camera.shape) * np.tile([1e-5] * 6 + [1e-5] + [1e-4] * 5 + [1e-5], 3)
         dp = random.normal(0, 1e-5, g_point.shape)
-        up = problem.cost(problem.step(state, dx, dp))
-        down = problem.cost(problem.step(state, -dx, -dp))
+        up = problem.cost(problem.moved(state, dx, [dp]))
+        down = problem.cost(problem.moved(state, -dx, [-dp]))
         assert (up - down) / 2 == pytest.approx(float(g_camera @ dx + (g_point * dp).sum()), rel=1e-3, abs=1e-6)
 
 

@@ -19,7 +19,7 @@ from rich.console import Console
 
 from recon.dag import lock as lock_module
 from recon.dag import run_stages
-from recon.dag.lock import STALE_S, FolderLock, machine, start_time
+from recon.dag.lock import FolderLock, machine, start_time
 from recon.errors import EnvironmentFault
 
 
@@ -91,7 +91,7 @@ def test_the_same_process_cannot_hold_it_twice(out: Path) -> None:
         assert again.notes == []
 
 
-@pytest.mark.parametrize(("age_s", "taken"), [(0.0, True), (STALE_S - 5, True), (STALE_S + 5, False)])
+@pytest.mark.parametrize(("age_s", "taken"), [(0.0, True), (30.0, True), (300.0, False)])
 def test_an_owner_on_another_machine_is_judged_by_its_heartbeat(out: Path, age_s: float, taken: bool) -> None:
     claim(out, age_s, host="elsewhere", boot="other", pid=os.getpid())
     if taken:

@@ -48,7 +48,7 @@ def test_uncertain_matches_of_what_looks_alike_do_not_place_a_photo(tmp_path: Pa
     assert [view.name for view in cameras.views] == ["0.png", "1.png", "2.png", "3.png"]
     assert max(pair_errors(cameras.views, made.views)) < 0.1
     assert cameras.verdicts[4].reason == (
-        "What it shares with 0.png looks like repeated structure: of 120 matches, 0 are certain."
+        "What it shares with 0.png is too little to be sure of, or only looks alike: of 120 matches, 0 are certain."
     )
 
 

@@ -11,6 +11,7 @@ from scipy.spatial.transform import Rotation
 from recon.geometry.camera import Camera
 from recon.geometry.fit import fit_rigid, fit_sim3, nearest_rotation, reweighted
 from recon.geometry.graph import components
+from recon.geometry.least_squares import GemanMcClure, Groups, NormalEquations, damped_step, levenberg_marquardt
 from recon.geometry.pose import Sim3, invert_rigid, rigid, skew, transform
 
 PINHOLE = Camera(64, 48, 50.0, 52.0, 31.0, 25.0)
@@ -100,3 +101,51 @@ def test_components() -> None:
     assert label[1] == label[2]
     assert len(set(label.tolist())) == 3
     assert len(set(components(3, np.zeros((0, 2), int)).tolist())) == 3
+
+
+def test_an_eliminated_step_is_that_of_the_whole_system() -> None:
+    random = np.random.default_rng(3)
+    J = random.normal(size=(60, 4 + 5 * 2))
+    for k in range(5):  # rows of one group touch that group and the kept unknowns only
+        J[12 * k : 12 * (k + 1), [i for i in range(4, 14) if (i - 4) // 2 != k]] = 0
+    r = random.normal(size=60)
+    H, g = J.T @ J, J.T @ r
+    own = [slice(4 + 2 * k, 6 + 2 * k) for k in range(5)]
+    groups = Groups(
+        np.arange(4), np.stack([H[s, s] for s in own]), np.stack([H[s, :4] for s in own]), np.stack([g[s] for s in own])
+    )
+    kept, (apart,) = damped_step(NormalEquations(H[:4, :4], g[:4], [groups]), 0.3)
+    whole = np.linalg.solve(H + 0.3 * np.diag(H.diagonal()), -g)
+    np.testing.assert_allclose(np.concatenate([kept, apart.ravel()]), whole, rtol=1e-6)
+
+
+class _Decay:
+    """a exp(-b x) seen with one wild value: unknowns (a, b), nothing to eliminate."""
+
+    def __init__(self) -> None:
+        self.x, self.kernel = np.linspace(0, 3, 30), GemanMcClure(0.1)
+        self.y = 2.0 * np.exp(-1.3 * self.x)
+        self.y[11] += 5
+
+    def cost(self, state: np.ndarray) -> float:
+        return float(self.kernel.cost((state[0] * np.exp(-state[1] * self.x) - self.y) ** 2).sum())
+
+    def normal_equations(self, state: np.ndarray) -> NormalEquations:
+        decay = np.exp(-state[1] * self.x)
+        J, r = np.stack([decay, -state[0] * self.x * decay], 1), state[0] * decay - self.y
+        weighted = J * self.kernel.weight(r**2)[:, None]
+        return NormalEquations(weighted.T @ J, weighted.T @ r)
+
+    def moved(self, state: np.ndarray, kept: np.ndarray, eliminated: list[np.ndarray]) -> np.ndarray:
+        return state + kept
+
+
+def test_descent_ends_at_the_truth_in_spite_of_a_wild_value() -> None:
+    found = levenberg_marquardt(_Decay(), np.array([1.9, 1.1]), 50, 1e-12)
+    np.testing.assert_allclose(found, [2.0, 1.3], atol=1e-3)
+
+
+def test_a_kernel_is_the_slope_of_its_cost() -> None:
+    kernel, r2 = GemanMcClure(1.7), np.linspace(0, 30, 9)
+    slope = (kernel.cost(r2 + 1e-6) - kernel.cost(np.maximum(r2 - 1e-6, 0))) / np.where(r2 > 0, 2e-6, 1e-6)
+    np.testing.assert_allclose(kernel.weight(r2) / 2, slope, rtol=1e-4)
