@@ -145,6 +145,8 @@ class MappingFacts:
     points: int | None = None
     reprojection_px: float | None = None
     """Mean, in working pixels."""
+    uncertain_focals: tuple[str, ...] = ()
+    """A sentence for each lens whose focal length the photos hardly tell."""
     moved_from_keypoints: float | None = None
     """Mean, of a rig's cameras, in units of the world."""
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +55,8 @@ class MatchGraph:
     keypoints: list[Float[np.ndarray, "N 2"]]
     """Pixels of the originals."""
     pairs: list[Pair]
+    fisheyes: Mapping[str, float] = field(default_factory=dict)
+    """Focal lengths in long sides, by camera group, of the lenses that matching took for fisheyes."""
 
     def partners(self, i: int) -> list[tuple[Pair, int]]:
         """Pairs of photo `i` with matches, and the other photo; most matches first."""
@@ -93,7 +95,7 @@ def load_graph(photos_folder: Path, matches_folder: Path) -> MatchGraph:
                 sure=_SURE[matcher],
             )
         )
-    return MatchGraph(photos, keypoints, pairs)
+    return MatchGraph(photos, keypoints, pairs, matched.fisheyes)
 
 
 def _is_trusted(matcher: str, raw: int, confidence: Float[np.ndarray, " M"]) -> bool:
