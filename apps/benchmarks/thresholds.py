@@ -119,7 +119,11 @@ def measure(package: str, constants: Sequence[str], record: Path, console: Conso
     module = importlib.import_module(path)
     thresholds = read_thresholds(module)
     measured: dict[str, Any] = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {"constants": {}}
-    held = {t.name: entry for t in thresholds if (entry := measured["constants"].get(t.name)) and _same(entry, t)}
+    held = {
+        t.name: entry | {"meaning": t.meaning, "section": t.section}
+        for t in thresholds
+        if (entry := measured["constants"].get(t.name)) and _same(entry, t)
+    }
     measured["constants"] = held
     pending = [t for t in thresholds if t.name not in held and (not constants or t.name in constants)]
     if pending:
@@ -172,10 +176,10 @@ def as_markdown(packages: Mapping[str, Mapping[str, Any]]) -> str:
     lines = [
         "# What thresholds are worth",
         "",
-        "Written by `fewview bench thresholds`: every constant of `layout/tolerances.py` and of",
-        "`recon/depth/tolerances.py` halved and doubled, on scenes that none was chosen on. A cell names the figure",
-        "that changed most and by how much, or is `-` where none moved by .002; constants that follow from others are",
-        "left out.",
+        "Written by `fewview bench thresholds`: constants of the packages' `tolerances.py` halved and doubled, on",
+        "scenes that none was chosen on. A cell names the figure that changed most and by how much, or is `-` where none",
+        "moved by .002; constants that follow from others are left out. What moves nothing here may guard against what",
+        "these scenes do not show.",
     ]
     for package, measured in packages.items():
         usual = ", ".join(f"{name} {_plain(value)}" for name, value in means(measured["as_they_are"]).items())
