@@ -177,8 +177,8 @@ def as_markdown(packages: Mapping[str, Mapping[str, Any]]) -> str:
         "# What thresholds are worth",
         "",
         "Written by `fewview bench thresholds`: constants of the packages' `tolerances.py` halved and doubled, on",
-        "scenes that none was chosen on. A cell names the figure that changed most and by how much, or is `-` where none",
-        "moved by .002; constants that follow from others are left out. What moves nothing here may guard against what",
+        "scenes that none was chosen on. A cell names the figure that changed most and by how much, or is `-` where",
+        "none moved by .002; constants that follow from others are left out. What moves nothing here may guard against what",
         "these scenes do not show.",
     ]
     for package, measured in packages.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
@@ -10,7 +11,6 @@ from jaxtyping import Float
 from recon.io.cameras import LensEstimate
 from recon.sfm.bundle import Prior, focal_deviations
 from recon.sfm.graph import MatchGraph
-from recon.sfm.hypotheses import Start
 from recon.sfm.known import Known
 from recon.sfm.lens import ideal
 from recon.sfm.mapping import Candidate, Sensors
@@ -30,6 +30,15 @@ UNCERTAIN = 0.1
 """Width of the interval of a focal length, as a share of it, from which a run says that it is uncertain."""
 _CONTRADICTED = 0.15
 """Difference of the logarithms from which a recorded focal length is not what was found: three deviations."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """Focal lengths to start from."""
+
+    focals: Float[np.ndarray, " L"]
+    """Of each lens, in working pixels."""
+    name: str
 
 
 def known_focals(graph: MatchGraph, sensors: Sensors, known: Known) -> dict[int, float]:

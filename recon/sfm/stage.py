@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from recon.sfm.files import make_points, make_views
 from recon.sfm.focals import GUESS_DEG, focal_sources, focals_at, known_focals, lens_estimates, starts, uncertain
 from recon.sfm.frame import normalise, scaled
 from recon.sfm.graph import MatchGraph, load_graph
+from recon.sfm.hypotheses import judge
 from recon.sfm.known import MIN_POSES, Known, join_known
 from recon.sfm.lens import to_ideal
 from recon.sfm.lenses import by_evidence
@@ -67,18 +69,23 @@ def place_photos(
     if len(best.photos) < 2:
         raise no_model(graph)
     _doubt_given(best, graph, sensors, config, progress)
+    judged = judge(best, graph, sensors, config.max_error_px)
+    believed = dict(zip(judged.photos, judged.belief.probability.tolist(), strict=True))
+    # Where poses come from pointmaps or the user, matches are not all that speaks for them.
+    probable = {i: believed.get(i, 0.0) for i in best.photos if seen is None and i not in known.poses}
     best, units, scale_source = _in_frame(best, known, seen, sensors, graph, config)
     cameras = CameraSet(
         views=make_views(best, sensors, graph, known.cameras),
         units=units,
         scale_source=scale_source,
         prior=rung,
-        verdicts=_verdicts(load_photos(photos_folder, excluded=True), graph, best, sensors, fates, known),
+        verdicts=_verdicts(load_photos(photos_folder, excluded=True), graph, best, sensors, fates, known, probable),
         given=tuple(graph.photos[i].name for i in best.photos if i in known.poses),
-        advice=tuple(what_next(best, graph, sensors)),
+        advice=tuple(what_next(best, graph, sensors, probable)),
         lenses=lens_estimates(best, Placing(graph, known, config).prior(best, sensors), sensors, graph),
     )
     write_camera_exports(out, cameras, make_points(best, sensors, graph, known.cameras, photos_folder))
+    progress.tell(MappingFacts(probability=round(judged.belief.whole, 4)))
     _say(graph, best, sensors, known, why, cameras, progress)
 
 
@@ -190,6 +197,7 @@ def _verdicts(
     sensors: Sensors,
     fates: dict[int, str],
     known: Known,
+    probable: Mapping[int, float],
 ) -> list[Verdict]:
     index = {photo.name: i for i, photo in enumerate(graph.photos)}
     errors, overlap = best.bundle.errors_px(), overlaps(best, graph, sensors)
@@ -205,7 +213,8 @@ def _verdicts(
             continue
         seen = errors[best.bundle.image == best.photos.index(i)]
         error = round(float(seen.mean() / sensors.scale[i]), 4) if len(seen) else None
-        verdicts.append(Verdict(photo.name, True, None, len(seen), error, overlap[i]))
+        probability = round(probable[i], 4) if i in probable else None
+        verdicts.append(Verdict(photo.name, True, None, len(seen), error, overlap[i], probability))
     return verdicts
 
 
