@@ -94,7 +94,7 @@ def _points(view: DepthView) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         normal = -normal / length[:, None]
         slant = -(normal * ray).sum(1) / np.linalg.norm(ray, axis=1)
         area = step**2 / (w**2 * camera.fx * camera.fy * np.maximum(slant, tol.SLANT_FLOOR))
-    good = np.isfinite(w) & (w > 0) & np.isfinite(normal).all(1) & (slant > tol.LEAST_SLANT)
+    good = np.isfinite(w) & (w > 0) & np.isfinite(normal).all(1) & (slant > 0)
     typical = float(np.median(residual[np.isfinite(residual)])) if np.isfinite(residual).any() else 0.0
     good &= residual < max(tol.MAX_RESIDUAL * typical, tol.MIN_RESIDUAL)
     R, center = view.T_world_camera[:3, :3], view.center

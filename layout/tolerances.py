@@ -18,10 +18,8 @@ MIN_RESIDUAL = 0.006
 LEAST_CONFIDENCE = 0.5
 """Depth that is rather wrong than right is no wall: completion may have carried the side of a cupboard on.
 (derived: the confidence is a probability)"""
-LEAST_SLANT = 0.05
-"""Cosine between a surface and its ray below which its depth tells nothing."""
 SLANT_FLOOR = 0.15
-"""The same, to which a pixel's footprint is held: few pixels at a slant must not outweigh all others."""
+"""Cosine between a surface and its ray to which a pixel's footprint is held: few at a slant must not outweigh all."""
 SCALE_PRIOR = 0.02
 """Standard deviation of a view's scale among the others, before they are compared."""
 SCALE_NOISE = 0.005
@@ -96,10 +94,8 @@ WALL_SUPPRESSION_M = 0.12
 """Two walls that face one way are at least this far apart."""
 WALL_SUPPORT_M2 = 0.35
 """Surface that a wall needs."""
-WALL_LENGTH_M = 0.1
-"""That a wall needs to be seen."""
 OBLIQUE_LENGTH_M = 0.8
-"""The same of oblique walls: shorter ones are mostly corners that depth maps have rounded."""
+"""That an oblique wall needs to be seen: shorter ones are mostly corners that depth maps have rounded."""
 WALL_COSINE = 0.35
 """Vertical part of the normal of what supports a wall, or blocks the view upright."""
 WALL_MARGINS_M = (0.05, 0.02)

@@ -110,7 +110,7 @@ def _peaks(points: Surfaces, share: Float[np.ndarray, " N"], angle: float, heigh
             break
         start, coverage, top = _coverage(points.xyz[near, :2] @ line.tangent, share[near], height)
         found = WallLine(angle, offset, start, coverage, top, area)
-        if found.length > tol.WALL_LENGTH_M:
+        if found.length > 0:
             out.append(found)
     return out
 

@@ -166,6 +166,8 @@ def _photo(source: Path, names: Names, config: IngestConfig, out: Path, progress
     decoded = decode_image(source.read_bytes(), config.long_side)
     if min(decoded.width, decoded.height) < MIN_SIDE:
         raise UnusableImage(f"only {decoded.width}x{decoded.height} pixels; {MIN_SIDE} are needed")
+    if decoded.is_panorama:
+        raise UnusableImage("a panorama of 360 degrees, which no lens takes; cut flat pictures out of it")
     if decoded.colour_note is not None:
         progress.fallback("the embedded colour profile", f"sRGB for {source.name}", decoded.colour_note)
     mask = _mask(source, decoded, config)

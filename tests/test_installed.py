@@ -66,7 +66,8 @@ from pathlib import Path
 from apps.batches.process import Request, SceneProcess
 from recon.dag import run_isolated
 from recon.io.package_index import DownloadError, download_archive
-from apps.web import processes
+from apps.web.queue import Job, start
+from apps.web.store import Run
 
 print(run_isolated("os:getcwd", log=Path("isolated.log")))
 Path("logs").mkdir()
@@ -74,8 +75,9 @@ scene = SceneProcess(Request("kitchen", "builtins:print", pickle.dumps(("a scene
 print(scene.settle().kind, Path("logs/kitchen.log").read_text(), end="")
 folder = Path("run")
 folder.mkdir()
-code = processes.start(["--help"], folder / "log.txt", folder / "tmp").wait()
-print(code, "usage" in (folder / "log.txt").read_text())
+process = start(Job(Run("run", folder), ("--help",)))
+process.wait()
+print(process.end(), "usage" in (folder / "log.txt").read_text())
 for source in (False, True):
     where = Path(f"source {source}")
     where.mkdir()

@@ -42,8 +42,8 @@ class LayoutTrials:
         "furnished rooms of `data.gallery` (3 photos, true cameras, depth with 2 % bias and 1 % noise): an L "
         "(seed 932) and a slanted one of unknown scale (933); for directions and seams also a rectangle in larger "
         "photos (931), for free space and openings an L and a rectangle with open doors and windows (934, 935); for "
-        "what is a room also one wall and a floor, and two walls and a floor without ceiling (both of 932), which are "
-        "none"
+        "what is a room also one wall and a floor, and two walls and a floor without ceiling (both of 932), which "
+        "are none"
     )
 
     def __init__(self) -> None:

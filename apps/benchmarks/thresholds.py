@@ -103,30 +103,37 @@ def overridden(module: ModuleType, name: str, value: Value) -> Iterator[None]:
 
 
 def measure(package: str, constants: Sequence[str], record: Path, console: Console) -> dict[str, Any]:
-    """Runs the trials with every constant halved and doubled; what `record` holds already is not run again.
+    """Runs the trials with every constant halved and doubled; what `record` holds of the same value is not run again.
 
     Args:
         package: one of `PACKAGES`.
         constants: which; all where there are none.
-        record: JSON, rewritten after each constant. It must be of the same values of the constants.
+        record: JSON, rewritten after each constant.
 
     Returns:
-        What `record` holds: `scenes`; `all`, how many constants there are; `as_they_are`, the figures by scene; and
-        `constants`, by name their `value`, `meaning`, `section` and `changes`: of every figure, halved and doubled. A
-        change that ends in an error counts as a loss of all.
+        `scenes`; `as_they_are`, the figures by scene; `all`, how many constants there are; and `constants`, by name
+        their `value`, `meaning`, `section` and `changes`: of every figure, halved and doubled. A change that ends in an
+        error counts as a loss of all.
     """
     path, kind = PACKAGES[package]
-    module, trials = importlib.import_module(path), kind()
+    module = importlib.import_module(path)
     thresholds = read_thresholds(module)
-    measured: dict[str, Any] = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
-    if "as_they_are" not in measured:
-        measured = {"scenes": trials.scenes, "all": len(thresholds), "as_they_are": trials.run(""), "constants": {}}
-    for number, threshold in enumerate(thresholds):
-        if threshold.name in measured["constants"] or (constants and threshold.name not in constants):
-            continue
-        console.print(f"{package} {number + 1} of {len(thresholds)}: {threshold.name}")
+    measured: dict[str, Any] = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {"constants": {}}
+    held = {
+        t.name: entry | {"meaning": t.meaning, "section": t.section}
+        for t in thresholds
+        if (entry := measured["constants"].get(t.name)) and _same(entry, t)
+    }
+    measured["constants"] = held
+    pending = [t for t in thresholds if t.name not in held and (not constants or t.name in constants)]
+    if pending:
+        trials = kind()
+        if "as_they_are" not in measured:
+            measured |= {"scenes": trials.scenes, "as_they_are": trials.run("")}
+    for number, threshold in enumerate(pending, 1):
+        console.print(f"{package} {number} of {len(pending)}: {threshold.name}")
         changes = [_changes(module, trials, threshold, factor, measured["as_they_are"]) for factor in FACTORS]
-        measured["constants"][threshold.name] = {
+        held[threshold.name] = {
             "value": threshold.value,
             "meaning": threshold.meaning,
             "section": threshold.section,
@@ -134,7 +141,12 @@ def measure(package: str, constants: Sequence[str], record: Path, console: Conso
         }
         record.parent.mkdir(parents=True, exist_ok=True)
         record.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
-    return measured
+    return measured | {"all": len(thresholds)}
+
+
+def _same(entry: Mapping[str, Any], threshold: Threshold) -> bool:
+    value = threshold.value
+    return bool(entry["value"] == (list(value) if isinstance(value, tuple) else value))
 
 
 def _changes(
@@ -164,10 +176,10 @@ def as_markdown(packages: Mapping[str, Mapping[str, Any]]) -> str:
     lines = [
         "# What thresholds are worth",
         "",
-        "Written by `fewview bench thresholds`: every constant of `layout/tolerances.py` and of",
-        "`recon/depth/tolerances.py` halved and doubled, on scenes that none was chosen on. A cell names the figure",
-        "that changed most and by how much, or is `-` where none moved by .002; constants that follow from others are",
-        "left out.",
+        "Written by `fewview bench thresholds`: constants of the packages' `tolerances.py` halved and doubled, on",
+        "scenes that none was chosen on. A cell names the figure that changed most and by how much, or is `-` where",
+        "none moved by .002; constants that follow from others are left out. What moves nothing here may guard against what",
+        "these scenes do not show.",
     ]
     for package, measured in packages.items():
         usual = ", ".join(f"{name} {_plain(value)}" for name, value in means(measured["as_they_are"]).items())

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import logging
 import shutil
-import subprocess
+import signal
 import threading
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
-from apps.web import processes
+from apps import cli
 from apps.web.limits import MIB, Limits
 from apps.web.store import Run
+from recon.dag.process import OwnProcess
 from recon.errors import EnvironmentFault, InputError
 
 log = logging.getLogger("fewview")
+
+_ASK_BY = (signal.SIGINT, signal.SIGTERM)
+"""How a run is asked to stop before it is killed: its finished stages are kept either way."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,24 @@ class Place:
     """When it started, by the monotonic clock."""
 
 
+def start(job: Job) -> OwnProcess:
+    """The run at work in a session of its own; what it says is in its log, its temporary files are in its scratch.
+
+    Raises:
+        OSError, ValueError: it cannot be started, or its words cannot be told to a process.
+    """
+    job.run.scratch.mkdir(exist_ok=True)
+    with open(job.run.log, "wb") as file:
+        return OwnProcess(
+            cli.main,
+            *job.arguments,
+            log=file,
+            environment={"TMPDIR": str(job.run.scratch)},
+            folder=job.run.log.parent,
+            session=True,
+        )
+
+
 class Queue:
     """A line of jobs and the thread that works on them."""
 
@@ -50,7 +72,7 @@ class Queue:
         self._limits = limits
         self._changed = threading.Condition()
         self._waiting: list[Job] = []
-        self._current: tuple[Job, subprocess.Popen[bytes], float] | None = None
+        self._current: tuple[Job, OwnProcess, float] | None = None
         self._ended: dict[str, Place] = {}
         self._stopping: set[str] = set()
         self._closed = False
@@ -93,7 +115,7 @@ class Queue:
             if current is None or current[0].run.id != id:
                 return
             self._stopping.add(id)
-        processes.end(current[1])
+        current[1].end(*_ASK_BY)
         with self._changed:
             self._changed.wait_for(lambda: id in self._ended, timeout=10)
 
@@ -112,7 +134,7 @@ class Queue:
             current = self._current
             self._changed.notify_all()
         if current is not None:
-            processes.end(current[1])
+            current[1].end(*_ASK_BY)
         self._thread.join(timeout=20)
 
     def _place(self, id: str) -> Place:
@@ -131,21 +153,22 @@ class Queue:
                     return
                 job = self._waiting.pop(0)
                 try:
-                    process = processes.start(job.arguments, job.run.log, job.run.scratch)
+                    process = start(job)
                 except (OSError, ValueError) as error:  # too little of something, or words that no process can be told
                     log.warning("run %s could not be started: %s", job.run.id, error)
                     self._ended[job.run.id] = Place("ended", fault=getattr(error, "strerror", None) or str(error))
                     self._changed.notify_all()
                     continue
                 self._current = (job, process, time.monotonic())
-            place = Place("ended", exit_code=process.wait())
+            process.wait()
             try:
-                processes.end(process)  # one that crashed may leave children behind
+                code = process.end()  # one that crashed may leave children behind
             except OSError as error:
                 log.warning("what run %s left at work could not be ended: %s", job.run.id, error)
+                code = process.end()
             shutil.rmtree(job.run.scratch, ignore_errors=True)
             with self._changed:
                 self._current = None
-                self._ended[job.run.id] = replace(place, stopped=job.run.id in self._stopping)
+                self._ended[job.run.id] = Place("ended", exit_code=code, stopped=job.run.id in self._stopping)
                 self._stopping.discard(job.run.id)
                 self._changed.notify_all()

@@ -11,6 +11,8 @@ from numpy.typing import DTypeLike
 
 _FOLDED_PX = 1.0
 """A point whose pixel leads back to another ray, by more than this, is not what the pixel shows."""
+_WIDEST = 1e4
+"""Tangent of the widest angle from the axis that a pinhole can stand for."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,10 @@ class Camera:
     """Principal point; the image centre is (width / 2, height / 2)."""
     cy: float
     distortion: tuple[float, ...] = ()
-    """OpenCV order k1, k2, p1, p2[, k3]; empty for a pinhole."""
+    """OpenCV order k1, k2, p1, p2[, k3]; empty for a pinhole. Of a fisheye k1, k2, k3, k4; empty where all are 0."""
+    fisheye: bool = False
+    """OpenCV's fisheye model (COLMAP's OPENCV_FISHEYE): a ray at the angle t from the axis meets the image at
+    t (1 + k1 t^2 + k2 t^4 + k3 t^6 + k4 t^8) focal lengths from the principal point."""
 
     @property
     def matrix(self) -> Float[np.ndarray, "3 3"]:
@@ -33,7 +38,7 @@ class Camera:
 
     @property
     def is_pinhole(self) -> bool:
-        return not any(self.distortion)
+        return not self.fisheye and not any(self.distortion)
 
     def resized(self, width: int, height: int) -> Camera:
         """The same camera for the photo resampled to `width` x `height`."""
@@ -54,8 +59,8 @@ class Camera:
         return self.resized(max(1, round(self.width * scale)), max(1, round(self.height * scale)))
 
     def pinhole(self) -> Camera:
-        """The camera of the undistorted image (same matrix, no distortion)."""
-        return replace(self, distortion=())
+        """The camera of the undistorted image (same matrix, no distortion); of a fisheye's, its middle."""
+        return replace(self, distortion=(), fisheye=False)
 
     def slopes(self, dtype: DTypeLike = np.float64) -> tuple[Float[np.ndarray, " W"], Float[np.ndarray, " H"]]:
         """x / z of the columns' centres and y / z of the rows', as if there were no distortion."""
@@ -93,17 +98,32 @@ class Camera:
         return np.where(miss * max(self.fx, self.fy) < _FOLDED_PX, pixels, np.nan).reshape(*xyz.shape[:-1], 2)
 
     def undistorted(self, xy: Float[np.ndarray, "N 2"]) -> Float[np.ndarray, "N 2"]:
-        """Where the rays of pixels cross the plane at distance 1."""
+        """Where the rays of pixels cross the plane at distance 1; of a fisheye's rays that hardly or never do, a point
+        far out on their side."""
         if not len(xy):
             return np.zeros((0, 2))
         # Matrix and pixels move by the same half, so OpenCV's integer centres play no part.
         criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 100, 1e-12)
-        points, distortion = xy[:, None].astype(np.float64), np.array(self.distortion, np.float64)
-        return cv2.undistortPoints(points, self.matrix, distortion, criteria=criteria)[:, 0]
+        points, K = xy[:, None].astype(np.float64), self.matrix
+        if not self.fisheye:
+            return cv2.undistortPoints(points, K, np.array(self.distortion, np.float64), criteria=criteria)[:, 0]
+        found = cv2.fisheye.undistortPoints(points, K, self._fisheye_terms, criteria=criteria)[:, 0]
+        # OpenCV marks failure by -1e6, and beyond a right angle its tangent has the other sign.
+        out = xy - [self.cx, self.cy]
+        crosses = (found * out >= 0).all(axis=1) & (np.abs(found) < _WIDEST).all(axis=1)
+        far = _WIDEST * out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1.0)
+        return np.where(crosses[:, None], found, far)
 
     def distorted(self, uv: Float[np.ndarray, "N 2"]) -> Float[np.ndarray, "N 2"]:
         """Pixels of the rays that cross the plane at distance 1 there: the inverse of `undistorted`."""
         if not len(uv):
             return np.zeros((0, 2))
+        if self.fisheye:
+            points = np.ascontiguousarray(uv[:, None], np.float64)
+            return cv2.fisheye.distortPoints(points, self.matrix, self._fisheye_terms)[:, 0]
         rays, nothing = np.column_stack([uv, np.ones(len(uv))]), np.zeros(3)
         return cv2.projectPoints(rays, nothing, nothing, self.matrix, np.array(self.distortion, np.float64))[0][:, 0]
+
+    @property
+    def _fisheye_terms(self) -> Float[np.ndarray, " 4"]:
+        return np.array((*self.distortion, 0.0, 0.0, 0.0, 0.0)[:4])

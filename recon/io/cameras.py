@@ -44,6 +44,23 @@ class Verdict:
 
 
 @dataclass(frozen=True)
+class LensEstimate:
+    """What is known of the focal length that some photos share."""
+
+    views: tuple[str, ...]
+    focal_px: float
+    """Pixels of the originals, as the bounds."""
+    low_px: float
+    """The true one lies between the bounds with a probability of .9."""
+    high_px: float
+
+    @property
+    def width(self) -> float:
+        """Of the interval, as a share of the focal length."""
+        return (self.high_px - self.low_px) / self.focal_px
+
+
+@dataclass(frozen=True)
 class CameraSet:
     """The cameras of a run and how they were found."""
 
@@ -61,6 +78,8 @@ class CameraSet:
     """Names of the views whose pose is the user's own and must stay as it is."""
     advice: tuple[str, ...] = ()
     """What to photograph next, in sentences."""
+    lenses: tuple[LensEstimate, ...] = ()
+    """Of the registered views; empty where nobody asked."""
 
     def view(self, name: str) -> View:
         return next(view for view in self.views if view.name == name)
@@ -74,6 +93,7 @@ def write_cameras(folder: Path, cameras: CameraSet) -> None:
         "prior": cameras.prior,
         "given": list(cameras.given),
         "advice": list(cameras.advice),
+        "lenses": [asdict(lens) for lens in cameras.lenses],
         "views": [_view_entry(view) for view in cameras.views],
         "verdicts": [asdict(verdict) for verdict in cameras.verdicts],
     }
@@ -99,6 +119,7 @@ def read_cameras(folder: Path) -> CameraSet:
             given=tuple(document["given"]),
             advice=tuple(document["advice"]),
             verdicts=[Verdict(**entry) for entry in document["verdicts"]],
+            lenses=tuple(_lens(entry) for entry in document.get("lenses", [])),
         )
         if cameras.units not in UNITS:
             raise ValueError(f"units {cameras.units!r} is none of {', '.join(UNITS)}")
@@ -139,10 +160,23 @@ def canonical_distortion(coefficients: Sequence[float]) -> tuple[float, ...]:
     return padded if padded[4] else padded[:4]
 
 
+def canonical_fisheye(coefficients: Sequence[float]) -> tuple[float, ...]:
+    """(k1, k2, k3, k4) of OpenCV's fisheye model, or nothing where all are 0."""
+    padded = (*map(float, coefficients), 0.0, 0.0, 0.0, 0.0)[:4]
+    return padded if any(padded) else ()
+
+
 def _view_entry(view: View) -> dict[str, Any]:
     entry: dict[str, Any] = asdict(view.camera)
     entry["distortion"] = list(view.camera.distortion)
     return {"name": view.name, "world_from_camera": view.T_world_camera.tolist(), **entry}
+
+
+def _lens(entry: dict[str, Any]) -> LensEstimate:
+    focal, low, high = (float(entry[name]) for name in ("focal_px", "low_px", "high_px"))
+    if not 0 < low <= focal <= high < math.inf:
+        raise ValueError(f"the bounds of a focal length are {low:g}, {focal:g} and {high:g}")
+    return LensEstimate(tuple(map(str, entry["views"])), focal, low, high)
 
 
 def _view(entry: dict[str, Any]) -> View:
@@ -156,6 +190,7 @@ def _view(entry: dict[str, Any]) -> View:
         cx=float(entry["cx"]),
         cy=float(entry["cy"]),
         distortion=tuple(float(value) for value in entry["distortion"]),
+        fisheye=bool(entry.get("fisheye", False)),
     )
     check_intrinsics(camera, entry["name"])
     return View(name=str(entry["name"]), camera=camera, T_world_camera=T)

@@ -21,6 +21,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from recon.io.documents import MALFORMED
 from recon.io.exif import ExifFacts, read_exif
+from recon.io.panoramas import says_panorama, shows_panorama
 
 EXTENSIONS = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".pjpeg", ".pjp", ".mpo"}
@@ -80,6 +81,8 @@ class DecodedImage:
     exif: ExifFacts
     colour_note: str | None
     """Why an embedded colour profile was not applied, or None."""
+    is_panorama: bool
+    """An equirectangular panorama (`recon.io.panoramas`), by its XMP or by what it shows."""
 
 
 def decode_image(data: bytes, long_side: int) -> DecodedImage:
@@ -105,6 +108,7 @@ def decode_image(data: bytes, long_side: int) -> DecodedImage:
                 width, height = _full_size(file)
                 upright = _flat(upright)
                 profile = file.info.get("icc_profile")
+                is_panorama = says_panorama(_xmp(file))
     except Image.UnidentifiedImageError:
         raise UnusableImage("not an image that can be decoded") from None
     except _DECODING_ERRORS as error:
@@ -123,7 +127,8 @@ def decode_image(data: bytes, long_side: int) -> DecodedImage:
         else:
             weight = alpha[..., None].astype(np.float32) / 255
             rgb = np.rint(rgb * weight + 128 * (1 - weight)).astype(np.uint8)
-    return DecodedImage(rgb, alpha, width, height, facts, colour_note)
+    is_panorama = is_panorama or shows_panorama(rgb)
+    return DecodedImage(rgb, alpha, width, height, facts, colour_note, is_panorama)
 
 
 def open_image(data: bytes, long_side: int) -> Image.Image:
@@ -196,6 +201,12 @@ def _read_exif(image: Image.Image) -> tuple[ExifFacts, Image.Transpose | None]:
         turn = _TURNS.get(exif.get(ExifTags.Base.Orientation))
         facts = read_exif(exif)
     return facts, turn
+
+
+def _xmp(image: Image.Image) -> bytes:
+    """The XMP packet, empty where there is none: Pillow names it by the format."""
+    packet = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or b""
+    return packet.encode() if isinstance(packet, str) else bytes(packet)
 
 
 def _flat(image: Image.Image) -> Image.Image:

@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 
 from recon.errors import InputError
-from recon.io.cameras import UNDISTORT, canonical_distortion, check_intrinsics, check_rigid
+from recon.io.cameras import UNDISTORT, canonical_distortion, canonical_fisheye, check_intrinsics, check_rigid
 from recon.io.documents import MALFORMED, read_text
 from recon.scene import Camera, View
 
 _FLIP = np.diag([1.0, -1.0, -1.0, 1.0])
 """Between OpenCV and OpenGL camera axes, either way."""
 _DISTORTION = ("k1", "k2", "p1", "p2", "k3")
+_FISHEYE = ("k1", "k2", "k3", "k4")
 _MODELS = ("OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL")
 """Of nerfstudio's camera models, those that k1 to k3, p1 and p2 describe whole."""
 SizeOf = Callable[[str], tuple[int, int] | None]
@@ -29,7 +30,8 @@ def write_transforms(path: Path, views: list[View]) -> None:
 
     The world frame is unchanged: only the cameras' axes are turned.
     """
-    document = {"camera_model": "OPENCV", "frames": [_frame(view) for view in views]}
+    model = "OPENCV_FISHEYE" if views and all(view.camera.fisheye for view in views) else "OPENCV"
+    document = {"camera_model": model, "frames": [_frame(view) for view in views]}
     text = json.dumps(document, indent=1, sort_keys=True, allow_nan=False)
     path.write_text(text + "\n", encoding="utf-8")
 
@@ -48,7 +50,7 @@ def read_transforms(path: Path, size_of: SizeOf | None = None) -> list[View]:
 
     Raises:
         InputError: the file is missing, is not of this kind, lacks sizes or focal lengths, or has a camera
-            model other than pinhole and OpenCV.
+            model other than pinhole, OpenCV and OpenCV's fisheye.
     """
     try:
         document = json.loads(read_text(path))
@@ -75,21 +77,29 @@ def _frame(view: View) -> dict[str, Any]:
         "cy": camera.cy,
         "transform_matrix": (view.T_world_camera @ _FLIP).tolist(),
     }
+    if camera.fisheye:
+        terms = (*camera.distortion, 0.0, 0.0, 0.0, 0.0)[:4]
+        return frame | {"camera_model": "OPENCV_FISHEYE"} | dict(zip(_FISHEYE, terms, strict=True))
     # A pinhole says so by zeros: nerfstudio's readers want the keys.
     coefficients = dict.fromkeys(_DISTORTION[:4], 0.0) | dict(zip(_DISTORTION, camera.distortion, strict=False))
     return frame | coefficients
+
+
+def _is_fisheye(frame: dict[str, Any]) -> bool:
+    """Whether k1 to k4 are those of OpenCV's fisheye model; instant-ngp names it by a flag."""
+    return frame.get("camera_model") == "OPENCV_FISHEYE" or bool(frame.get("is_fisheye"))
 
 
 def _check_model(frame: dict[str, Any], path: Path) -> None:
     """Refuse a lens that would be read as another one.
 
     Raises:
-        InputError: fisheye, panoramic or rational: with what to do instead.
+        InputError: panoramic or rational: with what to do instead.
     """
     model = str(frame.get("camera_model", "OPENCV"))
-    if frame.get("is_fisheye"):  # of instant-ngp, whose k1 to k4 then are those of OpenCV's fisheye model
-        model = "fisheye (is_fisheye)"
-    elif model in _MODELS:
+    if _is_fisheye(frame):
+        return
+    if model in _MODELS:
         if not any(float(frame.get(name, 0)) for name in ("k4", "k5", "k6")):
             return
         model = "rational OPENCV (k4 to k6)"
@@ -106,6 +116,7 @@ def _sized(frame: dict[str, Any], size_of: SizeOf) -> dict[str, Any] | None:
 
 def _view(frame: dict[str, Any]) -> View:
     """From a frame's entries over the file's."""
+    fisheye = _is_fisheye(frame)
     width, height = int(frame["w"]), int(frame["h"])
     if "fl_x" in frame or "camera_angle_x" not in frame:
         fx = float(frame["fl_x"])
@@ -118,7 +129,12 @@ def _view(frame: dict[str, Any]) -> View:
         fy=float(frame.get("fl_y", fx)),
         cx=float(frame.get("cx", width / 2)),
         cy=float(frame.get("cy", height / 2)),
-        distortion=canonical_distortion([float(frame.get(name, 0)) for name in _DISTORTION]),
+        distortion=(
+            canonical_fisheye([float(frame.get(name, 0)) for name in _FISHEYE])
+            if fisheye
+            else canonical_distortion([float(frame.get(name, 0)) for name in _DISTORTION])
+        ),
+        fisheye=fisheye,
     )
     check_intrinsics(camera, frame["file_path"])
     T = np.array(frame["transform_matrix"], np.float64)

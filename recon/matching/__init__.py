@@ -49,6 +49,21 @@ class MatchingConfig:
 
 
 @dataclass(frozen=True)
+class SecondLook:
+    """What another look at photos that hardly match cost and brought."""
+
+    keypoints: int
+    """At most so many a photo."""
+    photos: int
+    """That it looked at."""
+    pairs: int
+    """That it matched."""
+    better: int
+    """Pairs in which it found more."""
+    seconds: float
+
+
+@dataclass(frozen=True)
 class MatchingFacts:
     """What the stage tells."""
 
@@ -59,6 +74,9 @@ class MatchingFacts:
     """Those that were matched, of how many."""
     masks_hide: bool = False
     """Whether keypoints were looked for only where masks let."""
+    fisheyes: Mapping[str, float] = field(default_factory=dict)
+    """Focal length in long sides, by the camera group of those that have a fisheye."""
+    second_look: SecondLook | None = None
 
 
 def run(inputs: Mapping[str, Path], config: MatchingConfig, out: Path, progress: Progress) -> None:
@@ -87,4 +105,4 @@ STAGE = StageSpec(
     typical_s=13.0,
 )
 
-__all__ = ["STAGE", "MatchingConfig", "MatchingFacts", "run"]
+__all__ = ["STAGE", "MatchingConfig", "MatchingFacts", "SecondLook", "run"]

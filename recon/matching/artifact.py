@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +76,8 @@ class MatchedPairs:
 
     matcher: str
     pairs: tuple[MatchedPair, ...]
+    fisheyes: Mapping[str, float] = field(default_factory=dict)
+    """Focal lengths in long sides, by camera group, of the lenses that matching took for fisheyes."""
 
 
 def save_keypoints(
@@ -106,17 +108,16 @@ def load_matches(folder: Path, keys: tuple[str, str]) -> tuple[Int32[np.ndarray,
         return file["matches"], file["confidence"]
 
 
-def save_pairs(folder: Path, matcher: str, pairs: Sequence[MatchedPair]) -> None:
+def save_pairs(folder: Path, found: MatchedPairs) -> None:
     """Write `pairs.json`."""
-    document = {"matcher": matcher, "pairs": [asdict(pair) for pair in pairs]}
-    text = json.dumps(document, indent=1, sort_keys=True)
+    text = json.dumps(asdict(found), indent=1, sort_keys=True)
     (folder / "pairs.json").write_text(text + "\n", encoding="utf-8")
 
 
 def load_pairs(folder: Path) -> MatchedPairs:
     """Read `pairs.json`."""
     document = json.loads((folder / "pairs.json").read_text(encoding="utf-8"))
-    return MatchedPairs(document["matcher"], tuple(map(_pair, document["pairs"])))
+    return MatchedPairs(document["matcher"], tuple(map(_pair, document["pairs"])), document.get("fisheyes", {}))
 
 
 def _pair(entry: dict[str, Any]) -> MatchedPair:

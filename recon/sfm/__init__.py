@@ -147,6 +147,8 @@ class MappingFacts:
     points: int | None = None
     reprojection_px: float | None = None
     """Mean, in working pixels."""
+    uncertain_focals: tuple[str, ...] = ()
+    """A sentence for each lens whose focal length the photos hardly tell."""
     probability: float | None = None
     """That all photos that were placed have their right place."""
     moved_from_keypoints: float | None = None

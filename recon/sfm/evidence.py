@@ -14,7 +14,7 @@ from itertools import combinations
 import numpy as np
 from jaxtyping import Bool, Float
 
-from recon.sfm.bundle import Bundle
+from recon.sfm.bundle import Bundle, epipolar_px
 from recon.sfm.graph import MatchGraph, Pair
 from recon.sfm.mapping import Candidate, Sensors
 
@@ -86,7 +86,7 @@ def missing(model: Candidate) -> list[tuple[int, int]]:
     seen = np.zeros((len(bundle.R), len(bundle.points)), bool)
     seen[bundle.image, bundle.point] = True
     centers = -np.einsum("nji,nj->ni", bundle.R, bundle.t)
-    visible = np.array([_in_frame(bundle, k) for k in range(len(bundle.R))])
+    visible = np.array([bundle.in_frame(k) for k in range(len(bundle.R))])
     found = []
     for k, m in combinations(range(len(bundle.R)), 2):
         expected = []
@@ -127,13 +127,9 @@ def _agree(
 ) -> Bool[np.ndarray, " M"]:
     """Sampson's distance to the epipolar lines, and the side on which the rays meet."""
     (k, m), (x, y) = images, (bundle.rays(image, at) for image, at in zip(images, xy, strict=True))
+    near = epipolar_px(bundle, images, (x, y)) < max_error_px
     R = bundle.R[m] @ bundle.R[k].T
     t = bundle.t[m] - R @ bundle.t[k]
-    E = np.cross(np.eye(3), t) @ R
-    lines, back = x @ E.T, y @ E
-    norm = np.sqrt((lines[:, :2] ** 2).sum(axis=1) + (back[:, :2] ** 2).sum(axis=1))
-    focal = np.exp(bundle.log_focal[bundle.lens[[k, m]]].mean())
-    near = np.abs((lines * y).sum(axis=1)) * focal < max_error_px * np.maximum(norm, 1e-12)
     # Depths s, r of the point on both rays: s R x + t = r y, in the least squares sense.
     turned = x @ R.T
     a, b, c = (turned**2).sum(axis=1), (turned * y).sum(axis=1), (y**2).sum(axis=1)
@@ -142,10 +138,3 @@ def _agree(
     r = (a * (y @ t) - b * (turned @ t)) / determinant
     parallax = np.sqrt(determinant / (a * c)) > np.sin(np.radians(_NO_PARALLAX_DEG))
     return near & (~parallax | ((s > 0) & (r > 0)))
-
-
-def _in_frame(bundle: Bundle, k: int) -> Bool[np.ndarray, " P"]:
-    """Which points image k would see if nothing stood before them; its frame is about its principal point."""
-    X = bundle.points @ bundle.R[k].T + bundle.t[k]
-    uv = X[:, :2] / np.maximum(X[:, 2:], 1e-9) * np.exp(bundle.log_focal[bundle.lens[k]])
-    return (X[:, 2] > 0) & (np.abs(uv) < bundle.principal[bundle.sensor[k]]).all(axis=1)

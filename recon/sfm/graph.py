@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +48,8 @@ class MatchGraph:
     keypoints: list[Float[np.ndarray, "N 2"]]
     """Pixels of the originals."""
     pairs: list[Pair]
+    fisheyes: Mapping[str, float] = field(default_factory=dict)
+    """Focal lengths in long sides, by camera group, of the lenses that matching took for fisheyes."""
 
     def partners(self, i: int) -> list[tuple[Pair, int]]:
         """Pairs of photo `i` with matches, and the other photo; most matches first."""
@@ -68,8 +70,8 @@ def load_graph(photos_folder: Path, matches_folder: Path) -> MatchGraph:
     photos = load_photos(photos_folder)
     index = {photo.name: i for i, photo in enumerate(photos)}
     keypoints = [load_keypoints(matches_folder, photo.key).astype(np.float64) for photo in photos]
-    pairs = []
-    for entry in load_pairs(matches_folder).pairs:
+    matched, pairs = load_pairs(matches_folder), []
+    for entry in matched.pairs:
         a, b = index[entry.a], index[entry.b]
         matches, confidence = load_matches(matches_folder, (photos[a].key, photos[b].key))
         pairs.append(
@@ -84,7 +86,7 @@ def load_graph(photos_folder: Path, matches_folder: Path) -> MatchGraph:
                 _log_odds(entry.evidence),
             )
         )
-    return MatchGraph(photos, keypoints, pairs)
+    return MatchGraph(photos, keypoints, pairs, matched.fisheyes)
 
 
 def _log_odds(evidence: TieEvidence | None) -> float:

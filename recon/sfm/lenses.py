@@ -127,6 +127,7 @@ def with_lenses(model: Candidate, sensors: Sensors) -> Candidate:
         bundle,
         log_focal=mean(bundle.log_focal[bundle.lens], lens),
         k1=mean(bundle.k1[bundle.lens], lens),
+        fisheye=mean(bundle.fisheye[bundle.lens], lens) > 0,
         principal=mean(bundle.principal[bundle.sensor], sensor),
         lens=lens,
         sensor=sensor,

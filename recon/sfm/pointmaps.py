@@ -108,7 +108,8 @@ def with_points(
         depth, xy = maps[i].depth.ravel()[chosen], xy[chosen]
         xy = (to_ideal(xy, given[i]) if i in given else xy) * sensors.scale[i]
         k = model.photos.index(i)
-        points = (depth[:, None] * bundle.rays(k, xy) - bundle.t[k]) @ bundle.R[k]
+        rays = bundle.rays(k, xy)
+        points = (depth[:, None] * rays / rays[:, 2:] - bundle.t[k]) @ bundle.R[k]
         seen = [_seen(bundle, m, maps.get(j), float(sensors.scale[j]), points) for m, j in enumerate(model.photos)]
         seen[k] = np.ones(len(points), bool)
         bundle = _added(bundle, points, np.stack(seen, axis=1))
@@ -141,8 +142,9 @@ def posed(near: Near, sensors: Sensors) -> Candidate:
     kinds, sensor = np.unique(sensors.sensor[photos], return_inverse=True)
     none = np.zeros(0, int)
     bundle = Bundle(
-        T[:, :3, :3], T[:, :3, 3], np.log(near.guess[used]), np.zeros(len(used)), sensors.size[kinds] / 2,
-        np.zeros((0, 3)), lens, sensor, none, none, np.zeros((0, 2)), np.zeros(len(photos), bool),
+        T[:, :3, :3], T[:, :3, 3], np.log(near.guess[used]), np.zeros(len(used)), sensors.is_fisheye[used],
+        sensors.size[kinds] / 2, np.zeros((0, 3)), lens, sensor, none, none, np.zeros((0, 2)),
+        np.zeros(len(photos), bool),
     )  # fmt: skip
     return Candidate(near.start, photos, bundle)
 

@@ -17,7 +17,7 @@ from recon.sfm import MappingConfig, MappingFacts
 from recon.sfm.advice import bare_sides, overlaps, what_next
 from recon.sfm.evidence import agreements
 from recon.sfm.files import make_points, make_views
-from recon.sfm.focals import GUESS_DEG, focal_sources, focals_at, known_focals, starts
+from recon.sfm.focals import GUESS_DEG, focal_sources, focals_at, known_focals, lens_estimates, starts, uncertain
 from recon.sfm.frame import normalise, scaled
 from recon.sfm.graph import MatchGraph, load_graph
 from recon.sfm.hypotheses import judge
@@ -82,6 +82,7 @@ def place_photos(
         verdicts=_verdicts(load_photos(photos_folder, excluded=True), graph, best, sensors, fates, known, probable),
         given=tuple(graph.photos[i].name for i in best.photos if i in known.poses),
         advice=tuple(what_next(best, graph, sensors, probable)),
+        lenses=lens_estimates(best, Placing(graph, known, config).prior(best, sensors), sensors, graph),
     )
     write_camera_exports(out, cameras, make_points(best, sensors, graph, known.cameras, photos_folder))
     progress.tell(MappingFacts(probability=round(judged.belief.whole, 4)))
@@ -240,9 +241,12 @@ def _say(
             observations=len(best.bundle.xy),
             points=len(best.bundle.points),
             reprojection_px=round(float(best.bundle.errors_px().mean()), 3),
+            uncertain_focals=tuple(uncertain(cameras.lenses)),
         )
     )
     _say_lenses(graph, best, sensors, known, progress)
+    for sentence in uncertain(cameras.lenses):
+        progress.note(sentence)
     for i, misfit in known.misfits.items():
         progress.fallback(f"the given camera of {graph.photos[i].name}", "one found from the photos", misfit)
     left_out = [graph.photos[i].name for i in range(len(graph.photos)) if i not in best.photos]

@@ -6,6 +6,7 @@ import ctypes
 import os
 import resource
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -148,3 +149,18 @@ def tree(out: Path) -> dict[str, bytes]:
         and path.relative_to(out).parts[0] not in (".work", "logs", "manifest.json")
         and path.name != ".stage.json"
     }
+
+
+def leave_another() -> int:
+    """Ends while what it started is at work: in its own group or, where its argument says so, in another."""
+    started = subprocess.Popen(["sleep", "600"], process_group=0 if sys.argv[1] else None)
+    Path("left").write_text(str(started.pid))
+    return 7
+
+
+def refuse() -> None:
+    """Listens to nobody."""
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(sign, signal.SIG_IGN)
+    Path("ready").touch()
+    time.sleep(600)

@@ -73,6 +73,9 @@ def scene(count: int, focal: float = 900.0, k1: float = 0.0) -> tuple[list[View]
 def project(view: View, points: np.ndarray) -> np.ndarray:
     X = points @ view.T_camera_world[:3, :3].T + view.T_camera_world[:3, 3]
     uv = X[:, :2] / X[:, 2:]
+    if view.camera.fisheye:
+        radius = np.hypot(X[:, 0], X[:, 1])
+        uv = X[:, :2] * (np.arctan2(radius, X[:, 2]) / radius)[:, None]
     k1 = view.camera.distortion[0] if view.camera.distortion else 0.0
     return uv * (view.camera.fx * (1 + k1 * (uv**2).sum(axis=1, keepdims=True))) + [
         view.camera.cx,
@@ -90,6 +93,7 @@ class MatchedScene:
             (folder / name).mkdir(parents=True)
         self.photos = []
         self.pairs: list[dict[str, object]] = []
+        self.fisheyes: dict[str, float] = {}
         for i, view in enumerate(views):
             camera = view.camera
             cv2.imwrite(str(folder / "photos" / "images" / view.name), np.full((8, 8, 3), (0, 128, 255), np.uint8))
@@ -136,7 +140,7 @@ class MatchedScene:
 
     def run(self, out: str = "cameras", **options: Any) -> tuple[CameraSet, LogProgress]:
         save_photos(self.folder / "photos", self.photos)
-        text = json.dumps({"matcher": "aliked+lightglue", "pairs": self.pairs})
+        text = json.dumps({"matcher": "aliked+lightglue", "fisheyes": self.fisheyes, "pairs": self.pairs})
         (self.folder / "matches" / "pairs.json").write_text(text)
         (self.folder / out).mkdir()
         progress = LogProgress()

@@ -68,7 +68,7 @@ def forget() -> None:
     """As a new process would start."""
     for name in [name for name in sys.modules if name.split(".")[0] == "house"]:
         del sys.modules[name]
-    for cached in (program._closure, program._module, program._others):
+    for cached in (program._closure, program._module, program._others, program._names_in):
         cached.cache_clear()
     program._SEEN.clear()
     importlib.invalidate_caches()

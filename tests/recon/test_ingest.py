@@ -108,6 +108,28 @@ def test_a_folder_of_everything(tmp_path: Path, out: Path, ingest: Ingest) -> No
     }
 
 
+def _panorama(width: int = 400) -> np.ndarray:
+    """A textured sphere as equirectangular projection: the columns close, and the rows narrow to the poles."""
+    longitude = (np.arange(width) + 0.5) / width * 2 * np.pi
+    latitude = np.pi / 2 - (np.arange(width // 2) + 0.5) / (width // 2) * np.pi
+    x, y = (np.cos(latitude)[:, None] * turn(longitude) for turn in (np.cos, np.sin))
+    z = np.sin(latitude)[:, None] + 0 * x
+    waves = np.random.default_rng(3).normal(0, 9, (12, 3))
+    value = sum(np.sin(a * x + b * y + c * z) for a, b, c in waves)
+    return np.repeat(np.uint8(128 + 30 * np.clip(value, -4, 4))[..., None], 3, axis=2)
+
+
+def test_panoramas_are_left_out_by_name_and_photos_of_their_shape_are_not(tmp_path: Path, ingest: Ingest) -> None:
+    sphere = _panorama()
+    Image.fromarray(sphere).save(tmp_path / "sphere.png")
+    Image.fromarray(sphere[:, :300]).save(tmp_path / "said.jpg", xmp=b'GPano:ProjectionType="equirectangular"')
+    Image.fromarray(np.roll(sphere, 7, axis=0)[:, 20:220][:100]).save(tmp_path / "wide.png")
+    _photo(tmp_path / "other.png", 1)
+    reasons = {photo.name: photo.excluded for photo in ingest(tmp_path)}
+    refused = "a panorama of 360 degrees, which no lens takes; cut flat pictures out of it"
+    assert reasons == {"other.png": None, "said.jpg": refused, "sphere.png": refused, "wide.png": None}
+
+
 def test_same_input_same_bytes_and_no_absolute_paths(tmp_path: Path, out: Path, ingest: Ingest) -> None:
     def snapshot() -> dict[str, bytes]:
         return {str(path.relative_to(out)): path.read_bytes() for path in out.rglob("*") if path.is_file()}

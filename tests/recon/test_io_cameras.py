@@ -31,10 +31,11 @@ def _finite(low: float, high: float) -> st.SearchStrategy[float]:
 def cameras(draw: st.DrawFn) -> Camera:
     width, height = draw(st.integers(1, 9000)), draw(st.integers(1, 9000))
     coefficients = draw(st.lists(_finite(-0.5, 0.5), min_size=5, max_size=5))
+    fisheye = draw(st.booleans())
     if draw(st.booleans()):
         coefficients = [0.0] * 5
-    # Canonical: no k3 where it is 0, nothing where all is.
-    distortion = tuple(coefficients if coefficients[4] else coefficients[:4])
+    # Canonical: no k3 where it is 0, nothing where all is; a fisheye has four.
+    distortion = tuple(coefficients if coefficients[4] and not fisheye else coefficients[:4])
     return Camera(
         width,
         height,
@@ -43,6 +44,7 @@ def cameras(draw: st.DrawFn) -> Camera:
         cx=draw(_finite(0, width)),
         cy=draw(_finite(0, height)),
         distortion=distortion if any(distortion) else (),
+        fisheye=fisheye,
     )
 
 
@@ -186,7 +188,7 @@ def test_foreign_camera_models(tmp_path: Path, model: str, params: list[float], 
 @pytest.mark.parametrize(
     ("model", "params", "message"),
     [
-        ("OPENCV_FISHEYE", [50, 50, 30, 20, 0, 0, 0, 0], "has a OPENCV_FISHEYE camera;"),
+        ("FOV", [50, 50, 30, 20, 0.9], "has a FOV camera;"),
         ("FULL_OPENCV", [50, 50, 30, 20, 0, 0, 0, 0, 0, 0.1, 0, 0], "has a camera with rational terms;"),
     ],
 )
@@ -196,7 +198,8 @@ def test_unsupported_camera_models(tmp_path: Path, model: str, params: list[floa
         read_model(tmp_path)
     assert str(refused.value) == (
         f"The COLMAP model in {tmp_path} {message} fewview reads SIMPLE_PINHOLE, PINHOLE, SIMPLE_RADIAL, "
-        "RADIAL, OPENCV and FULL_OPENCV without its k4 to k6. Undistort the photos first (COLMAP: "
+        "RADIAL, OPENCV, FULL_OPENCV without its k4 to k6, SIMPLE_RADIAL_FISHEYE, RADIAL_FISHEYE and OPENCV_FISHEYE. "
+        "Undistort the photos first (COLMAP: "
         "`colmap image_undistorter`; OpenCV: `cv2.fisheye.undistortImage`) and give those with their pinhole cameras, "
         "or give the photos without cameras."
     )
@@ -278,12 +281,8 @@ def test_transforms_without_sizes_and_last_rows(tmp_path: Path) -> None:
         ({"fl_x": -3}, "the size and focal lengths of a are not positive. Export it again."),
         ({"cx": float("nan")}, "the intrinsics of a are not finite. Export it again."),
         (
-            {"camera_model": "OPENCV_FISHEYE"},
-            "are of the model OPENCV_FISHEYE, which fewview cannot read. Undistort the photos first (COLMAP: ",
-        ),
-        (
-            {"is_fisheye": True},
-            "are of the model fisheye (is_fisheye), which fewview cannot read. Undistort the photos",
+            {"camera_model": "FOV"},
+            "are of the model FOV, which fewview cannot read. Undistort the photos first (COLMAP: ",
         ),
         ({"camera_model": "EQUIRECTANGULAR"}, "are of the model EQUIRECTANGULAR, which fewview cannot read. Undistort"),
         ({"k4": 0.1}, "are of the model rational OPENCV (k4 to k6), which fewview cannot read. Undistort the photos"),

@@ -143,6 +143,7 @@ def _facade(twins: bool) -> Candidate:
         t=np.array([t[:3, 3] for t in T]),
         log_focal=np.log([700.0]),
         k1=np.zeros(1),
+        fisheye=np.zeros(1, bool),
         principal=np.array([[500.0, 400.0]]),
         points=points,
         lens=np.zeros(6, int),
