@@ -108,7 +108,7 @@ def judge(model: Candidate, graph: MatchGraph, sensors: Sensors, max_error_px: f
     Photos whose place is more probably wrong are given up, with all that is misplaced together with them.
     """
     pairs, apart = agreements(model, graph, sensors, max_error_px), missing(model)
-    agree = {(one.pair.a, one.pair.b): one.pair.log_odds for one in pairs if one.supports}
+    agree = {(one.pair.a, one.pair.b): one.log_odds for one in pairs if one.supports}
     against = {(one.pair.a, one.pair.b): one.pair.log_odds for one in pairs if one.contradicts}
     penalty = _lens_penalty(model, graph, sensors)
     stays = list(model.photos)
@@ -260,7 +260,7 @@ def _turns(models: Models, usable: set[Ends], likely: set[Ends]) -> Iterator[fro
 def _turned(models: Models) -> Iterator[frozenset[Ends]]:
     """The ties of the best models with one cut turned, what contradicts most first."""
     for scored in models.scored[:2]:
-        agree = {(one.pair.a, one.pair.b): one.pair.log_odds for one in scored.judged.pairs if one.supports}
+        agree = {(one.pair.a, one.pair.b): one.log_odds for one in scored.judged.pairs if one.supports}
         against = {(one.pair.a, one.pair.b): one.pair.log_odds for one in scored.judged.pairs if one.contradicts}
         sides = [
             weakest_between(scored.model.photos, agree, ends)

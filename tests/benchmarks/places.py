@@ -25,7 +25,7 @@ from recon.progress import LogProgress
 from recon.scene import View
 from recon.sfm import MappingConfig
 from recon.sfm.belief import WEIGHTS, Weights, believe
-from recon.sfm.evidence import AGREES_SHARE, CONTRADICTS_SHARE
+from recon.sfm.evidence import AGREES_SHARE, lost
 from recon.sfm.focals import known_focals, starts
 from recon.sfm.graph import MatchGraph, load_graph
 from recon.sfm.hypotheses import Scored, find_models
@@ -72,8 +72,8 @@ def probabilities(row: Row, odds: Mapping[frozenset[str], float], weights: Weigh
     """Of the model's photos, in their order."""
     place = {name: k for k, name in enumerate(row["photos"])}
     ties = [((place[a], place[b]), share, weights.odds(odds[frozenset((a, b))])) for a, b, share in row["ties"]]
-    agree = {ends: value for ends, share, value in ties if share >= AGREES_SHARE}
-    against = {ends: value for ends, share, value in ties if share < CONTRADICTS_SHARE}
+    agree = {ends: value - lost(share) for ends, share, value in ties if share >= AGREES_SHARE}
+    against = {ends: value for ends, share, value in ties if share < AGREES_SHARE}
     apart = [(place[a], place[b]) for a, b in row["apart"]]
     return believe(range(len(place)), agree, against, apart, weights).probability
 
