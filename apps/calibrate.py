@@ -6,18 +6,27 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 from rich.console import Console
 
 from apps.pipeline import PipelineConfig, rig_stages
 from apps.report import reported
+from apps.run import conclude, judged
+from calibration.config import CalibrationConfig
 from calibration.detect.detector import DetectorName
+from calibration.keypoints import STAGE as KEYPOINTS
 from calibration.keypoints import KeypointsConfig, SkeletonName
-from calibration.solve import CalibrationConfig
+from calibration.stage import STAGE as MOTION
 from calibration.stage import MotionConfig
-from recon.dag import run_stages
+from recon.dag import Manifest, run_stages
+from recon.dag.live import Watch
+
+if TYPE_CHECKING:
+    RigStageName = str
+else:
+    RigStageName = Literal[KEYPOINTS.name, MOTION.name]
 
 
 @dataclass(frozen=True)
@@ -55,18 +64,20 @@ class Arguments:
     """What synchronises the other cameras. Sound is good to a frame or two only."""
     seed: int = 0
     """Of the random sampling."""
-    force: tuple[Literal["keypoints", "motion"], ...] = ()
+    force: tuple[RigStageName, ...] = ()
     """Redo these stages."""
     dry_run: bool = False
     """Print what would run and what is cached; change nothing."""
     json: bool = False
     """Print the manifest as JSON on standard output (progress goes to standard error)."""
+    strict: bool = False
+    """End with exit code 1 where the verdict is not to rely on the result."""
 
 
 RESULTS = {
-    "cameras": "motion/cameras.json",
-    "Pose2Sim": "motion/Calib.toml",
-    "motion": "motion/rig.json",
+    "cameras": f"{MOTION.name}/cameras.json",
+    "Pose2Sim": f"{MOTION.name}/Calib.toml",
+    "motion": f"{MOTION.name}/{MOTION.result}",
     "report": "report.html",
 }
 
@@ -89,21 +100,34 @@ def configuration(arguments: Arguments) -> PipelineConfig:
     return replace(PipelineConfig(), keypoints=keypoints, motion=motion)
 
 
+def calibrate(
+    arguments: Arguments, console: Console, watch: Watch | None = None, words: Sequence[str] | None = None
+) -> Manifest:
+    """Calibrates as `arguments` ask; see `run_stages`.
+
+    Args:
+        words: the command line, for the manifest; that of this process unless given.
+    """
+    return run_stages(
+        rig_stages(configuration(arguments), (arguments.input, *arguments.takes)),
+        arguments.out,
+        force=arguments.force,
+        dry_run=arguments.dry_run,
+        arguments=sys.argv[1:] if words is None else words,
+        console=console,
+        watch=watch,
+        judge=judged,
+    )
+
+
 def main(arguments: Arguments) -> int:
     console = Console(stderr=True)
     with reported(arguments.out, console, arguments.dry_run):
-        run_stages(
-            rig_stages(configuration(arguments), (arguments.input, *arguments.takes)),
-            arguments.out,
-            force=arguments.force,
-            dry_run=arguments.dry_run,
-            arguments=sys.argv[1:],
-            console=console,
-        )
+        manifest = calibrate(arguments, console)
     if arguments.dry_run:
         return 0
     if arguments.json:
         print((arguments.out / "manifest.json").read_text(encoding="utf-8"), end="")
     for name, path in RESULTS.items():
         console.print(f"  {name:<8} {arguments.out / path}", soft_wrap=True)
-    return 0
+    return conclude(manifest, console, arguments.strict)

@@ -21,7 +21,7 @@ COMMANDS = {
     "evaluate": "measure calibrated cameras and motion against the truth",
     "demo": "the same on a synthetic room whose truth is known",
     "benchmark": "measure a run against a photo set with known cameras",
-    "bench": "measure the rasteriser, and what each ingredient of splatting is worth",
+    "bench": "measure the rasteriser, what each ingredient of splatting and every threshold is worth",
     "synth": "write synthetic rooms whose truth is known",
     "export": "copy results in the formats other tools read",
     "report": "write the page again that says what came of a run",

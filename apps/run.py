@@ -12,9 +12,14 @@ import tyro
 from rich.console import Console
 
 from apps.options import StageOptions, stage_options
-from apps.pipeline import stages
+from apps.pipeline import RIG, SPECS, stages
 from apps.report import reported
+from apps.results import read_results
+from layout import STAGE as LAYOUT
 from recon.dag import Manifest, Stage, run_stages
+from recon.dag.live import Watch
+from recon.dag.verdict import RunVerdict
+from recon.io.inputs import find
 from recon.ladder import parse_source
 
 
@@ -29,6 +34,8 @@ class Arguments:
     stages: Annotated[StageOptions, tyro.conf.arg(name="")]
     json: bool = False
     """Print the manifest as JSON on standard output (progress goes to standard error)."""
+    strict: bool = False
+    """End with exit code 1 where the verdict is not to rely on the result."""
 
 
 def parse(argv: Sequence[str]) -> Arguments:
@@ -43,16 +50,30 @@ def graph_of(photos: tuple[Path, ...], options: StageOptions) -> tuple[Stage, ..
         InputError: there is no photo at `photos`.
     """
     graph = stages(options.options, photos)
-    return graph if options.layout else tuple(stage for stage in graph if stage.name != "layout")
+    return graph if options.layout else tuple(stage for stage in graph if stage.name != LAYOUT.name)
 
 
-def reconstruct(photos: tuple[Path, ...], out: Path, options: StageOptions, console: Console) -> Manifest:
-    """Runs the graph on `photos` into `out` as `options` ask."""
+def reconstruct(
+    photos: tuple[Path, ...],
+    out: Path,
+    options: StageOptions,
+    console: Console,
+    watch: Watch | None = None,
+    arguments: Sequence[str] | None = None,
+) -> Manifest:
+    """Runs the graph on `photos` into `out` as `options` ask; see `run_stages`.
+
+    Args:
+        arguments: the command line, for the manifest; that of this process unless given.
+    """
     config = options.options
     source = parse_source(config.cameras.source)
     if notice := source.notice():
         console.print(notice, soft_wrap=True)
     graph = graph_of(photos, options)
+    if source.rung != "keypoints":
+        for file, why in find(photos).passed_over:
+            console.print(f"Passed over {file.name}: {why}.", soft_wrap=True, markup=False, highlight=False)
     # The photos of a rig are named after its cameras, which calibration finds.
     config.cameras.check(None if source.rung == "keypoints" else replace(config.photos, photos=photos).names())
     return run_stages(
@@ -62,25 +83,21 @@ def reconstruct(photos: tuple[Path, ...], out: Path, options: StageOptions, cons
         start=options.start,
         force=options.force,
         dry_run=options.dry_run,
-        arguments=sys.argv[1:],
+        arguments=sys.argv[1:] if arguments is None else arguments,
         console=console,
+        watch=watch,
+        judge=judged,
     )
 
 
-RESULTS = {
-    "cameras": "cameras/transforms.json",
-    "splat": "splat/splat.ply",
-    "mesh": "mesh/mesh.glb",
-    "renders": "renders/path.mp4",
-    "layout": "layout/floorplan.svg",
-    "report": "report.html",
-}
+RESULTS = {spec.name: f"{spec.name}/{spec.result}" for spec in SPECS.values() if spec.result and spec not in RIG}
+RESULTS["report"] = "report.html"
 
 
 def main(arguments: Arguments) -> int:
     console = Console(stderr=True)
     with reported(arguments.out, console, arguments.stages.dry_run):
-        reconstruct(arguments.photos, arguments.out, arguments.stages, console)
+        manifest = reconstruct(arguments.photos, arguments.out, arguments.stages, console)
     if arguments.stages.dry_run:
         return 0
     if arguments.json:
@@ -88,4 +105,17 @@ def main(arguments: Arguments) -> int:
     for name, path in RESULTS.items():
         if (arguments.out / path).exists():
             console.print(f"  {name:<8} {arguments.out / path}", soft_wrap=True)
-    return 0
+    return conclude(manifest, console, arguments.strict)
+
+
+def judged(out: Path) -> RunVerdict:
+    """What the run in `out` is worth."""
+    return read_results(out).verdict
+
+
+def conclude(manifest: Manifest, console: Console, strict: bool) -> int:
+    """Say the last words of a run that came to its end; the exit code."""
+    assert manifest.verdict is not None, "the run was judged"
+    for line in manifest.verdict.lines():
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
+    return manifest.verdict.exit_code(strict)

@@ -1,9 +1,10 @@
-"""The `keypoints/` artifact (docs/artifacts.md): what the cameras saw, one npz a camera and take."""
+"""What this package's stages leave for others (docs/artifacts.md): `keypoints/`, what the cameras saw, one npz a camera
+and take; and `rig.json` of `motion/`."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,53 @@ def load_takes(folder: Path) -> list[Take]:
         ]
     except MALFORMED as error:
         raise InputError(f"{path} is not a keypoints.json of fewview: {error!r}.", _AGAIN) from error
+
+
+@dataclass(frozen=True)
+class RigRecord:
+    """`rig.json`."""
+
+    offsets_s: dict[str, float]
+    """By camera, to be added to its clock to get the common time; first take."""
+    unplaced: dict[str, str]
+    """By camera, why."""
+    units: str
+    scale_source: str
+    scale_uncertainty: float
+    """Relative standard deviation."""
+    takes: list[str]
+    facts: dict[str, Any]
+    """Of the solver."""
+
+
+def save_rig(folder: Path, record: RigRecord) -> None:
+    """Write `rig.json`."""
+    text = json.dumps(asdict(record), indent=1, sort_keys=True, allow_nan=False)
+    (folder / "rig.json").write_text(text + "\n", encoding="utf-8")
+
+
+def load_rig(folder: Path) -> RigRecord:
+    """Read what `save_rig` wrote.
+
+    Raises:
+        InputError: the file is missing or was altered.
+    """
+    path = folder / "rig.json"
+    try:
+        stored = json.loads(read_text(path, "Name the output of `fewview calibrate`."))
+        if not stored["takes"]:
+            raise ValueError("it names no take")
+        return RigRecord(
+            {str(camera): float(seconds) for camera, seconds in stored["offsets_s"].items()},
+            {str(camera): str(reason) for camera, reason in stored["unplaced"].items()},
+            str(stored["units"]),
+            str(stored["scale_source"]),
+            float(stored["scale_uncertainty"]),
+            [str(take) for take in stored["takes"]],
+            dict(stored["facts"]),
+        )
+    except MALFORMED as error:
+        raise InputError(f"{path} is damaged: {error!r}.", "Calibrate again.") from error
 
 
 def _detections(path: Path, camera: str) -> Detections:

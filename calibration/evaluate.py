@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from calibration import metrics
+from calibration.artifact import load_rig
 from calibration.formats.known import match_names, read_cameras_file
 from calibration.formats.motion import read_motion
 from calibration.observations import Motion
+from calibration.stage import STAGE as MOTION
 from recon.errors import InputError
 from recon.io.cameras import CameraSet, read_cameras
 from recon.io.documents import MALFORMED, read_npz, read_text
 from recon.scene import View
-
-T = TypeVar("T")
 
 WITHIN_DEG = 10.0
 WITHIN_PERCENT = 10.0
@@ -38,34 +38,29 @@ def evaluate_rig(out: Path, truth: Path, motion: Path | None = None) -> dict[str
     Raises:
         InputError: a file is missing or of another kind, or no camera has the name of a true one.
     """
-    folder = out / "motion"
+    folder = out / MOTION.name
     estimate = read_cameras(folder)
     everyone = [verdict.name for verdict in estimate.verdicts]
     matched = match_names(read_cameras_file(truth), everyone, truth)
     true_views = {name: view for name, view in matched.items() if isinstance(view, View)}
     figures = camera_figures(true_views, estimate, len(everyone))
-    solver, uncertainty, take, offsets_s = _taken(folder / "rig.json", _figures_of_rig)
-    own = read_motion(folder / f"{take}.npz")
-    figures |= {"reprojection_px": solver, "scale_uncertainty": uncertainty}
-    figures["offsets_frames"] = {camera: seconds * own.fps for camera, seconds in offsets_s.items()}
-    figures["seconds"] = _taken(out / "manifest.json", lambda manifest: manifest["stages"]["motion"]["seconds"])
+    rig = load_rig(folder)
+    own = read_motion(folder / f"{rig.takes[0]}.npz")
+    figures |= {"reprojection_px": rig.facts.get("reprojection_px"), "scale_uncertainty": rig.scale_uncertainty}
+    figures["offsets_frames"] = {camera: seconds * own.fps for camera, seconds in rig.offsets_s.items()}
+    figures["seconds"] = _seconds(out / "manifest.json")
     if motion is not None:
         figures["motion"] = motion_figures(read_truth_motion(motion, own), own.xyz)
     return figures
 
 
-def _taken(path: Path, parse: Callable[[Any], T]) -> T:
-    """`parse` of a JSON file of `fewview calibrate`; InputError where it does not hold what that needs."""
+def _seconds(path: Path) -> float:
+    """That calibrating took, by the manifest of the run."""
     try:
-        return parse(json.loads(read_text(path, "Name the output of `fewview calibrate`.")))
+        manifest = json.loads(read_text(path, "Name the output of `fewview calibrate`."))
+        return float(manifest["stages"][MOTION.name]["seconds"])
     except MALFORMED as error:
         raise InputError(f"{path} is damaged: {error!r}.", "Calibrate again.") from error
-
-
-def _figures_of_rig(rig: Any) -> tuple[float, float, str, dict[str, float]]:
-    """The solver's residual, the scale's uncertainty, the first take, and the offsets by camera in seconds."""
-    offsets = {str(camera): float(seconds) for camera, seconds in rig["offsets_s"].items()}
-    return rig["facts"]["reprojection_px"], rig["scale_uncertainty"], str(rig["takes"][0]), offsets
 
 
 def camera_figures(truth: Mapping[str, View], estimate: CameraSet, cameras: int) -> dict[str, Any]:

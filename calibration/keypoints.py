@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -10,21 +10,28 @@ from typing import Literal
 import tyro
 
 from calibration.artifact import Take, save_takes
-from calibration.detect.detector import DetectorName
+from calibration.detect.detector import DetectorName, weights_of
 from calibration.inputs.recording import Recording
 from calibration.inputs.rig import CameraFiles, find_cameras
 from recon.errors import InputError
 from recon.io.inputs import Names
+from recon.io.weights import digest as weights_digest
 from recon.progress import Progress
+from recon.stage import StageSpec
 
 SkeletonName = Literal["COCO_17", "HALPE_26", "BODY_25", "BODY_25B"]
+
+
+def take_names(takes: Sequence[Path]) -> list[str]:
+    """What counts of the takes' paths: results are named after them."""
+    return [take.name for take in takes]
 
 
 @dataclass(frozen=True)
 class KeypointsConfig:
     """How people's keypoints are read, or found in videos."""
 
-    takes: tyro.conf.Suppress[tuple[Path, ...]] = field(default=(), metadata={"key": False})
+    takes: tyro.conf.Suppress[tuple[Path, ...]] = field(default=(), metadata={"key": take_names})
     """A folder or npz a take, all by the same cameras in the same places; the command line has its own place."""
     sizes: tuple[str, ...] = ()
     """Image size WIDTHxHEIGHT, one for all cameras or one each, where the files do not say it."""
@@ -46,6 +53,23 @@ class KeypointsConfig:
         found = [path for take in self.takes for path in _files(take)]
         return tuple(dict.fromkeys([*found, *([self.sizes_from] if self.sizes_from else [])]))
 
+    def weights(self) -> tuple[str, ...]:
+        """SHA-256 of the files that the detector loads."""
+        return tuple(weights_digest(name) for name in weights_of(self.detector))
+
+
+@dataclass(frozen=True)
+class KeypointsFacts:
+    """What the stage tells."""
+
+    cameras: tuple[str, ...] = ()
+    frames: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """By take, of each camera."""
+    sound_offsets_s: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """By take and camera, to be added to its clock; where the sound says it."""
+    frames_detected: int | None = None
+    """In which people were looked for; None where all keypoints came from files."""
+
 
 def run(inputs: Mapping[str, Path], config: KeypointsConfig, out: Path, progress: Progress) -> None:
     """Fill `out` with `keypoints.json` and an npz a camera and take (docs/artifacts.md).
@@ -61,10 +85,26 @@ def run(inputs: Mapping[str, Path], config: KeypointsConfig, out: Path, progress
     ]
     _check_takes(takes)
     save_takes(out, takes)
-    progress.fact("cameras", [each.camera for each in takes[0].detections])
-    progress.fact("frames", {take.name: [len(each.xy) for each in take.detections] for take in takes})
-    if sound := {take.name: take.sound_offsets_s for take in takes if take.sound_offsets_s}:
-        progress.fact("sound_offsets_s", sound)
+    progress.tell(
+        KeypointsFacts(
+            cameras=tuple(each.camera for each in takes[0].detections),
+            frames={take.name: tuple(len(each.xy) for each in take.detections) for take in takes},
+            sound_offsets_s={take.name: take.sound_offsets_s for take in takes if take.sound_offsets_s},
+        )
+    )
+
+
+STAGE = StageSpec(
+    name="keypoints",
+    title="People's keypoints",
+    run=run,
+    Config=KeypointsConfig,
+    Facts=KeypointsFacts,
+    sources=KeypointsConfig.sources,
+    weights=KeypointsConfig.weights,
+    isolated=True,  # the detector's runtime can abort the interpreter
+    typical_s=20.0,
+)
 
 
 def _files(take: Path) -> list[Path]:
@@ -88,7 +128,7 @@ def _take(path: Path, name: str, config: KeypointsConfig, progress: Progress) ->
     videos = {each.camera: each.video for each in cameras if each.video is not None}
     offsets: dict[str, float] = {}
     if len(videos) > 1:
-        from calibration.sound import offsets_by_sound
+        from calibration.clocks.sound import offsets_by_sound
 
         offsets = offsets_by_sound(videos)
     return Take(name, detections, {camera: video.name for camera, video in videos.items()}, offsets)

@@ -13,17 +13,13 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from recon.metrics import pair_errors, umeyama
+from recon.geometry.fit import fit_rigid, fit_sim3, nearest_rotation
+from recon.geometry.pose import skew
+from recon.metrics import pair_errors
 from recon.scene import Camera, View
 
 Poses = Float[np.ndarray, "N 4 4"]
 Points = Float[np.ndarray, "*n 3"]
-
-
-def rigid(source: Points, target: Points) -> tuple[np.ndarray, np.ndarray]:
-    """R and t that bring R x + t closest to `target` (Kabsch); the scale stays 1."""
-    _, R, _ = umeyama(source.reshape(-1, 3), target.reshape(-1, 3))
-    return R, target.reshape(-1, 3).mean(0) - R @ source.reshape(-1, 3).mean(0)
 
 
 def centre_errors(truth: Poses, estimate: Poses, similarity: bool) -> Float[np.ndarray, " N"]:
@@ -34,14 +30,14 @@ def centre_errors(truth: Poses, estimate: Poses, similarity: bool) -> Float[np.n
     a, b = estimate[:, :3, 3], truth[:, :3, 3]
     if similarity and len(truth) < 3:
         return np.full(len(truth), np.nan)
-    s, R, t = umeyama(a, b) if similarity else (1.0, *rigid(a, b))
-    return np.linalg.norm(s * a @ R.T + t - b, axis=1)
+    moved = (fit_sim3 if similarity else fit_rigid)(a, b)(a)
+    return np.linalg.norm(moved - b, axis=1)
 
 
 def rotation_errors_deg(truth: Poses, estimate: Poses) -> Float[np.ndarray, " N"]:
     """AE per camera: what is left of each rotation after their mean (chordal L2) is taken out; degrees."""
     relative = truth[:, :3, :3] @ np.swapaxes(estimate[:, :3, :3], 1, 2)
-    return _angles_deg(relative, _mean_rotation(relative))
+    return _angles_deg(relative, nearest_rotation(relative.sum(0)))
 
 
 def compensated(truth: Sequence[View], estimate: Sequence[View]) -> Poses:
@@ -53,11 +49,10 @@ def compensated(truth: Sequence[View], estimate: Sequence[View]) -> Poses:
     out = []
     for true, found in zip(truth, estimate, strict=True):
         camera = same_size(true.camera, found.camera)
-        off = np.array([true.camera.cx - camera.cx, true.camera.cy - camera.cy, 0.0])
-        ray = np.array([off[0] / camera.fx, off[1] / camera.fy, 1.0])
+        ray = camera.pinhole().rays_at(np.array([true.camera.cx, true.camera.cy]))
         ray /= np.linalg.norm(ray)
         axis, sine, cosine = np.cross([0.0, 0.0, 1.0], ray), float(np.hypot(ray[0], ray[1])), float(ray[2])
-        cross = np.array([[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]])
+        cross = skew(axis)
         turn = np.eye(3) + cross + cross @ cross / (1 + cosine) if sine > 0 else np.eye(3)
         T = found.T_world_camera.copy()
         T[:3, :3] = T[:3, :3] @ turn
@@ -123,13 +118,8 @@ def joint_errors(truth: Points, estimate: Points, similarity: bool) -> Float[np.
     a, b = estimate[both].astype(np.float64), truth[both].astype(np.float64)
     if len(a) < 3:
         return np.zeros(0)
-    s, R, t = umeyama(a, b) if similarity else (1.0, *rigid(a, b))
-    return np.linalg.norm(s * a @ R.T + t - b, axis=-1)
-
-
-def _mean_rotation(R: Float[np.ndarray, "N 3 3"]) -> Float[np.ndarray, "3 3"]:
-    U, _, Vt = np.linalg.svd(R.sum(0))
-    return (U * [1, 1, np.sign(np.linalg.det(U) * np.linalg.det(Vt))]) @ Vt
+    moved = (fit_sim3 if similarity else fit_rigid)(a, b)(a)
+    return np.linalg.norm(moved - b, axis=-1)
 
 
 def _angles_deg(R: Float[np.ndarray, "N 3 3"], mean: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, " N"]:

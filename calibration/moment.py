@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,29 +11,23 @@ import numpy as np
 import tyro
 from jaxtyping import Bool, UInt8
 
-from calibration.artifact import load_takes
+from calibration.artifact import load_rig, load_takes
 from calibration.detect.videos import frames_of
 from calibration.inputs.rig import find_cameras
 from calibration.observations import Detections
-from calibration.skeleton import INDEX
+from calibration.skeleton import ACROSS, INDEX, SIDED
 from recon.errors import InputError
 from recon.io.images import sharpness, shrink_to, write_png
 from recon.io.inputs import Names, digest
-from recon.photos import Photo, save_photos
+from recon.photos import STAGE_NAME, Photo, PhotoCount, PhotosFacts, save_photos
 from recon.progress import Progress
+from recon.stage import StageSpec
 
-_LIMBS = tuple(
-    (INDEX[a], INDEX[b])
-    for a, b in (
-        ("left_shoulder", "right_shoulder"), ("left_hip", "right_hip"), ("nose", "left_shoulder"),
-        ("nose", "right_shoulder"), ("left_shoulder", "left_hip"), ("right_shoulder", "right_hip"),
-        ("left_shoulder", "right_hip"), ("right_shoulder", "left_hip"),
-        ("left_shoulder", "left_elbow"), ("left_elbow", "left_wrist"), ("right_shoulder", "right_elbow"),
-        ("right_elbow", "right_wrist"), ("left_hip", "left_knee"), ("left_knee", "left_ankle"),
-        ("right_hip", "right_knee"), ("right_knee", "right_ankle"), ("left_ankle", "left_big_toe"),
-        ("right_ankle", "right_big_toe"), ("left_ankle", "left_heel"), ("right_ankle", "right_heel"),
-    )
+_TRUNK = (
+    ("nose", "left_shoulder"), ("nose", "right_shoulder"),
+    ("left_shoulder", "right_hip"), ("right_shoulder", "left_hip"),
 )  # fmt: skip
+_LIMBS = tuple((INDEX[a], INDEX[b]) for a, b in ACROSS + _TRUNK + SIDED)
 _THICKNESS = 0.16
 """Of a limb with its clothes, to either side, as a share of the person's height in the picture."""
 _EMPTY = 3
@@ -75,7 +68,7 @@ def run(inputs: Mapping[str, Path], config: MomentConfig, out: Path, progress: P
         InputError: no frame of a video is from that moment.
     """
     take = load_takes(inputs["keypoints"])[0]
-    offsets = json.loads((inputs["motion"] / "rig.json").read_text(encoding="utf-8"))["offsets_s"]
+    offsets = load_rig(inputs["motion"]).offsets_s
     cameras = {each.camera: each for each in take.detections}
     (out / "images").mkdir()
     (out / "masks").mkdir()
@@ -111,8 +104,8 @@ def run(inputs: Mapping[str, Path], config: MomentConfig, out: Path, progress: P
             )
         )
     save_photos(out, photos)
-    progress.fact("photos", {"given": len(photos), "used": len(photos)})
-    progress.fact("picture", "background" if config.time_s is None else f"moment {config.time_s:g} s")
+    picture = "background" if config.time_s is None else f"moment {config.time_s:g} s"
+    progress.tell(PhotosFacts(photos=PhotoCount(len(photos), len(photos)), picture=picture))
 
 
 def background(
@@ -173,3 +166,15 @@ def _frame(
     raise InputError(
         f"{video.name} has no frame {number}: it does not reach that moment.", "Choose another --moment.time-s."
     )
+
+
+STAGE = StageSpec(
+    name=STAGE_NAME,
+    title="Photos",
+    run=run,
+    Config=MomentConfig,
+    Facts=PhotosFacts,
+    needs=("keypoints", "motion"),
+    sources=MomentConfig.sources,
+    typical_s=1.0,
+)

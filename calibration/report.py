@@ -11,7 +11,7 @@ from typing import Any, cast
 import numpy as np
 
 from calibration.observations import Motion, Rig
-from calibration.skeleton import INDEX
+from calibration.skeleton import ACROSS, INDEX, SIDED
 from recon.scene import View
 
 _TEMPLATE = Path(__file__).with_name("report_template.html")
@@ -19,19 +19,8 @@ _ANIMATED = 240
 """Frames of the animation."""
 _BINS = 200
 """Points of the curve over time."""
-BONES = tuple(
-    (INDEX[a], INDEX[b])
-    for a, b in (
-        ("nose", "left_eye"), ("nose", "right_eye"), ("left_eye", "left_ear"), ("right_eye", "right_ear"),
-        ("left_shoulder", "right_shoulder"), ("left_hip", "right_hip"),
-        ("left_shoulder", "left_hip"), ("right_shoulder", "right_hip"),
-        ("left_shoulder", "left_elbow"), ("left_elbow", "left_wrist"),
-        ("right_shoulder", "right_elbow"), ("right_elbow", "right_wrist"),
-        ("left_hip", "left_knee"), ("left_knee", "left_ankle"), ("right_hip", "right_knee"),
-        ("right_knee", "right_ankle"), ("left_ankle", "left_heel"), ("left_ankle", "left_big_toe"),
-        ("right_ankle", "right_heel"), ("right_ankle", "right_big_toe"),
-    )
-)  # fmt: skip
+_HEAD = (("nose", "left_eye"), ("nose", "right_eye"), ("left_eye", "left_ear"), ("right_eye", "right_ear"))
+BONES = tuple((INDEX[a], INDEX[b]) for a, b in _HEAD + ACROSS + SIDED)
 
 
 def write_report(path: Path, rig: Rig, motion: Motion) -> None:

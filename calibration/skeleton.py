@@ -10,6 +10,14 @@ JOINTS = (
 )  # fmt: skip
 """COCO's 17 in COCO's order, then the feet. Joints that a detector lacks stay absent."""
 
+LIMBS = (
+    ("shoulder", "elbow"), ("elbow", "wrist"), ("hip", "knee"), ("knee", "ankle"), ("shoulder", "hip"),
+    ("ankle", "heel"), ("ankle", "big_toe"),
+)  # fmt: skip
+"""On either side of the body."""
+SIDED = tuple((f"{side}_{a}", f"{side}_{b}") for a, b in LIMBS for side in ("left", "right"))
+ACROSS = (("left_shoulder", "right_shoulder"), ("left_hip", "right_hip"))
+
 INDEX = {name: index for index, name in enumerate(JOINTS)}
 
 MIRRORED = tuple(

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 import numpy as np
 import tyro
 
-from calibration.artifact import Take, load_takes
+from calibration.artifact import RigRecord, Take, load_takes, save_rig
+from calibration.config import CalibrationConfig
 from calibration.observations import Motion, Rig
-from calibration.solve import CalibrationConfig
 from recon.errors import InputError, ReconstructionError
 from recon.progress import Progress
 from recon.scene import Camera, View
+from recon.stage import StageSpec
 
 _AGREEING = 0.75
 """Share of the cameras that agree on a joint, below which swapped cameras are looked for."""
@@ -42,6 +42,18 @@ class MotionConfig:
         return known_files(self.known) if self.known else ()
 
 
+@dataclass(frozen=True)
+class MotionFacts:
+    """What the stage tells."""
+
+    calibrated: str | None = None
+    """Cameras, of how many."""
+    reprojection_px: float | None = None
+    """Typical, in pixels of the videos."""
+    scale: str | None = None
+    """Its source and uncertainty, in words."""
+
+
 def run(inputs: Mapping[str, Path], config: MotionConfig, out: Path, progress: Progress) -> None:
     """Fill `out` (docs/artifacts.md).
 
@@ -52,10 +64,10 @@ def run(inputs: Mapping[str, Path], config: MotionConfig, out: Path, progress: P
         InputError: a known camera or an offset names no camera, cameras were swapped, or there is no common time.
         ReconstructionError: no two cameras can be tied together, or they agree on nobody.
     """
+    from calibration.calibrate import calibrate_takes
     from calibration.formats.known import match_names, read_cameras_file
     from calibration.formats.plain import without_nan
     from calibration.report import write_report
-    from calibration.solve import calibrate_takes
 
     takes = load_takes(inputs["keypoints"])
     cameras = [each.camera for each in takes[0].detections]
@@ -68,23 +80,39 @@ def run(inputs: Mapping[str, Path], config: MotionConfig, out: Path, progress: P
     for take, motion in zip(takes, motions, strict=True):
         write_take(out, take.name, motion, rig.units)
     write_report(out / "report.html", rig, motions[0])
-    facts = {
-        "units": rig.units,
-        "scale_source": rig.scale_source,
-        "scale_uncertainty": rig.scale_uncertainty,
-        "offsets_s": rig.offsets_s,
-        "unplaced": rig.unplaced,
-        "takes": [take.name for take in takes],
-        "facts": rig.facts,
-    }
-    text = json.dumps(facts, indent=1, sort_keys=True, allow_nan=False)
-    (out / "rig.json").write_text(text + "\n", encoding="utf-8")
-    progress.fact("calibrated", f"{len(rig.views)} of {len(cameras)}")
-    progress.fact("reprojection_px", rig.facts["reprojection_px"])
-    progress.fact("scale", f"{rig.scale_source}, to {rig.scale_uncertainty:.1%}")
+    record = RigRecord(
+        offsets_s=rig.offsets_s,
+        unplaced=rig.unplaced,
+        units=rig.units,
+        scale_source=rig.scale_source,
+        scale_uncertainty=rig.scale_uncertainty,
+        takes=[take.name for take in takes],
+        facts=rig.facts,
+    )
+    save_rig(out, record)
+    progress.tell(
+        MotionFacts(
+            calibrated=f"{len(rig.views)} of {len(cameras)}",
+            reprojection_px=cast(float | None, rig.facts["reprojection_px"]),
+            scale=f"{rig.scale_source}, to {rig.scale_uncertainty:.1%}",
+        )
+    )
     for camera, reason in rig.unplaced.items():
         progress.note(f"Camera {camera} is not placed: {reason}")
     _compare_with_sound(takes[0], rig, progress)
+
+
+STAGE = StageSpec(
+    name="motion",
+    title="Cameras and motion of the rig",
+    run=run,
+    Config=MotionConfig,
+    Facts=MotionFacts,
+    needs=("keypoints",),
+    sources=MotionConfig.sources,
+    result="rig.json",
+    typical_s=4.0,
+)
 
 
 def given_offsets(takes: list[Take], config: MotionConfig) -> tuple[dict[str, float], ...]:
@@ -165,8 +193,8 @@ def _check_agreement(
         InputError: they were.
         ReconstructionError: no two cameras agree on anybody.
     """
-    from calibration.solve import calibrate
-    from calibration.swapped import swapped_cameras
+    from calibration.calibrate import calibrate
+    from calibration.world.swapped import swapped_cameras
 
     def alone(take: Take) -> dict[str, View]:
         found, _ = calibrate(take.detections, replace(settings, offsets_s=()), progress)

@@ -1,5 +1,59 @@
-"""Room layout: planes, floor plan and a watertight room from the cameras, depth and splats of a few photos."""
+"""Stage `layout`: planes, floor plan and a watertight room from the cameras and depth of a few photos."""
 
-from layout.stage import LayoutConfig, run
+from __future__ import annotations
 
-__all__ = ["LayoutConfig", "run"]
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from recon.stage import StageSpec
+
+
+@dataclass(frozen=True)
+class LayoutConfig:
+    """How the room's layout is found and shown."""
+
+    long_side: int = 1024
+    """Of the overlays, and of the photos that colour the room, pixels."""
+    hints: Path | None = field(default=None, metadata={"key": False})
+    """Folder with label maps or plane detections for some photos, by their names: `layout.hints` says how."""
+
+    def sources(self) -> tuple[Path, ...]:
+        """The user's files that the stage reads.
+
+        Raises:
+            InputError: there is no such folder.
+        """
+        from layout.hints import hint_files
+
+        return hint_files(self.hints)
+
+
+@dataclass(frozen=True)
+class LayoutFacts:
+    """What the stage tells."""
+
+    room: bool | None = None
+    reason: str | None = None
+    """Why there is none."""
+    walls: int | None = None
+    inferred_walls: int | None = None
+    """Never seen: something must close the room there."""
+    area: float | None = None
+    """In squared units of the run."""
+    height: float | None = None
+    units: str | None = None
+
+
+STAGE = StageSpec(
+    name="layout",
+    title="Room and floor plan",
+    run=f"{__name__}.stage:run",
+    Config=LayoutConfig,
+    Facts=LayoutFacts,
+    needs=("photos", "cameras", "depth"),
+    sources=LayoutConfig.sources,
+    result="floorplan.svg",
+    typical_s=4.0,
+)
+
+__all__ = ["STAGE", "LayoutConfig", "LayoutFacts"]

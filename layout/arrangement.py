@@ -9,9 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
+from layout import tolerances as tol
 from layout.walls import Line
-
-_APART_M = 1e-6
 
 
 @dataclass(frozen=True)
@@ -59,10 +58,10 @@ def arrange(lines: Sequence[Line], low: Float[np.ndarray, " 2"], high: Float[np.
         t = np.sort(t[(np.abs(along) > 1e-9) & (t > first) & (t < last)])
         cuts = np.concatenate([[first], t, [last]])
         for a, b in itertools.pairwise(cuts):
-            if b - a > _APART_M:
+            if b - a > tol.APART_M:
                 middle = line.offset * line.normal + (a + b) / 2 * line.tangent
                 pieces.append((index, a, b))
-                probes += [middle + _APART_M / 2 * line.normal, middle - _APART_M / 2 * line.normal]
+                probes += [middle + tol.APART_M / 2 * line.normal, middle - tol.APART_M / 2 * line.normal]
     sides = _sides(lines, np.array(probes))
     signs, cell = np.unique(sides, axis=0, return_inverse=True)
     cell = cell.reshape(-1)

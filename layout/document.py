@@ -91,6 +91,21 @@ def read_layout(path: Path) -> RoomLayout | None:
         raise InputError(f"{path} is not a layout.json of fewview: {error!r}.", "Write it again.") from error
 
 
+def read_scale(path: Path) -> Scale:
+    """What a `layout.json` says of its lengths.
+
+    Raises:
+        InputError: as `read_layout`.
+    """
+    try:
+        document = json.loads(read_text(path, "Name a finished `layout` folder."))
+        assumption = document["metre_assumption"]
+        metre = finite(document["metre"])
+        return Scale(str(document["units"]), str(document["scale_source"]), metre, assumption and str(assumption))
+    except MALFORMED as error:
+        raise InputError(f"{path} is not a layout.json of fewview: {error!r}.", "Write it again.") from error
+
+
 def _described(layout: RoomLayout) -> dict[str, Any]:
     count = len(layout.walls)
     around = [[FIRST_WALL + i, FIRST_WALL + (i + 1) % count] for i in range(count)]

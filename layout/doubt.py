@@ -6,24 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from layout import tolerances as tol
 from layout.model import RoomLayout
 from layout.polygon import on_edge
 from layout.surfaces import Surfaces
 from layout.walls import Line
-
-MIN_EXPLAINED = 0.3
-MIN_ENCLOSED_DEG = 60.0
-MIN_ENCLOSED_OPEN_DEG = 200.0
-"""Where no ceiling is seen: courtyards and niches have walls, too."""
-MIN_LONGEST = 0.1
-"""Share of the perimeter that the longest observed wall has at least: a carved facade gives shards only (under .08 on a
-fountain in a niche), and rooms of up to ten corners, of which half was seen, .18 and more."""
-MIN_CEILING = 0.02
-"""Share of the plan below a ceiling; the underside of a ledge is less."""
-MIN_CEILING_ALONE = 0.2
-"""The same where no floor is seen: the eaves around a courtyard are less."""
-REACH_M = 0.1
-CELL_M = 0.1
 
 
 class NoRoomError(Exception):
@@ -56,19 +43,19 @@ def evidence(layout: RoomLayout, surfaces: Surfaces) -> RoomEvidence:
     facing: list[np.ndarray] = []
     for wall in layout.walls:
         line = Line(float(np.arctan2(wall.normal[1], wall.normal[0])), float(wall.normal @ wall.start))
-        near = on_edge(line, wall.start, wall.end, surfaces, REACH_M)
+        near = on_edge(line, wall.start, wall.end, surfaces, tol.SHELL_REACH_M)
         on_shell |= near
         ray = surfaces.xyz[near, :2] - eye
         horizon[np.degrees(np.arctan2(ray[:, 1], ray[:, 0])).astype(int) % 360] = True
-        if wall.observed and all(wall.normal @ other < np.cos(np.radians(30)) for other in facing):
+        if wall.observed and all(wall.normal @ other < np.cos(np.radians(tol.MIN_FACING_DEG)) for other in facing):
             facing.append(wall.normal)
     shares = []
     for slab, sign in ((layout.floor, 1), (layout.ceiling, -1)):
-        level = (np.abs(surfaces.xyz[:, 2] - slab.height) < REACH_M) & (sign * surfaces.normal[:, 2] > 0.9)
-        level &= slab.observed
+        level = np.abs(surfaces.xyz[:, 2] - slab.height) < tol.SHELL_REACH_M
+        level &= slab.observed & (sign * surfaces.normal[:, 2] > tol.LEVEL_COSINE)
         on_shell |= level
-        cells = np.unique(np.floor(surfaces.xyz[level, :2] / CELL_M), axis=0)
-        shares.append(len(cells) * CELL_M**2 / layout.area)
+        cells = np.unique(np.floor(surfaces.xyz[level, :2] / tol.SHELL_CELL_M), axis=0)
+        shares.append(len(cells) * tol.SHELL_CELL_M**2 / layout.area)
     return RoomEvidence(
         len(facing),
         float(horizon.sum()),
@@ -81,15 +68,15 @@ def evidence(layout: RoomLayout, surfaces: Surfaces) -> RoomEvidence:
 
 def check(found: RoomEvidence) -> None:
     """Raise NoRoomError where the evidence is too thin."""
-    covered = found.ceiling >= (MIN_CEILING if found.floor else MIN_CEILING_ALONE)
+    covered = found.ceiling >= (tol.MIN_CEILING if found.floor else tol.MIN_CEILING_ALONE)
     if not (found.floor or covered):
         raise NoRoomError("no floor and hardly any ceiling is seen")
     if found.directions < 2:
         raise NoRoomError("walls are seen in one direction only")
-    if found.longest < MIN_LONGEST:
+    if found.longest < tol.MIN_LONGEST:
         raise NoRoomError(f"no wall that is seen is longer than {100 * found.longest:.0f} % of what would go around")
-    if found.explained < MIN_EXPLAINED:
+    if found.explained < tol.MIN_EXPLAINED:
         raise NoRoomError(f"only {100 * found.explained:.0f} % of what is seen lies on floor, ceiling or walls")
-    if found.enclosed_deg < (MIN_ENCLOSED_DEG if covered else MIN_ENCLOSED_OPEN_DEG):
+    if found.enclosed_deg < (tol.MIN_ENCLOSED_DEG if covered else tol.MIN_ENCLOSED_OPEN_DEG):
         above = "" if covered else ", and no ceiling is seen"
         raise NoRoomError(f"walls fill only {found.enclosed_deg:.0f} degrees of the horizon{above}")

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
 from layout import doubt, freespace
+from layout import tolerances as tol
 from layout.doubt import NoRoomError
 from layout.floorplan import label_cells, room_cells
 from layout.gravity import settle_up, upright_frame, wall_directions
@@ -24,10 +25,6 @@ from layout.surfaces import DepthView, Surfaces, gather, mutual_scales
 from layout.walls import Line, WallLine, find_walls
 from recon.progress import Progress
 from recon.scene import PosedImage, mean_up
-
-OBSERVED_SHARE = 0.2
-"""Of a wall's length that surface must support for it to be observed."""
-COLUMN_M = 0.1
 
 
 def upright_surfaces(
@@ -94,7 +91,7 @@ def _support(boundary: Boundary, walls: Sequence[WallLine]) -> list[float]:
 
 
 def _same(wall: Line, line: Line) -> bool:
-    return np.cos(wall.angle - line.angle) > 0.999 and abs(wall.offset - line.offset) < 0.1
+    return np.cos(wall.angle - line.angle) > 0.999 and abs(wall.offset - line.offset) < tol.SUPPORT_REACH_M
 
 
 def _assemble(
@@ -104,9 +101,9 @@ def _assemble(
     walls = []
     for index, line in enumerate(boundary.lines):
         start, end = corners[index], corners[(index + 1) % len(corners)]
-        near = on_edge(line, start, end, surfaces, 0.08)
+        near = on_edge(line, start, end, surfaces, tol.WALL_SEEN_M)
         share = _supported_share(surfaces.xyz[near], start, end)
-        walls.append(Wall(start, end, share >= OBSERVED_SHARE, round(share, 3)))
+        walls.append(Wall(start, end, share >= tol.OBSERVED_SHARE, round(share, 3)))
     area = abs(_area(corners))
     slabs = [Slab(level.height, level.observed, round(min(1.0, level.area / area), 3)) for level in (floor, ceiling)]
     return RoomLayout(R_room_world, tuple(walls), *slabs)
@@ -115,7 +112,7 @@ def _assemble(
 def _supported_share(points: Float[np.ndarray, "N 3"], start: np.ndarray, end: np.ndarray) -> float:
     """Share of the columns of 10 cm between two corners with at least two points."""
     length = float(np.linalg.norm(end - start))
-    count = max(1, round(length / COLUMN_M))
+    count = max(1, round(length / tol.SHARE_COLUMN_M))
     t = (points[:, :2] - start) @ (end - start) / length**2 * count
     return float((np.bincount(np.clip(t.astype(int), 0, count - 1), minlength=count) >= 2).mean())
 

@@ -6,33 +6,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import breadth_first_order, connected_components, maximum_flow
+from scipy.sparse.csgraph import breadth_first_order, maximum_flow
 
+from layout import tolerances as tol
 from layout.arrangement import Arrangement, arrange
-from layout.freespace import CELL_M, FreeSpace
+from layout.freespace import FreeSpace
 from layout.walls import Line, WallLine
-
-FREE_PER_M2 = 6.0
-"""Cost of calling outside what was looked through."""
-BEHIND_PER_M2 = 4.0
-"""Cost of calling inside what lies behind surfaces."""
-UNKNOWN_PER_M2 = 0.03
-"""Cost of calling outside what nothing is known about: of two boundaries of one length the simpler encloses more."""
-OPEN_PER_M = 1.2
-"""Cost of a boundary where no wall was seen."""
-WALL_PER_M = 0.08
-"""The same where a wall is fully seen."""
-LINE_PER_M = 0.5
-"""The same on the line of a large wall, where it was not seen itself."""
-FACED_PER_M = 0.4
-"""Cost of calling outside what a seen wall faces: whoever sees a wall's front is in the room with it."""
-LARGE_M2 = 5.0
-BACK_M = 0.75
-"""A wall that was not seen is taken to be this far behind the rearmost camera: an arm, a person, half a step."""
-VIRTUAL_GAP_M = 0.25
-"""Virtual lines keep this far from walls."""
+from recon.geometry.graph import components
 
 _UNIT = 10_000
 """Costs become integers for the flow."""
@@ -56,7 +38,7 @@ def label_cells(walls: Sequence[WallLine], space: FreeSpace, eyes: Float[np.ndar
         eyes: the cameras in the plan.
     """
     lines = merge_lines([*walls, *_virtual_lines(walls, space, eyes)])
-    low, high = space.origin, space.origin + CELL_M * np.array(space.seen.shape[::-1])
+    low, high = space.origin, space.origin + tol.SPACE_CELL_M * np.array(space.seen.shape[::-1])
     arrangement = arrange(lines, low, high)
     inside_cost, outside_cost = _unary(arrangement, space)
     outside_cost += _faced(lines, walls, arrangement)
@@ -93,29 +75,27 @@ def room_cells(labelling: Labelling, eyes: Float[np.ndarray, "V 2"]) -> Bool[np.
     pairs = np.array([[edge.inner, edge.outer] for edge in arrangement.edges])
     count = len(inside)
 
-    def components(member: Bool[np.ndarray, " C"]) -> np.ndarray:
-        kept = pairs[member[pairs].all(1)]
-        graph = coo_matrix((np.ones(len(kept)), (kept[:, 0], kept[:, 1])), (count, count))
-        return connected_components(graph, directed=False)[1]
+    def parts(member: Bool[np.ndarray, " C"]) -> Int[np.ndarray, " C"]:
+        return components(count, pairs[member[pairs].all(1)])
 
-    part = components(inside)
+    part = parts(inside)
     cells = arrangement.locate(eyes)
     votes = [part[cell] for cell in cells if cell >= 0 and inside[cell]]
     if not votes:
         return np.zeros(count, bool)
     room = inside & (part == np.bincount(votes).argmax())
-    around = components(~room)
+    around = parts(~room)
     holes = ~room & ~np.isin(around, np.unique(around[labelling.rim]))
     return room | holes
 
 
-def merge_lines(lines: Sequence[Line], apart_m: float = 0.03) -> list[Line]:
+def merge_lines(lines: Sequence[Line]) -> list[Line]:
     """Lines without those that (nearly) repeat an earlier one, in whatever direction: they would make slivers."""
     kept: list[Line] = []
     for line in lines:
         same = any(
-            abs(np.sin(line.angle - other.angle)) < 1e-3
-            and abs(line.offset - np.sign(np.cos(line.angle - other.angle)) * other.offset) < apart_m
+            abs(np.sin(line.angle - other.angle)) < tol.PARALLEL
+            and abs(line.offset - np.sign(np.cos(line.angle - other.angle)) * other.offset) < tol.SAME_LINE_M
             for other in kept
         )
         if not same:
@@ -130,11 +110,11 @@ def _boundary_costs(
     edge = arrangement.edges[k]
     out = []
     for side in (1, -1):
-        best = OPEN_PER_M
+        best = tol.OPEN_PER_M
         for wall in _on(lines[edge.line], side, walls):
             covered = wall.cover(side * edge.start, side * edge.end)
-            unseen = OPEN_PER_M + (LINE_PER_M - OPEN_PER_M) * min(1.0, wall.area / LARGE_M2)
-            best = min(best, unseen + (WALL_PER_M - unseen) * covered)
+            unseen = tol.OPEN_PER_M + (tol.LINE_PER_M - tol.OPEN_PER_M) * min(1.0, wall.area / tol.LARGE_M2)
+            best = min(best, unseen + (tol.WALL_PER_M - unseen) * covered)
         out.append(best * (edge.end - edge.start))
     return out[0], out[1]
 
@@ -146,7 +126,7 @@ def _faced(lines: Sequence[Line], walls: Sequence[WallLine], arrangement: Arrang
         for side, cell in ((1, edge.inner), (-1, edge.outer)):
             on = _on(lines[edge.line], side, walls)
             covered = max((wall.cover(side * edge.start, side * edge.end) for wall in on), default=0.0)
-            cost[cell] += FACED_PER_M * covered * (edge.end - edge.start)
+            cost[cell] += tol.FACED_PER_M * covered * (edge.end - edge.start)
     return cost
 
 
@@ -154,7 +134,11 @@ def _on(line: Line, side: int, walls: Sequence[WallLine]) -> Iterator[WallLine]:
     """The walls on a line that face along its normal (side 1) or against it (-1)."""
     for wall in walls:
         turn = wall.angle - line.angle
-        if abs(np.sin(turn)) < 1e-3 and np.sign(np.cos(turn)) == side and abs(wall.offset - side * line.offset) < 0.04:
+        if (
+            abs(np.sin(turn)) < tol.PARALLEL
+            and np.sign(np.cos(turn)) == side
+            and abs(wall.offset - side * line.offset) < tol.ON_LINE_M
+        ):
             yield wall
 
 
@@ -163,11 +147,11 @@ def _unary(arrangement: Arrangement, space: FreeSpace) -> tuple[np.ndarray, np.n
     cell = arrangement.locate(space.centers())
     count = len(arrangement.signs)
     known = cell >= 0
-    areas = CELL_M**2 * np.bincount(cell[known], minlength=count)
-    seen = CELL_M**2 * np.bincount(cell[known], space.seen.ravel()[known], count)
-    behind = CELL_M**2 * np.bincount(cell[known], space.behind.ravel()[known], count)
+    areas = tol.SPACE_CELL_M**2 * np.bincount(cell[known], minlength=count)
+    seen = tol.SPACE_CELL_M**2 * np.bincount(cell[known], space.seen.ravel()[known], count)
+    behind = tol.SPACE_CELL_M**2 * np.bincount(cell[known], space.behind.ravel()[known], count)
     unknown = areas - seen - behind
-    return BEHIND_PER_M2 * behind, FREE_PER_M2 * seen + UNKNOWN_PER_M2 * unknown
+    return tol.BEHIND_PER_M2 * behind, tol.FREE_PER_M2 * seen + tol.UNKNOWN_PER_M2 * unknown
 
 
 def _virtual_lines(walls: Sequence[WallLine], space: FreeSpace, eyes: Float[np.ndarray, "V 2"]) -> list[Line]:
@@ -176,15 +160,17 @@ def _virtual_lines(walls: Sequence[WallLine], space: FreeSpace, eyes: Float[np.n
     out: list[Line] = []
     for k in range(4):
         line = Line(k * np.pi / 2, 0.0)
-        reach = np.percentile(seen @ line.normal, [0.5, 99.5]) + np.array([-CELL_M, CELL_M])
+        reach = np.percentile(seen @ line.normal, (tol.REACH_TAIL, 100 - tol.REACH_TAIL)) + tol.SPACE_CELL_M * np.array(
+            [-1, 1]
+        )
         nearest, farthest = np.quantile(eyes @ line.normal, [0, 1])
-        back, front = nearest - BACK_M, farthest + BACK_M
+        back, front = nearest - tol.BACK_M, farthest + tol.BACK_M
         # A wall that ends close behind the cameras, where the view does, goes on.
         goes_on = [(back, nearest)] if reach[0] > back else []
         goes_on += [(farthest, front)] if reach[1] < front else []
         candidates = [float(min(reach[0], back))]
         for wall in walls:
-            if abs(np.cos(wall.angle - line.angle)) < 0.95:
+            if abs(np.cos(wall.angle - line.angle)) < tol.ALONG_COSINE:
                 ends = [float((wall.offset * wall.normal + t * wall.tangent) @ line.normal) for t in wall.extent]
                 candidates += [end for end in ends if not any(a < end < b for a, b in goes_on)]
         taken = [wall.offset * np.sign(np.cos(wall.angle - line.angle)) for wall in walls
@@ -192,7 +178,7 @@ def _virtual_lines(walls: Sequence[WallLine], space: FreeSpace, eyes: Float[np.n
         taken += [other.offset * np.sign(np.cos(other.angle - line.angle)) for other in out
                   if abs(np.sin(other.angle - line.angle)) < 0.1]  # fmt: skip
         for offset in candidates:
-            if all(abs(offset - other) > VIRTUAL_GAP_M for other in taken):
+            if all(abs(offset - other) > tol.VIRTUAL_GAP_M for other in taken):
                 out.append(Line(line.angle, offset))
                 taken.append(offset)
     return out

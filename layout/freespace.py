@@ -8,20 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from layout import tolerances as tol
 from layout.surfaces import Surfaces
-from layout.walls import COLUMN_M, WallLine
-
-CELL_M = 0.05
-MARGIN_M = 0.06
-MARGIN_SHARE = 0.03
-"""Of a ray's length, that it is stopped short of what it meets: depth errs."""
-BEHIND_M = 0.3
-MIN_RAYS = 3
-AROUND_CAMERA_M = 0.2
-THROUGH_M = 0.3
-"""What a ray meets farther than this behind a wall's plane was seen through the wall, below its lintel."""
-LINTEL_M = 0.15
-"""How far above such a ray the wall goes on at least."""
+from layout.walls import WallLine
 
 
 @dataclass(frozen=True)
@@ -36,7 +25,7 @@ class FreeSpace:
 
     def centers(self) -> Float[np.ndarray, "Y*X 2"]:
         y, x = np.indices(self.seen.shape)
-        return self.origin + CELL_M * (np.stack([x.ravel(), y.ravel()], 1) + 0.5)
+        return self.origin + tol.SPACE_CELL_M * (np.stack([x.ravel(), y.ravel()], 1) + 0.5)
 
 
 def indoors(surfaces: Surfaces, walls: Sequence[WallLine], floor: float) -> Bool[np.ndarray, " N"]:
@@ -49,12 +38,12 @@ def indoors(surfaces: Surfaces, walls: Sequence[WallLine], floor: float) -> Bool
     for wall in walls:
         before = surfaces.centers[:, :2] @ wall.normal - wall.offset
         after = surfaces.xyz[:, :2] @ wall.normal - wall.offset
-        crosses = np.flatnonzero((before[surfaces.view] > 0) & (after < -THROUGH_M))
+        crosses = np.flatnonzero((before[surfaces.view] > 0) & (after < -tol.THROUGH_M))
         share = before[surfaces.view[crosses]] / (before[surfaces.view[crosses]] - after[crosses])
         at = eyes[crosses] + share[:, None] * (surfaces.xyz[crosses] - eyes[crosses])
-        column = np.floor((at[:, :2] @ wall.tangent - wall.start) / COLUMN_M).astype(int)
+        column = np.floor((at[:, :2] @ wall.tangent - wall.start) / tol.COLUMN_M).astype(int)
         on = (column >= 0) & (column < len(wall.top))
-        out[crosses[on]] &= wall.top[column[on]] < at[on, 2] - floor + LINTEL_M
+        out[crosses[on]] &= wall.top[column[on]] < at[on, 2] - floor + tol.LINTEL_M
     return out
 
 
@@ -65,28 +54,28 @@ def observe(surfaces: Surfaces, floor: float, ceiling: float, margin: float = 1.
         margin: by which the grid is larger than what was observed, metres.
     """
     plan, eyes = surfaces.xyz[:, :2], surfaces.centers[:, :2]
-    within = (surfaces.xyz[:, 2] > floor - 0.1) & (surfaces.xyz[:, 2] < ceiling + 0.1)
-    low, high = np.percentile(plan[within], [0.2, 99.8], axis=0)
+    within = (surfaces.xyz[:, 2] > floor - tol.SLACK_M) & (surfaces.xyz[:, 2] < ceiling + tol.SLACK_M)
+    low, high = np.percentile(plan[within], (tol.SPACE_TAIL, 100 - tol.SPACE_TAIL), axis=0)
     origin = np.minimum(low, eyes.min(0)) - margin
-    size = np.ceil((np.maximum(high, eyes.max(0)) + margin - origin) / CELL_M).astype(int)
+    size = np.ceil((np.maximum(high, eyes.max(0)) + margin - origin) / tol.SPACE_CELL_M).astype(int)
     start = eyes[surfaces.view][within]
     ray = plan[within] - start
     length = np.linalg.norm(ray, axis=1)
     ray /= np.maximum(length, 1e-9)[:, None]
     free = (
         length
-        - MARGIN_M
-        - MARGIN_SHARE * np.linalg.norm(surfaces.xyz[within] - surfaces.centers[surfaces.view][within], axis=1)
+        - tol.MARGIN_M
+        - tol.MARGIN_SHARE * np.linalg.norm(surfaces.xyz[within] - surfaces.centers[surfaces.view][within], axis=1)
     )
-    seen = _passed((start - origin) / CELL_M, ray / CELL_M, free, size) >= MIN_RAYS
+    seen = _passed((start - origin) / tol.SPACE_CELL_M, ray / tol.SPACE_CELL_M, free, size) >= tol.MIN_RAYS
     grid = FreeSpace(origin, seen.astype(float), seen.astype(float))
-    near = np.linalg.norm(grid.centers()[:, None] - eyes, axis=2).min(1) < AROUND_CAMERA_M
+    near = np.linalg.norm(grid.centers()[:, None] - eyes, axis=2).min(1) < tol.AROUND_CAMERA_M
     seen |= near.reshape(seen.shape)
-    upright = (np.abs(surfaces.normal[within, 2]) < 0.35) & (surfaces.weight[within] > 0)
+    upright = (np.abs(surfaces.normal[within, 2]) < tol.WALL_COSINE) & (surfaces.weight[within] > 0)
     inwards = surfaces.normal[within, :2][upright]
-    depths = np.arange(0.05, BEHIND_M, 0.05)
+    depths = np.arange(0.05, tol.BEHIND_M, 0.05)
     places = plan[within][upright, None] - depths[:, None] * inwards[:, None]
-    blocked = _count(places.reshape(-1, 2), origin, size).reshape(seen.shape) >= MIN_RAYS
+    blocked = _count(places.reshape(-1, 2), origin, size).reshape(seen.shape) >= tol.MIN_RAYS
     return FreeSpace(origin, seen.astype(float), (blocked & ~seen).astype(float))
 
 
@@ -106,7 +95,7 @@ def _passed(
     order = np.argsort(-length)
     (x, y), (dx, dy), length = start[order].T, ray[order].T, length[order]
     counts = np.zeros(size[0] * size[1])
-    for step in np.arange(0.0, max(float(length.max(initial=0)), CELL_M), 1.5 * CELL_M):
+    for step in np.arange(0.0, max(float(length.max(initial=0)), tol.SPACE_CELL_M), 1.5 * tol.SPACE_CELL_M):
         far = slice(int(np.searchsorted(-length, -step)))
         cell = (y[far] + step * dy[far]).astype(int) * size[0] + (x[far] + step * dx[far]).astype(int)
         counts += np.bincount(cell, minlength=len(counts))
@@ -114,6 +103,6 @@ def _passed(
 
 
 def _count(places: Float[np.ndarray, "N 2"], origin: np.ndarray, size: Int[np.ndarray, " 2"]) -> np.ndarray:
-    at = ((places - origin) / CELL_M).astype(int)
+    at = ((places - origin) / tol.SPACE_CELL_M).astype(int)
     inside = (at >= 0).all(1) & (at < size).all(1)
     return np.bincount(at[inside, 1] * size[0] + at[inside, 0], minlength=size[0] * size[1]).astype(float)

@@ -14,6 +14,7 @@ from shapely.geometry import Polygon
 from layout.model import RoomLayout
 from layout.raycast import cast
 from layout.surfaces import DepthView
+from recon.geometry.pose import transform
 from recon.io.glb import write_glb
 from recon.scene import PosedImage
 
@@ -62,12 +63,10 @@ def _colours(
     """Mean colour of the photos that see the vertex, unoccluded; else that of the nearest vertex that is seen."""
     total, weight = np.zeros((len(vertices), 3)), np.zeros(len(vertices))
     for view, seen in zip(views, depths, strict=True):
-        local = vertices @ view.T_camera_world[:3, :3].T + view.T_camera_world[:3, 3]
-        z = np.where(local[:, 2] > 1e-6, local[:, 2], np.nan)
-        camera = view.camera
-        with np.errstate(invalid="ignore"):
-            u, v = camera.fx * local[:, 0] / z + camera.cx, camera.fy * local[:, 1] / z + camera.cy
-            inside = np.flatnonzero((u >= 0) & (u < camera.width) & (v >= 0) & (v < camera.height))
+        local = transform(view.T_camera_world, vertices)
+        z, camera = local[:, 2], view.camera
+        u, v = camera.project(local).T
+        inside = np.flatnonzero((u >= 0) & (u < camera.width) & (v >= 0) & (v < camera.height))
         column, row = u[inside].astype(int), v[inside].astype(int)
         shell = cast(layout, camera, view.T_world_camera)[1][row, column]
         height, width = seen.depth.shape

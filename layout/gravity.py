@@ -7,23 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
+from layout import tolerances as tol
 from layout.surfaces import Surfaces
 from layout.vanishing import up_by_edges
 from recon.errors import ReconstructionError
 from recon.progress import Progress
 from recon.scene import PosedImage
-
-ROUNDS_DEG = (20.0, 10.0, 6.0)
-"""Angles within which a surface counts as horizontal or upright, round by round."""
-MIN_LEVEL_SHARE = 0.03
-"""Of all surface, that must be level for surfaces to tell what is up."""
-AGREE_DEG, FINE_PX = 3.0, 400
-"""Edges this close to what surfaces tell are the finer answer, in photos of at least this long side."""
-OFF_AXIS_DEG = 10.0
-MIN_OFF_AXIS_SHARE = 0.15
-"""Of the upright surface, that must not follow the axes before further directions are looked for."""
-MIN_OBLIQUE_SHARE = 0.06
-"""Of the upright surface, that one more direction needs."""
 
 
 def settle_up(
@@ -48,12 +37,12 @@ def settle_up(
             raise
         up, told = by_edges, False
     else:
-        level = np.abs(surfaces.normal @ up) > np.cos(np.radians(ROUNDS_DEG[-1]))
-        told = bool(surfaces.weight[level].sum() > MIN_LEVEL_SHARE * surfaces.weight.sum())
-        if told and max((max(photo.image.shape) for photo in photos), default=0) < FINE_PX:
+        level = np.abs(surfaces.normal @ up) > np.cos(np.radians(tol.UP_ROUNDS_DEG[-1]))
+        told = bool(surfaces.weight[level].sum() > tol.MIN_LEVEL_SHARE * surfaces.weight.sum())
+        if told and max((max(photo.image.shape) for photo in photos), default=0) < tol.EDGES_FINE_PX:
             return up
         by_edges = up_by_edges(photos, up if told else start)
-    if by_edges is None or (told and by_edges @ up < np.cos(np.radians(AGREE_DEG))):
+    if by_edges is None or (told and by_edges @ up < np.cos(np.radians(tol.EDGES_AGREE_DEG))):
         return up
     if not told:
         progress.fallback("up from floor and ceiling", "up from upright edges", "hardly any level surface is seen")
@@ -70,7 +59,7 @@ def find_up(surfaces: Surfaces, start: Float[np.ndarray, " 3"]) -> Float[np.ndar
         ReconstructionError: there is no surface that is either.
     """
     up = start / np.linalg.norm(start)
-    for limit in ROUNDS_DEG:
+    for limit in tol.UP_ROUNDS_DEG:
         height = surfaces.normal @ up
         level = np.abs(height) > np.cos(np.radians(limit))
         upright = np.abs(height) < np.sin(np.radians(limit))
@@ -102,7 +91,7 @@ def wall_directions(surfaces: Surfaces) -> tuple[float, list[float]]:
         The yaw in [-pi/4, pi/4) of the axes that most upright surface follows (four directions, a quarter turn
         apart), and further directions that a relevant share of it follows instead.
     """
-    upright = np.abs(surfaces.normal[:, 2]) < 0.3
+    upright = np.abs(surfaces.normal[:, 2]) < tol.UPRIGHT_COSINE
     angle = np.arctan2(surfaces.normal[upright, 1], surfaces.normal[upright, 0])
     weight = surfaces.weight[upright]
     if not len(angle):
@@ -110,16 +99,16 @@ def wall_directions(surfaces: Surfaces) -> tuple[float, list[float]]:
     folded, quarter = angle % (np.pi / 2), np.pi / 2
     yaw = _mode(folded, weight, quarter)
     yaw = _refined(folded, weight, yaw, quarter)
-    off = np.abs((angle - yaw + quarter / 2) % quarter - quarter / 2) > np.radians(OFF_AXIS_DEG)
+    off = np.abs((angle - yaw + quarter / 2) % quarter - quarter / 2) > np.radians(tol.OFF_AXIS_DEG)
     oblique: list[float] = []
     total = weight.sum()
-    if weight[off].sum() < MIN_OFF_AXIS_SHARE * total:
+    if weight[off].sum() < tol.MIN_OFF_AXIS_SHARE * total:
         off[:] = False
-    while off.any() and weight[off].sum() > MIN_OBLIQUE_SHARE * total:
+    while off.any() and weight[off].sum() > tol.MIN_OBLIQUE_SHARE * total:
         found = _mode(angle[off], weight[off], 2 * np.pi)
         found = _refined(angle[off], weight[off], found, 2 * np.pi)
-        near = off & (np.abs(_wrapped(angle - found, 2 * np.pi)) < np.radians(OFF_AXIS_DEG))
-        if weight[near].sum() < MIN_OBLIQUE_SHARE * total:
+        near = off & (np.abs(_wrapped(angle - found, 2 * np.pi)) < np.radians(tol.OFF_AXIS_DEG))
+        if weight[near].sum() < tol.MIN_OBLIQUE_SHARE * total:
             break
         oblique.append(float(found))
         off &= ~near
@@ -131,13 +120,13 @@ def _mode(angle: np.ndarray, weight: np.ndarray, period: float) -> float:
     bins = round(np.degrees(period))
     place = np.floor(angle / period * bins).astype(int) % bins
     histogram = np.bincount(place, weight, bins)
-    smooth = sum(np.roll(histogram, k) * np.exp(-((k / 2.5) ** 2) / 2) for k in range(-7, 8))
+    smooth = sum(np.roll(histogram, k) * np.exp(-((k / tol.DIRECTION_BLUR_DEG) ** 2) / 2) for k in range(-7, 8))
     return float((np.argmax(smooth) + 0.5) / bins * period)
 
 
 def _refined(angle: np.ndarray, weight: np.ndarray, start: float, period: float) -> float:
     """Weighted mean around `start`, ever narrower."""
-    for limit in np.radians([8.0, 5.0, 3.0]):
+    for limit in np.radians(tol.DIRECTION_ROUNDS_DEG):
         off = _wrapped(angle - start, period)
         near = np.abs(off) < limit
         if near.any() and weight[near].sum() > 0:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
-from layout.document import read_layout
+from layout.document import read_layout, read_scale
 from layout.model import Opening, RoomLayout
 from recon.errors import InputError
 
@@ -38,10 +37,10 @@ def export_ifc(source: Path, path: Path) -> None:
     layout = read_layout(source)
     if layout is None:
         raise InputError(f"{source} says that the photos show no room.", "There is no plan to export.")
-    document = json.loads(source.read_text(encoding="utf-8"))
-    note = f"Scale: {document['metre_assumption'] or document['scale_source']}. Thickness is not measured."
+    scale = read_scale(source)
+    note = f"Scale: {scale.assumption or scale.source}. Thickness is not measured."
     model = ifcopenshell.file(schema="IFC4")
-    _Writer(model).room(layout.scaled(1 / document["metre"]), note)
+    _Writer(model).room(layout.scaled(1 / scale.metre), note)
     model.header.file_name.name = path.name
     model.header.file_name.time_stamp = "1970-01-01T00:00:00"  # the same room is the same file
     model.write(str(path))

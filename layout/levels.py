@@ -7,12 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from layout import tolerances as tol
 from layout.surfaces import Surfaces
-
-MIN_SUPPORT_M2 = 0.3
-BIN_M = 0.02
-ASSUMED_HEIGHT_M = 2.5
-ASSUMED_EYE_M = 1.5
 
 
 @dataclass(frozen=True)
@@ -30,15 +26,18 @@ def find_levels(surfaces: Surfaces) -> tuple[Level, Level]:
     """The lowest floor and the highest ceiling with enough support, metres; else what observation reaches to."""
     z, facing = surfaces.xyz[:, 2], surfaces.normal[:, 2]
     eyes = surfaces.centers[:, 2]
-    below, above = (facing > 0.9) & (z < eyes.min() - 0.3), (facing < -0.9) & (z > eyes.max() + 0.1)
+    below, above = (
+        (facing > tol.LEVEL_COSINE) & (z < eyes.min() - tol.BELOW_EYES_M),
+        (facing < -tol.LEVEL_COSINE) & (z > eyes.max() + tol.ABOVE_EYES_M),
+    )
     floor = _lowest(z[below], surfaces.weight[below])
     ceiling = _lowest(-z[above], surfaces.weight[above])
-    reach = np.percentile(z, [0.5, 99.5])
+    reach = np.percentile(z, (tol.REACH_TAIL, 100 - tol.REACH_TAIL))
     return (
-        floor or Level(float(min(reach[0], eyes.min() - 0.3)), False, 0.0),
+        floor or Level(float(min(reach[0], eyes.min() - tol.BELOW_EYES_M)), False, 0.0),
         Level(-ceiling.height, True, ceiling.area)
         if ceiling
-        else Level(float(max(reach[1], eyes.max() + 0.3)), False, 0.0),
+        else Level(float(max(reach[1], eyes.max() + tol.BELOW_EYES_M)), False, 0.0),
     )
 
 
@@ -47,36 +46,38 @@ def metre_length(surfaces: Surfaces) -> tuple[float, str]:
 
     Rooms are 2.5 m high; where no ceiling is seen, cameras are 1.5 m above the floor.
     """
-    metre = float(np.median(np.linalg.norm(surfaces.xyz - surfaces.centers[surfaces.view], axis=1))) / 2.5
-    source = f"unknown: the middle distance taken for {ASSUMED_HEIGHT_M} m"
+    metre = (
+        float(np.median(np.linalg.norm(surfaces.xyz - surfaces.centers[surfaces.view], axis=1))) / tol.ASSUMED_HEIGHT_M
+    )
+    source = f"unknown: the middle distance taken for {tol.ASSUMED_HEIGHT_M} m"
     for _ in range(3):
         floor, ceiling = find_levels(surfaces.scaled(1 / metre))
         eye = float(np.median(surfaces.centers[:, 2])) / metre
         if floor.observed and ceiling.observed:
-            metre *= (ceiling.height - floor.height) / ASSUMED_HEIGHT_M
-            source = f"assumed: the room is {ASSUMED_HEIGHT_M} m high"
+            metre *= (ceiling.height - floor.height) / tol.ASSUMED_HEIGHT_M
+            source = f"assumed: the room is {tol.ASSUMED_HEIGHT_M} m high"
         elif floor.observed:
-            metre *= (eye - floor.height) / ASSUMED_EYE_M
-            source = f"assumed: the cameras are {ASSUMED_EYE_M} m above the floor"
+            metre *= (eye - floor.height) / tol.ASSUMED_EYE_M
+            source = f"assumed: the cameras are {tol.ASSUMED_EYE_M} m above the floor"
     return metre, source
 
 
 def _lowest(z: Float[np.ndarray, " N"], weight: Float[np.ndarray, " N"]) -> Level | None:
     """The lowest peak of the heights' histogram that has enough support and is no fringe of a larger one."""
-    if weight.sum() < MIN_SUPPORT_M2:
+    if weight.sum() < tol.LEVEL_SUPPORT_M2:
         return None
     low = z.min() - 0.2
-    place = ((z - low) / BIN_M).astype(int)
+    place = ((z - low) / tol.LEVEL_BIN_M).astype(int)
     histogram = np.bincount(place, weight, place.max() + 12)
     kernel = np.exp(-((np.arange(-5, 6) / 2.0) ** 2) / 2)
     smooth = np.convolve(histogram, kernel, "same")
     window = np.convolve(histogram, np.ones(7), "same")
-    peak = (smooth[1:-1] >= smooth[:-2]) & (smooth[1:-1] > smooth[2:]) & (window[1:-1] > MIN_SUPPORT_M2)
-    peak &= smooth[1:-1] > 0.1 * smooth.max()
+    peak = (smooth[1:-1] >= smooth[:-2]) & (smooth[1:-1] > smooth[2:]) & (window[1:-1] > tol.LEVEL_SUPPORT_M2)
+    peak &= smooth[1:-1] > tol.LEVEL_FRINGE * smooth.max()
     if not peak.any():
         return None
-    height = low + (np.flatnonzero(peak)[0] + 1.5) * BIN_M
-    for reach in (0.08, 0.05):
+    height = low + (np.flatnonzero(peak)[0] + 1.5) * tol.LEVEL_BIN_M
+    for reach in tol.LEVEL_REACH_M:
         near = np.abs(z - height) < reach
         height = float(np.average(z[near], weights=weight[near]))
     return Level(height, True, float(weight[near].sum()))

@@ -14,30 +14,12 @@ import cv2
 import numpy as np
 from jaxtyping import Float
 
+from layout import tolerances as tol
 from layout.model import RoomLayout
 from layout.raycast import first_hits
 from layout.surfaces import DepthView
+from recon.geometry.least_squares import GemanMcClure
 from recon.scene import Camera, PosedImage
-
-LONG_SIDE = 640
-"""Of the photos in which edges are sought, pixels."""
-STEP_PX = 3
-PIECE_PX = 45
-"""Length of the pieces of a seam that look for their edge on their own."""
-REACH_M = 0.08
-"""How far from where depth puts it a seam is sought."""
-MIN_CONTRAST = 0.012
-"""Least mean gradient along a piece, per pixel, of an image in [0, 1]."""
-PROMINENCE = 2.5
-"""Multiple of the median response along the search that an edge has."""
-HIDDEN = 0.06
-"""Relative depth by which something stands before a seam."""
-PRIOR_M = 0.06
-"""Standard deviation of the planes that depth alone gives."""
-SIGMAS_PX = (4.0, 2.5, 1.5, 1.0)
-"""Of the robust error, round by round."""
-PIECE_WEIGHT = 0.5
-"""Pieces of one seam in one photo err together: each counts less than an independent measurement."""
 
 
 @dataclass(frozen=True)
@@ -71,10 +53,10 @@ def solve(sightings: Sequence[Sighting], parameters: int) -> Float[np.ndarray, "
         return x
     A = np.stack([sighting.slope for sighting in sightings])
     offsets = np.array([sighting.offset_px for sighting in sightings])
-    for sigma in SIGMAS_PX:
+    for kernel in map(GemanMcClure, tol.SEAM_SIGMAS_PX):
         for _ in range(5):
-            weight = PIECE_WEIGHT / (1 + ((offsets - A @ x) / sigma) ** 2) ** 2
-            normal = (A * weight[:, None]).T @ A + np.eye(parameters) / PRIOR_M**2
+            weight = tol.SEAM_WEIGHT * kernel.weight((offsets - A @ x) ** 2)
+            normal = (A * weight[:, None]).T @ A + np.eye(parameters) / tol.SEAM_PRIOR_M**2
             x = np.linalg.solve(normal, (A * weight[:, None]).T @ offsets)
     return x
 
@@ -95,7 +77,7 @@ def _seams(layout: RoomLayout) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndar
 
 
 def _sightings(layout: RoomLayout, view: DepthView, photo: PosedImage) -> Iterator[Sighting]:
-    camera = photo.camera.fitted(LONG_SIDE)
+    camera = photo.camera.fitted(tol.EDGE_LONG_SIDE_PX)
     size = (camera.width, camera.height)
     grey: Any = cv2.cvtColor(photo.image.astype(np.float32), cv2.COLOR_RGB2GRAY)
     grey = cv2.GaussianBlur(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), (0, 0), 1.0)
@@ -104,13 +86,15 @@ def _sightings(layout: RoomLayout, view: DepthView, photo: PosedImage) -> Iterat
     eye = layout.R_room_world @ photo.T_world_camera[:3, 3]
     for start, end, motion in _seams(layout):
         places, depth, points = _visible(layout, start, end, R, eye, camera, view)
-        for piece in np.array_split(np.arange(len(places)), max(1, round(len(places) * STEP_PX / PIECE_PX))):
-            if len(piece) * STEP_PX < PIECE_PX / 2:
+        for piece in np.array_split(
+            np.arange(len(places)), max(1, round(len(places) * tol.SEAM_STEP_PX / tol.SEAM_PIECE_PX))
+        ):
+            if len(piece) * tol.SEAM_STEP_PX < tol.SEAM_PIECE_PX / 2:
                 continue
             way = places[piece[-1]] - places[piece[0]]
             across = np.array([-way[1], way[0]]) / np.linalg.norm(way)
             z = float(depth[piece].mean())
-            offsets = _edges_across(gradient, places[piece], across, REACH_M * camera.fx / z)
+            offsets = _edges_across(gradient, places[piece], across, tol.SEAM_REACH_M * camera.fx / z)
             local = R @ (points[piece].mean(0) - eye)
             project = np.array([[camera.fx, 0, -camera.fx * local[0] / local[2]],
                                 [0, camera.fy, -camera.fy * local[1] / local[2]]]) / local[2]  # fmt: skip
@@ -127,17 +111,17 @@ def _visible(
     camera: Camera,
     view: DepthView,
 ) -> tuple[Float[np.ndarray, "N 2"], Float[np.ndarray, " N"], Float[np.ndarray, "N 3"]]:
-    """Pixels, depths and points of a seam, STEP_PX apart, where neither the room nor furniture hides it."""
+    """Pixels, depths and points of a seam, `SEAM_STEP_PX` apart, where neither the room nor furniture hides it."""
     ends = (np.stack([start, end]) - eye) @ R.T
-    if (ends[:, 2] < 0.05).all():
+    if (ends[:, 2] < tol.SEAM_NEAR_M).all():
         return np.zeros((0, 2)), np.zeros(0), np.zeros((0, 3))
-    if (ends[:, 2] < 0.05).any():
-        share = (0.05 - ends[0, 2]) / (ends[1, 2] - ends[0, 2])
+    if (ends[:, 2] < tol.SEAM_NEAR_M).any():
+        share = (tol.SEAM_NEAR_M - ends[0, 2]) / (ends[1, 2] - ends[0, 2])
         cut = start + share * (end - start)
-        start, end = (cut, end) if ends[0, 2] < 0.05 else (start, cut)
+        start, end = (cut, end) if ends[0, 2] < tol.SEAM_NEAR_M else (start, cut)
         ends = (np.stack([start, end]) - eye) @ R.T
-    pixels = ends[:, :2] / ends[:, 2:] * [camera.fx, camera.fy] + [camera.cx, camera.cy]
-    count = int(min(float(np.linalg.norm(pixels[1] - pixels[0])) / STEP_PX, 4000)) + 1
+    pixels = camera.project(ends)
+    count = int(min(float(np.linalg.norm(pixels[1] - pixels[0])) / tol.SEAM_STEP_PX, 4000)) + 1
     # Even steps in the image are even steps in inverse depth.
     s = np.linspace(0, 1, count)
     inverse = (1 - s) / ends[0, 2] + s / ends[1, 2]
@@ -149,7 +133,7 @@ def _visible(
     column, row = places.astype(int).T
     real = view.depth[row * view.depth.shape[0] // camera.height, column * view.depth.shape[1] // camera.width]
     shell = first_hits(layout, eye, (points - eye) / depth[:, None])[1]
-    free = (np.abs(shell / depth - 1) < 0.03) & (np.abs(real / depth - 1) < HIDDEN)
+    free = (np.abs(shell / depth - 1) < tol.SEAM_SHELL) & (np.abs(real / depth - 1) < tol.SEAM_HIDDEN)
     return places[free], depth[free], points[free]
 
 
@@ -165,7 +149,7 @@ def _edges_across(
     # Signed, so that texture cancels along the piece and an edge does not.
     profile = np.abs((response @ across).mean(0))
     peak = np.flatnonzero((profile[1:-1] > profile[:-2]) & (profile[1:-1] >= profile[2:])) + 1
-    peak = peak[profile[peak] > max(MIN_CONTRAST, PROMINENCE * float(np.median(profile)))]
+    peak = peak[profile[peak] > max(tol.SEAM_CONTRAST, tol.SEAM_PROMINENCE * float(np.median(profile)))]
     peak = peak[np.argsort(-profile[peak])][:3]
     a, b, c = profile[peak - 1], profile[peak], profile[peak + 1]
     return t[peak] + 0.25 * (a - c) / (a - 2 * b + c)

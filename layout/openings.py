@@ -12,31 +12,10 @@ import cv2
 import numpy as np
 from jaxtyping import Float
 
+from layout import tolerances as tol
 from layout.model import Opening, OpeningKind, RoomLayout, Wall
 from layout.raycast import FIRST_WALL, first_hits, on_wall, room_rays
 from layout.surfaces import DepthView
-
-CELL_M = 0.04
-LONG_SIDE = 400
-"""Of the grid of rays that each view is asked for."""
-NOISE_M, NOISE_SHARE = 0.03, 0.01
-"""Of depth: what is nearer behind the wall than one and a half times this is the wall itself."""
-REVEAL_M = 0.2
-"""Walls are thinner: an opening is one where half of its rays end farther behind."""
-UNKNOWN = -0.5
-"""Value of a cell that no ray tells about: an opening covers few of them."""
-BRIDGE = 5
-"""Cells: an unknown strip of an opening that is narrower does not split it."""
-MIN_SIDE_M, MIN_AREA_M2 = 0.4, 0.25
-MIN_OPEN, MIN_KNOWN, MIN_FRAME = 0.75, 0.6, 0.5
-"""Shares of an opening's known cells that are open, of its cells that are known, and of the known cells around it
-that are wall."""
-FRAME_M = 0.16
-"""Width of what must be wall around an opening."""
-SILL_M = 0.3
-"""What begins lower reaches to the floor: just above it, rays end on the floor behind."""
-DOOR_WIDTH_M, DOOR_HEIGHT_M = 1.3, 1.7
-"""At most, and at least."""
 
 
 @dataclass(frozen=True)
@@ -69,25 +48,25 @@ def gather_evidence(layout: RoomLayout, views: Sequence[DepthView]) -> list[Wall
     shapes = [_shape(wall.length, layout.height) for wall in layout.walls]
     sums = [np.zeros((3, *shape)) for shape in shapes]
     for view in views:
-        small = view.camera.fitted(LONG_SIDE)
+        small = view.camera.fitted(tol.OPENING_LONG_SIDE_PX)
         rows = ((np.arange(small.height) + 0.5) * view.camera.height / small.height).astype(int)
         columns = ((np.arange(small.width) + 0.5) * view.camera.width / small.width).astype(int)
         depth, confidence = view.depth[np.ix_(rows, columns)], view.confidence[np.ix_(rows, columns)]
         eye, rays = room_rays(layout, small, view.T_world_camera)
         labels, shell = first_hits(layout, eye, rays)
         ratio = depth / shell
-        near = np.abs(ratio - 1) < 0.08
+        near = np.abs(ratio - 1) < tol.OPENING_SAME
         ratio /= np.median(ratio[near]) if near.any() else 1.0
         for index, wall in enumerate(layout.walls):
             here = (labels == FIRST_WALL + index) & np.isfinite(ratio) & (confidence > 0)
             away = float((eye[:2] - wall.start) @ wall.normal)
             beyond = away * (ratio[here] - 1)
-            limit = 1.5 * (NOISE_M + NOISE_SHARE * depth[here])
+            limit = 1.5 * (tol.OPENING_NOISE_M + tol.OPENING_NOISE_SHARE * depth[here])
             value = np.clip(beyond / limit - 1, -1, 1)
             along, up = on_wall(layout, index, eye + shell[here][:, None] * rays[here])
             place = (
-                np.clip((up / CELL_M).astype(int), 0, shapes[index][0] - 1),
-                np.clip((along / CELL_M).astype(int), 0, shapes[index][1] - 1),
+                np.clip((up / tol.OPENING_CELL_M).astype(int), 0, shapes[index][0] - 1),
+                np.clip((along / tol.OPENING_CELL_M).astype(int), 0, shapes[index][1] - 1),
             )
             tells = beyond > -limit
             cell, weight = np.ravel_multi_index(place, shapes[index])[tells], confidence[here][tells]
@@ -97,7 +76,7 @@ def gather_evidence(layout: RoomLayout, views: Sequence[DepthView]) -> list[Wall
     for total in sums:
         # Far away and at a slant, rays are farther apart than cells.
         weight, value, beyond = (cv2.blur(part, (3, 3), borderType=cv2.BORDER_CONSTANT) for part in total)
-        known = weight > 0.05
+        known = weight > tol.KNOWN_WEIGHT
         weight = np.where(known, weight, np.nan)
         out.append(WallEvidence(value / weight, beyond / weight))
     return out
@@ -117,15 +96,15 @@ def best_rectangle(value: Float[np.ndarray, "Z T"]) -> tuple[int, int, int, int]
 
 def _openings(wall: Wall, height: float, evidence: WallEvidence) -> list[Opening]:
     known = np.isfinite(evidence.value)
-    value = np.where(known, evidence.value, UNKNOWN)
-    wide = np.ones((BRIDGE, BRIDGE), np.uint8)
+    value = np.where(known, evidence.value, tol.UNKNOWN_VALUE)
+    wide = np.ones((tol.BRIDGE, tol.BRIDGE), np.uint8)
     bridged = cv2.morphologyEx((value > 0).astype(np.uint8), cv2.MORPH_CLOSE, wide, borderValue=0)
     # What is between two openings is seen to be wall; what merely hides a strip of one does not split it.
     count, part = cv2.connectedComponents(((value > 0) | ((bridged > 0) & ~known)).astype(np.uint8), connectivity=4)
     out = []
     for label in range(1, count):
         z0, z1, t0, t1 = best_rectangle(np.where((part == label) | (value <= 0), value, -1.0))
-        if (z1 - z0) * (t1 - t0) * CELL_M**2 > MIN_AREA_M2:
+        if (z1 - z0) * (t1 - t0) * tol.OPENING_CELL_M**2 > tol.MIN_AREA_M2:
             found = _judged(wall, height, evidence, z0, z1, t0, t1)
             out += [found] if found is not None else []
     return sorted(out, key=lambda opening: opening.start)
@@ -136,22 +115,22 @@ def _judged(wall: Wall, height: float, evidence: WallEvidence, z0: int, z1: int,
     inside = evidence.value[z0:z1, t0:t1]
     known = np.isfinite(inside)
     beyond = evidence.beyond[z0:z1, t0:t1][known]
-    if known.mean() < MIN_KNOWN or np.median(beyond) < REVEAL_M or (inside[known] > 0).mean() < MIN_OPEN:
+    if known.mean() < tol.MIN_KNOWN or np.median(beyond) < tol.REVEAL_M or (inside[known] > 0).mean() < tol.MIN_OPEN:
         return None
-    frame = round(FRAME_M / CELL_M)
-    low = 0.0 if z0 * CELL_M < SILL_M else z0 * CELL_M
-    to_top = height - z1 * CELL_M < FRAME_M
+    frame = round(tol.FRAME_M / tol.OPENING_CELL_M)
+    low = 0.0 if z0 * tol.OPENING_CELL_M < tol.SILL_M else z0 * tol.OPENING_CELL_M
+    to_top = height - z1 * tol.OPENING_CELL_M < tol.FRAME_M
     sides = [evidence.value[z0:z1, max(t0 - frame, 0) : t0], evidence.value[z0:z1, t1 : t1 + frame]]
     if not to_top:
         sides.append(evidence.value[z1 : z1 + frame, t0:t1])
     elif low > 0:
         return None  # no wall above it and wall below: the top of something that stands before the true wall
     shares = [float((side[np.isfinite(side)] < 0).mean()) if np.isfinite(side).any() else 0.0 for side in sides]
-    if sum(share > MIN_FRAME for share in shares) < len(sides) - (not to_top):
+    if sum(share > tol.MIN_FRAME for share in shares) < len(sides) - (not to_top):
         return None
-    start, end = t0 * CELL_M, min(t1 * CELL_M, wall.length)
-    high = height if to_top else z1 * CELL_M
-    if min(end - start, high - low) < MIN_SIDE_M:
+    start, end = t0 * tol.OPENING_CELL_M, min(t1 * tol.OPENING_CELL_M, wall.length)
+    high = height if to_top else z1 * tol.OPENING_CELL_M
+    if min(end - start, high - low) < tol.MIN_SIDE_M:
         return None
     confidence = float((inside[known] > 0).mean() * known.mean() * np.mean(shares))
     return Opening(_kind(end - start, low, high), start, end, low, high, round(confidence, 3))
@@ -160,8 +139,8 @@ def _judged(wall: Wall, height: float, evidence: WallEvidence, z0: int, z1: int,
 def _kind(width: float, low: float, high: float) -> OpeningKind:
     if low > 0:
         return "window"
-    return "door" if width <= DOOR_WIDTH_M and high >= DOOR_HEIGHT_M else "opening"
+    return "door" if width <= tol.DOOR_WIDTH_M and high >= tol.DOOR_HEIGHT_M else "opening"
 
 
 def _shape(length: float, height: float) -> tuple[int, int]:
-    return max(1, int(np.ceil(height / CELL_M))), max(1, int(np.ceil(length / CELL_M)))
+    return max(1, int(np.ceil(height / tol.OPENING_CELL_M))), max(1, int(np.ceil(length / tol.OPENING_CELL_M)))

@@ -8,17 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Bool, Float
 
+from layout import tolerances as tol
 from layout.arrangement import Arrangement
 from layout.surfaces import Surfaces
-from layout.walls import FACING_DEG, Line
-
-MIN_JOG_M = 0.1
-GENTLE_DEG, SLIGHT_DEG = 28.0, 12.0
-"""Oblique walls that meet at less are one wall, which depth maps have bent; any two that meet at the latter."""
-SCALE_PRIOR = 0.01
-"""How far a view's depth scale may be off (one standard deviation)."""
-OFFSET_PRIOR_M = 1.0
-MIN_POINTS = 30
+from layout.walls import Line
 
 Piece = tuple[np.ndarray, np.ndarray, Line]
 """Start, end and line of a piece of a boundary."""
@@ -86,10 +79,10 @@ def simplify(boundary: Boundary, support: Sequence[float]) -> Boundary:
         corners = Boundary(tuple(lines)).corners()
         lengths = np.linalg.norm(np.roll(corners, -1, 0) - corners, axis=1)
         short = int(np.argmin(lengths))
-        if lengths[short] >= MIN_JOG_M:
+        if lengths[short] >= tol.MIN_JOG_M:
             break
         before, after = (short - 1) % len(lines), (short + 1) % len(lines)
-        if abs(np.sin(lines[before].angle - lines[after].angle)) < 1e-3:
+        if abs(np.sin(lines[before].angle - lines[after].angle)) < tol.PARALLEL:
             worse = before if weights[before] < weights[after] else after
             drop = sorted({short, worse}, reverse=True)
         else:
@@ -110,10 +103,10 @@ def straighten(boundary: Boundary) -> Boundary:
         after = (place + 1) % len(lines)
         corners = Boundary(tuple(lines)).corners()
         start, middle, end = (corners[(place + step) % len(lines)] for step in range(3))
-        if turn < SLIGHT_DEG and not (is_oblique(a) and is_oblique(b)):
+        if turn < tol.SLIGHT_DEG and not (is_oblique(a) and is_oblique(b)):
             del lines[place if np.linalg.norm(middle - start) < np.linalg.norm(end - middle) else after]
             place = 0
-        elif turn < GENTLE_DEG and is_oblique(a) and is_oblique(b):
+        elif turn < tol.GENTLE_DEG and is_oblique(a) and is_oblique(b):
             direction = (end - start) / np.linalg.norm(end - start)
             normal = np.array([-direction[1], direction[0]])
             lines[place] = Line(float(np.arctan2(normal[1], normal[0])), float(normal @ start))
@@ -126,7 +119,7 @@ def straighten(boundary: Boundary) -> Boundary:
 
 def is_oblique(line: Line) -> bool:
     """Not along an axis of the frame."""
-    return abs(np.sin(2 * line.angle)) > np.sin(2 * np.radians(2.0))
+    return abs(np.sin(2 * line.angle)) > np.sin(2 * np.radians(tol.OBLIQUE_DEG))
 
 
 def turn_oblique(boundary: Boundary, surfaces: Surfaces) -> Boundary:
@@ -134,8 +127,8 @@ def turn_oblique(boundary: Boundary, surfaces: Surfaces) -> Boundary:
     corners, lines = boundary.corners(), list(boundary.lines)
     for index, line in enumerate(boundary.lines):
         if is_oblique(line):
-            near = on_edge(line, corners[index], corners[(index + 1) % len(lines)], surfaces, 0.12)
-            if near.sum() < MIN_POINTS:
+            near = on_edge(line, corners[index], corners[(index + 1) % len(lines)], surfaces, tol.OBLIQUE_REACH_M)
+            if near.sum() < tol.OBLIQUE_POINTS:
                 continue
             plan, weight = surfaces.xyz[near, :2], surfaces.weight[near]
             middle = np.average(plan, axis=0, weights=weight)
@@ -154,7 +147,7 @@ def fit(boundary: Boundary, surfaces: Surfaces, rounds: int = 3) -> tuple[Bounda
         The boundary, and the scales.
     """
     scales = np.ones(len(surfaces.centers))
-    for reach in np.linspace(0.1, 0.06, rounds):
+    for reach in np.linspace(*tol.FIT_REACH_M, rounds):
         corners = boundary.corners()
         moved = surfaces.rescaled(scales)
         rows, right, weights = [], [], []
@@ -168,11 +161,13 @@ def fit(boundary: Boundary, surfaces: Surfaces, rounds: int = 3) -> tuple[Bounda
             row[np.arange(len(row)), count + surfaces.view[near]] = ray
             rows.append(row)
             right.append(-eye)
-            # A square metre of surface, of which a point says 1 cm.
-            weights.append(np.sqrt(surfaces.weight[near]) / 0.01)
+            # A point counts by the surface that it stands for.
+            weights.append(np.sqrt(surfaces.weight[near]) / tol.FIT_NOISE_M)
         A, b, w = np.concatenate(rows), np.concatenate(right), np.concatenate(weights)
-        prior = np.diag([1 / OFFSET_PRIOR_M] * count + [1 / SCALE_PRIOR] * views)
-        target = np.concatenate([[line.offset / OFFSET_PRIOR_M for line in boundary.lines], [1 / SCALE_PRIOR] * views])
+        prior = np.diag([1 / tol.FIT_OFFSET_PRIOR_M] * count + [1 / tol.FIT_SCALE_PRIOR] * views)
+        target = np.concatenate(
+            [[line.offset / tol.FIT_OFFSET_PRIOR_M for line in boundary.lines], [1 / tol.FIT_SCALE_PRIOR] * views]
+        )
         normal = (A * w[:, None] ** 2).T @ A + prior.T @ prior
         solution = np.linalg.solve(normal, (A * w[:, None] ** 2).T @ b + prior.T @ target)
         fitted = [replace(line, offset=float(o)) for line, o in zip(boundary.lines, solution[:count], strict=True)]
@@ -192,10 +187,10 @@ def on_edge(
     t, ends = plan @ line.tangent, sorted((float(start @ line.tangent), float(end @ line.tangent)))
     return (
         (np.abs(plan @ line.normal - line.offset) < reach_m)
-        & (t > ends[0] - 0.02)
-        & (t < ends[1] + 0.02)
+        & (t > ends[0] - tol.EDGE_END_M)
+        & (t < ends[1] + tol.EDGE_END_M)
         & (surfaces.weight > 0)
-        & (surfaces.normal[:, :2] @ line.normal > np.cos(np.radians(FACING_DEG)))
+        & (surfaces.normal[:, :2] @ line.normal > np.cos(np.radians(tol.FACING_DEG)))
     )
 
 
@@ -211,7 +206,7 @@ def _merged(lines: Sequence[Line]) -> tuple[Line, ...]:
 
 
 def _parallel(a: Line, b: Line) -> bool:
-    return abs(np.sin(a.angle - b.angle)) < 1e-3
+    return abs(np.sin(a.angle - b.angle)) < tol.PARALLEL
 
 
 def _meet(a: Line, b: Line) -> Float[np.ndarray, " 2"]:

@@ -25,8 +25,8 @@ def first_hits(
     """Labels of the first surface of the prism that each ray meets, and how many times the ray it takes to get there
     (the z-depth for `room_rays`).
 
-    From outside the prism the nearer walls are looked through: only surfaces that face the eye count. Where none
-    does, the label is -1 and the depth NaN.
+    From outside the prism the nearer walls are looked through: only surfaces that face the eye count, and floor and
+    ceiling go on beyond the walls. Where none does, the label is -1 and the depth NaN.
     """
     x, y, z = (np.ascontiguousarray(rays[..., axis]) for axis in range(3))
     depth, labels = np.full(x.shape, np.inf), np.full(x.shape, -1)
@@ -48,10 +48,7 @@ def room_rays(
     layout: RoomLayout, camera: Camera, T_world_camera: Float[np.ndarray, "4 4"]
 ) -> tuple[Float[np.ndarray, " 3"], Float[np.ndarray, "H W 3"]]:
     """The camera's centre in the room frame, and the rays through the pixels, of unit z in the camera's."""
-    x = (np.arange(camera.width) + 0.5 - camera.cx) / camera.fx
-    y = (np.arange(camera.height) + 0.5 - camera.cy) / camera.fy
-    grid = np.stack([*np.meshgrid(x, y), np.ones((camera.height, camera.width))], -1)
-    return layout.R_room_world @ T_world_camera[:3, 3], grid @ (layout.R_room_world @ T_world_camera[:3, :3]).T
+    return layout.R_room_world @ T_world_camera[:3, 3], camera.rays() @ (layout.R_room_world @ T_world_camera[:3, :3]).T
 
 
 def on_wall(

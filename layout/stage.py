@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from layout import LayoutConfig, LayoutFacts
 from layout.document import Scale, write_layout
 from layout.doubt import NoRoomError
 from layout.dxf import write_dxf
 from layout.estimate import estimate, upright_surfaces
 from layout.glb import write_room
-from layout.hints import hint_files, weigh
+from layout.hints import weigh
 from layout.levels import metre_length
 from layout.lines import refine
 from layout.model import RoomLayout
@@ -22,30 +23,13 @@ from layout.openings import find_openings
 from layout.overlay import draw
 from layout.surfaces import DepthView
 from layout.svg import write_svg
+from recon.depth.artifact import DepthMap
 from recon.errors import ReconstructionError
 from recon.io.cameras import CameraSet, read_cameras
 from recon.photos import load_photos
 from recon.progress import Progress
 from recon.scene import PosedImage
 from recon.views import load_posed
-
-
-@dataclass(frozen=True)
-class LayoutConfig:
-    """How the room's layout is found and shown."""
-
-    long_side: int = 1024
-    """Of the overlays, and of the photos that colour the room, pixels."""
-    hints: Path | None = None
-    """Folder with label maps or plane detections for some photos, by their names: `layout.hints` says how."""
-
-    def sources(self) -> tuple[Path, ...]:
-        """The user's files that the stage reads.
-
-        Raises:
-            InputError: there is no such folder.
-        """
-        return hint_files(self.hints)
 
 
 def run(inputs: Mapping[str, Path], config: LayoutConfig, out: Path, progress: Progress) -> None:
@@ -68,10 +52,9 @@ def run(inputs: Mapping[str, Path], config: LayoutConfig, out: Path, progress: P
     layout, reason, scale = find_room(weighed, photos, cameras, progress)
     small = [_resized(photo, depth) for photo, depth in zip(photos, depths, strict=True)]
     write_layout(out, layout, reason, scale, small, [keys[photo.name] for photo in photos])
-    progress.fact("room", layout is not None)
+    progress.tell(LayoutFacts(room=layout is not None, reason=reason))
     if layout is None:
         progress.note(f"These photos show no room: {reason}. There is no plan.")
-        progress.fact("reason", reason)
         return
     metric = scale.units == "metre"
     unknown = f"Scale unknown; the size of this drawing is {scale.assumption}"
@@ -84,11 +67,15 @@ def run(inputs: Mapping[str, Path], config: LayoutConfig, out: Path, progress: P
     for index, photo in enumerate(photos):
         Image.fromarray(draw(layout, photo)).save(out / "overlays" / f"{keys[photo.name]}.jpg", quality=92)
         progress.step(index + 1, len(photos), "overlay")
-    progress.fact("walls", len(layout.walls))
-    progress.fact("inferred_walls", sum(not wall.observed for wall in layout.walls))
-    progress.fact("area", round(layout.area, 4))
-    progress.fact("height", round(layout.height, 4))
-    progress.fact("units", scale.units)
+    progress.tell(
+        LayoutFacts(
+            walls=len(layout.walls),
+            inferred_walls=sum(not wall.observed for wall in layout.walls),
+            area=round(layout.area, 4),
+            height=round(layout.height, 4),
+            units=scale.units,
+        )
+    )
 
 
 def find_room(
@@ -126,8 +113,8 @@ def unseen(layout: RoomLayout) -> list[str]:
 
 def read_depth(path: Path, photo: PosedImage) -> DepthView:
     """The depth map of one photo (any size) from a `depth` artifact."""
-    with np.load(path) as arrays:
-        depth, confidence = arrays["depth"].astype(np.float64), arrays["confidence"].astype(np.float64)
+    seen = DepthMap.load(path)
+    depth, confidence = seen.depth.astype(np.float64), seen.confidence.astype(np.float64)
     height, width = depth.shape
     return DepthView(photo.name, photo.camera.resized(width, height), photo.T_world_camera, depth, confidence)
 

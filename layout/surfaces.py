@@ -9,18 +9,9 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from recon.scene import Camera, invert_rigid
-
-WINDOW = 1 / 17
-"""Side of the window that a normal is fitted in, as a share of the image's long side."""
-GRID = 160
-"""Points along the long side of an image."""
-MAX_RESIDUAL = 2.5
-"""Multiple of the typical residual of a view's windows above which one is no plane: an edge or a corner."""
-LEAST_CONFIDENCE = 0.5
-"""Depth that is rather wrong than right is no wall: completion may have carried the side of a cupboard on."""
-MIN_RESIDUAL = 0.006
-"""Relative inverse depth; no view is trusted to be more precise."""
+from layout import tolerances as tol
+from recon.geometry.pose import invert_rigid, transform
+from recon.scene import Camera
 
 
 @dataclass(frozen=True)
@@ -90,11 +81,10 @@ def gather(views: Sequence[DepthView]) -> Surfaces:
 def _points(view: DepthView) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     height, width = view.depth.shape
     camera = view.camera
-    x = (np.arange(width) + 0.5 - camera.cx) / camera.fx
-    y = (np.arange(height) + 0.5 - camera.cy) / camera.fy
-    step = max(1, round(max(width, height) / GRID))
+    x, y = camera.slopes()
+    step = max(1, round(max(width, height) / tol.GRID))
     rows, columns = (grid.ravel() for grid in np.mgrid[step // 2 : height : step, step // 2 : width : step])
-    window = max(3, round(WINDOW * max(width, height)) | 1)
+    window = max(3, round(tol.WINDOW_SHARE * max(width, height)) | 1)
     w, slope, residual = _plane_fits(view.depth, x, y, window, rows, columns)
     ray = np.stack([x[columns], y[rows], np.ones(len(rows))], 1)
     # Along the ray the plane's inverse depth is w; (slopes, the rest) is its normal, away from the camera.
@@ -103,14 +93,14 @@ def _points(view: DepthView) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     with np.errstate(divide="ignore", invalid="ignore"):
         normal = -normal / length[:, None]
         slant = -(normal * ray).sum(1) / np.linalg.norm(ray, axis=1)
-        area = step**2 / (w**2 * camera.fx * camera.fy * np.maximum(slant, 0.15))
-    good = np.isfinite(w) & (w > 0) & np.isfinite(normal).all(1) & (slant > 0.05)
+        area = step**2 / (w**2 * camera.fx * camera.fy * np.maximum(slant, tol.SLANT_FLOOR))
+    good = np.isfinite(w) & (w > 0) & np.isfinite(normal).all(1) & (slant > 0)
     typical = float(np.median(residual[np.isfinite(residual)])) if np.isfinite(residual).any() else 0.0
-    good &= residual < max(MAX_RESIDUAL * typical, MIN_RESIDUAL)
+    good &= residual < max(tol.MAX_RESIDUAL * typical, tol.MIN_RESIDUAL)
     R, center = view.T_world_camera[:3, :3], view.center
     xyz = (ray[good] / w[good, None]) @ R.T + center
     confidence = view.confidence[rows, columns][good]
-    weight = np.where(confidence < LEAST_CONFIDENCE, 0, area[good] * confidence)
+    weight = np.where(confidence < tol.LEAST_CONFIDENCE, 0, area[good] * confidence)
     return xyz, normal[good] @ R.T, weight
 
 
@@ -156,20 +146,20 @@ def _plane_fits(
         return at, np.stack([a, b]), np.where(enough, spread / np.abs(at), np.inf)
 
 
-def mutual_scales(views: Sequence[DepthView], prior: float = 0.02) -> Float[np.ndarray, " V"]:
+def mutual_scales(views: Sequence[DepthView]) -> Float[np.ndarray, " V"]:
     """Factors on the views' depths that make them agree with each other where they see the same surface.
 
     Depth maps of one scene err together within a view (a wrong scale), which splits one wall into several parallel
-    ones. Minimised is, over log factors, the disagreement of every pair of views (median log ratio of depths, as
-    precise as half a percent) plus the belief that factors are near 1 (`prior`).
+    ones. Minimised is, over log factors, the disagreement of every pair of views (median log ratio of depths) plus
+    the belief that factors are near 1.
     """
     pairs = [(i, j, shift) for i in range(len(views)) for j in range(len(views)) if i != j
              and (shift := _shift(views[i], views[j])) is not None]  # fmt: skip
-    A, b = np.eye(len(views)) / prior, np.zeros(len(views))
+    A, b = np.eye(len(views)) / tol.SCALE_PRIOR, np.zeros(len(views))
     rows = np.zeros((len(pairs), len(views)))
     for row, (i, j, _) in enumerate(pairs):
-        rows[row, [i, j]] = 1 / 0.005, -1 / 0.005
-    b = np.concatenate([b, [-shift / 0.005 for *_, shift in pairs]])
+        rows[row, [i, j]] = 1 / tol.SCALE_NOISE, -1 / tol.SCALE_NOISE
+    b = np.concatenate([b, [-shift / tol.SCALE_NOISE for *_, shift in pairs]])
     return np.exp(np.linalg.lstsq(np.concatenate([A, rows]), b, rcond=None)[0])
 
 
@@ -178,15 +168,13 @@ def _shift(one: DepthView, other: DepthView) -> float | None:
     step = max(1, max(one.depth.shape) // 80)
     rows, columns = (grid.ravel() for grid in np.mgrid[: one.depth.shape[0] : step, : one.depth.shape[1] : step])
     z = one.depth[rows, columns]
-    camera = one.camera
-    ray = np.stack([(columns + 0.5 - camera.cx) / camera.fx, (rows + 0.5 - camera.cy) / camera.fy, np.ones(len(z))], 1)
     T = invert_rigid(other.T_world_camera) @ one.T_world_camera
-    X = (ray * z[:, None]) @ T[:3, :3].T + T[:3, 3]
+    X = transform(T, one.camera.rays_at(np.stack([columns, rows], -1) + 0.5) * z[:, None])
     camera = other.camera
+    u, v = camera.project(X).T
     with np.errstate(divide="ignore", invalid="ignore"):
-        u, v = camera.fx * X[:, 0] / X[:, 2] + camera.cx, camera.fy * X[:, 1] / X[:, 2] + camera.cy
-        inside = (X[:, 2] > 0) & (u >= 0) & (u < camera.width) & (v >= 0) & (v < camera.height)
+        inside = (u >= 0) & (u < camera.width) & (v >= 0) & (v < camera.height)
         there = other.depth[v[inside].astype(int), u[inside].astype(int)]
         ratio = np.log(X[inside, 2] / there)
-    ratio = ratio[np.abs(ratio) < 0.12]
-    return float(np.median(ratio)) if len(ratio) > 100 else None
+    ratio = ratio[np.abs(ratio) < tol.SCALE_GATE]
+    return float(np.median(ratio)) if len(ratio) > tol.SCALE_POINTS else None

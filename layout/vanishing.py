@@ -9,19 +9,9 @@ import cv2
 import numpy as np
 from jaxtyping import Float
 
+from layout import tolerances as tol
 from recon.directions import interpretation_normals, line_segments
 from recon.scene import PosedImage
-
-LONG_SIDE = 640
-"""Of the photos in which edges are sought, pixels."""
-NEAR_DEG = 20.0
-"""How far up may be from where it is sought."""
-VOTERS = 80
-"""The longest edges, of which pairs propose directions."""
-ALONG_DEG = (1.5, 1.0, 0.7, 0.5)
-"""An edge this close to a direction runs along it; round by round."""
-LEAST_LENGTH = 1.0
-"""Of the edges that run along up, together, in long sides of a photo: a few sticks may lean alike."""
 
 
 def up_by_edges(photos: Sequence[PosedImage], start: Float[np.ndarray, " 3"]) -> Float[np.ndarray, " 3"] | None:
@@ -41,23 +31,23 @@ def up_by_edges(photos: Sequence[PosedImage], start: Float[np.ndarray, " 3"]) ->
     across = np.concatenate([interpretation_normals(p, s) for p, s in zip(photos, segments, strict=True)])
     length = np.concatenate([np.linalg.norm(s[:, 2:] - s[:, :2], axis=1) / max(p.image.shape)
                              for p, s in zip(photos, segments, strict=True)])  # fmt: skip
-    near = np.abs(across @ start) < np.sin(np.radians(NEAR_DEG))
+    near = np.abs(across @ start) < np.sin(np.radians(tol.UP_NEAR_DEG))
     across, length = across[near], length[near]
-    longest = np.argsort(-length, kind="stable")[:VOTERS]
+    longest = np.argsort(-length, kind="stable")[: tol.UP_VOTERS]
     first, second = np.triu_indices(len(longest), 1)
     proposed = np.cross(across[longest[first]], across[longest[second]])
     size = np.linalg.norm(proposed, axis=1)
     # Edges in nearly one plane with their cameras do not tell where in it they point.
-    proposed = proposed[size > 0.1] / size[size > 0.1, None]
+    proposed = proposed[size > tol.UP_LEAST_SINE] / size[size > tol.UP_LEAST_SINE, None]
     proposed *= np.sign(proposed @ start)[:, None]
-    proposed = proposed[proposed @ start > np.cos(np.radians(NEAR_DEG))]
+    proposed = proposed[proposed @ start > np.cos(np.radians(tol.UP_NEAR_DEG))]
     if not len(proposed):
         return None
-    votes = length @ (np.abs(across @ proposed.T) < np.sin(np.radians(ALONG_DEG[0])))
+    votes = length @ (np.abs(across @ proposed.T) < np.sin(np.radians(tol.UP_ALONG_DEG[0])))
     up = proposed[int(np.argmax(votes))]
-    for limit in ALONG_DEG:
+    for limit in tol.UP_ALONG_DEG:
         along = np.abs(across @ up) < np.sin(np.radians(limit))
-        if length[along].sum() < LEAST_LENGTH:
+        if length[along].sum() < tol.UP_LEAST_LENGTH:
             return None
         axis = np.linalg.eigh((across[along] * length[along, None]).T @ across[along])[1][:, 0]
         up = axis if axis @ start > 0 else -axis
@@ -65,6 +55,6 @@ def up_by_edges(photos: Sequence[PosedImage], start: Float[np.ndarray, " 3"]) ->
 
 
 def _small(photo: PosedImage) -> PosedImage:
-    camera = photo.camera.fitted(LONG_SIDE)
+    camera = photo.camera.fitted(tol.EDGE_LONG_SIDE_PX)
     image = cv2.resize(photo.image, (camera.width, camera.height), interpolation=cv2.INTER_AREA)
     return replace(photo, camera=camera, image=image)

@@ -8,22 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
+from layout import tolerances as tol
 from layout.surfaces import Surfaces
-
-BIN_M = 0.01
-BLUR_M = 0.03
-SUPPRESSION_M = 0.12
-MIN_SUPPORT_M2 = 0.35
-MIN_LENGTH_M = 0.1
-MIN_OBLIQUE_LENGTH_M = 0.8
-"""Shorter oblique pieces are mostly corners that depth maps have rounded."""
-HIGH = 0.7
-"""Share of the room's height above which furniture is rare: support counts double."""
-FACING_DEG = 20.0
-REACH_M = 0.06
-"""Points this near to a line belong to it."""
-COLUMN_M = 0.05
-ROW_M = 0.1
 
 
 @dataclass(frozen=True)
@@ -58,18 +44,18 @@ class WallLine(Line):
 
     @property
     def extent(self) -> tuple[float, float]:
-        seen = np.flatnonzero(self.coverage > 0.15)
-        return self.start + seen[0] * COLUMN_M, self.start + (seen[-1] + 1) * COLUMN_M
+        seen = np.flatnonzero(self.coverage > tol.COLUMN_SEEN)
+        return self.start + seen[0] * tol.COLUMN_M, self.start + (seen[-1] + 1) * tol.COLUMN_M
 
     @property
     def length(self) -> float:
         """Of the columns that are seen."""
-        return float(COLUMN_M * (self.coverage > 0.15).sum())
+        return float(tol.COLUMN_M * (self.coverage > tol.COLUMN_SEEN).sum())
 
     def cover(self, a: float, b: float) -> float:
         """Mean coverage between two places along the tangent."""
         low, high = min(a, b), max(a, b)
-        edges = self.start + COLUMN_M * np.arange(len(self.coverage) + 1)
+        edges = self.start + tol.COLUMN_M * np.arange(len(self.coverage) + 1)
         overlap = np.clip(np.minimum(edges[1:], high) - np.maximum(edges[:-1], low), 0, None)
         return float(overlap @ self.coverage / max(high - low, 1e-9))
 
@@ -83,43 +69,48 @@ def find_walls(surfaces: Surfaces, floor: float, ceiling: float, oblique: Sequen
     """
     found: list[WallLine] = []
     height = ceiling - floor
-    upright = (np.abs(surfaces.normal[:, 2]) < 0.35) & (surfaces.weight > 0)
-    upright &= (surfaces.xyz[:, 2] > floor + 0.05) & (surfaces.xyz[:, 2] < ceiling - 0.02)
+    upright = (np.abs(surfaces.normal[:, 2]) < tol.WALL_COSINE) & (surfaces.weight > 0)
+    upright &= (surfaces.xyz[:, 2] > floor + tol.WALL_MARGINS_M[0]) & (
+        surfaces.xyz[:, 2] < ceiling - tol.WALL_MARGINS_M[1]
+    )
     points = surfaces.take(upright)
     share = (points.xyz[:, 2] - floor) / height
     for angle in [*(k * np.pi / 2 for k in range(4)), *oblique]:
-        facing = points.normal[:, :2] @ Line(angle, 0).normal > np.cos(np.radians(FACING_DEG))
+        facing = points.normal[:, :2] @ Line(angle, 0).normal > np.cos(np.radians(tol.FACING_DEG))
         if facing.any():
             lines = _peaks(points.take(facing), share[facing], angle, height)
-            found += [line for line in lines if angle not in oblique or line.length > MIN_OBLIQUE_LENGTH_M]
+            found += [line for line in lines if angle not in oblique or line.length > tol.OBLIQUE_LENGTH_M]
     return found
 
 
 def _peaks(points: Surfaces, share: Float[np.ndarray, " N"], angle: float, height: float) -> list[WallLine]:
     line = Line(angle, 0.0)
     s = points.xyz[:, :2] @ line.normal
-    weight = points.weight * np.where(share > HIGH, 2, 1)
+    weight = points.weight * np.where(share > tol.HIGH, 2, 1)
     low = s.min() - 0.3
-    histogram = np.bincount(((s - low) / BIN_M).astype(int), weight, int((s.max() + 0.3 - low) / BIN_M) + 1)
-    reach = round(3 * BLUR_M / BIN_M)
-    kernel = np.exp(-((np.arange(-reach, reach + 1) * BIN_M / BLUR_M) ** 2) / 2)
+    histogram = np.bincount(
+        ((s - low) / tol.WALL_BIN_M).astype(int), weight, int((s.max() + 0.3 - low) / tol.WALL_BIN_M) + 1
+    )
+    reach = round(3 * tol.WALL_BLUR_M / tol.WALL_BIN_M)
+    kernel = np.exp(-((np.arange(-reach, reach + 1) * tol.WALL_BIN_M / tol.WALL_BLUR_M) ** 2) / 2)
     smooth = np.convolve(histogram, kernel, "same")
     out = []
     while smooth.max() > 0:
         place = int(np.argmax(smooth))
-        smooth[max(0, place - round(SUPPRESSION_M / BIN_M)) : place + round(SUPPRESSION_M / BIN_M) + 1] = 0
-        offset = low + (place + 0.5) * BIN_M
-        for near_m in (REACH_M, 0.04):
+        gap = round(tol.WALL_SUPPRESSION_M / tol.WALL_BIN_M)
+        smooth[max(0, place - gap) : place + gap + 1] = 0
+        offset = low + (place + 0.5) * tol.WALL_BIN_M
+        for near_m in tol.WALL_REACH_M:
             near = np.abs(s - offset) < near_m
             if near.any():
                 offset = float(np.average(s[near], weights=weight[near] + 1e-12))
-        near = np.abs(s - offset) < REACH_M
+        near = np.abs(s - offset) < tol.WALL_REACH_M[0]
         area = float(weight[near].sum())
-        if area < MIN_SUPPORT_M2:
+        if area < tol.WALL_SUPPORT_M2:
             break
         start, coverage, top = _coverage(points.xyz[near, :2] @ line.tangent, share[near], height)
         found = WallLine(angle, offset, start, coverage, top, area)
-        if found.length > MIN_LENGTH_M:
+        if found.length > 0:
             out.append(found)
     return out
 
@@ -129,13 +120,13 @@ def _coverage(
 ) -> tuple[float, Float[np.ndarray, " C"], Float[np.ndarray, " C"]]:
     """Where the columns start; per column, the share of the room's height that is covered (what is high counts double,
     and half is full), and up to which height."""
-    start = float(np.floor(t.min() / COLUMN_M) * COLUMN_M)
-    columns, rows = int((t.max() - start) / COLUMN_M) + 1, max(1, round(height / ROW_M))
+    start = float(np.floor(t.min() / tol.COLUMN_M) * tol.COLUMN_M)
+    columns, rows = int((t.max() - start) / tol.COLUMN_M) + 1, max(1, round(height / tol.ROW_M))
     hit = np.zeros((columns, rows), bool)
-    hit[((t - start) / COLUMN_M).astype(int), np.clip((share * rows).astype(int), 0, rows - 1)] = True
+    hit[((t - start) / tol.COLUMN_M).astype(int), np.clip((share * rows).astype(int), 0, rows - 1)] = True
     # Points are sparser than columns far away: a gap between two hits is no gap of the surface.
     hit = _closed(hit)
-    value = np.where((np.arange(rows) + 0.5) / rows > HIGH, 2.0, 1.0)
+    value = np.where((np.arange(rows) + 0.5) / rows > tol.HIGH, 2.0, 1.0)
     top = (hit * (np.arange(rows) + 1)).max(1) * (height / rows)
     return start, np.minimum((hit * value).sum(1) / value.sum() * 2, 1.0), top
 

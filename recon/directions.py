@@ -107,12 +107,7 @@ def _turned(
 
 def interpretation_normals(view: PosedImage, segments: Float32[np.ndarray, "N 4"]) -> Float[np.ndarray, "N 3"]:
     """World-frame unit normals of the planes that edges span with the camera's centre."""
-    camera = view.camera
-    rays = [
-        np.stack([(segments[:, k] - camera.cx) / camera.fx, (segments[:, k + 1] - camera.cy) / camera.fy], 1)
-        for k in (0, 2)
-    ]
-    a, b = (np.concatenate([r, np.ones((len(r), 1))], 1) for r in rays)
+    a, b = (view.camera.rays_at(segments[:, k : k + 2]).astype(np.float64) for k in (0, 2))
     normal = np.cross(a, b)
     normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
     return normal @ view.T_world_camera[:3, :3].T

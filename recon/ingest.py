@@ -19,14 +19,20 @@ from jaxtyping import Bool, UInt8
 from recon.errors import InputError
 from recon.io.exif import ExifFacts, camera_group, focal_prior
 from recon.io.images import DecodedImage, UnusableImage, decode_image, sharpness, write_png
-from recon.io.inputs import Names, check_regular, digest, find_mask, find_sources, is_raw, is_video
+from recon.io.inputs import Names, check_regular, digest, find, find_mask, find_sources, is_raw, is_video
 from recon.io.video import sharpest_frames
-from recon.photos import Photo, save_photos
+from recon.photos import STAGE_NAME, MasksFound, Photo, PhotoCount, PhotosFacts, save_photos
 from recon.progress import Progress
+from recon.stage import StageSpec
 
 MIN_PHOTOS = 2
 MIN_SIDE = 64
 """Smaller pictures are icons and thumbnails: no stage can match them."""
+
+
+def is_given(path: Path | None) -> bool:
+    """What counts of the folder of masks: with one, the last of the files are masks and no photos."""
+    return path is not None
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,7 @@ class IngestConfig:
 
     photos: tyro.conf.Suppress[tuple[Path, ...]] = field(default=(), metadata={"key": False})
     """Folders, photos and videos; the command line has its own place for them."""
-    masks: Path | None = field(default=None, metadata={"key": False})
+    masks: Path | None = field(default=None, metadata={"key": is_given})
     """Folder of masks named after the photos: white is used, black is ignored. Where none is given, a folder
     `masks` in or beside that of the photos."""
     long_side: int = 1024
@@ -61,14 +67,14 @@ class IngestConfig:
         return tuple(path for path in (*photos, *sorted(masks)) if path.is_file() and os.access(path, os.R_OK))
 
     def names(self) -> list[str] | None:
-        """The names that the photos will have, also those that will be left out; None where there are videos, whose
-        frames are not chosen yet.
+        """What tells each photo from the others (`recon.io.inputs.Found.names`), also those that will be left out; None
+        where there are videos, whose frames are not chosen yet.
 
         Raises:
             InputError: as `sources`.
         """
-        photos, names = find_sources(self.photos), Names()
-        return None if any(map(is_video, photos)) else [names.claim(photo.name)[0] for photo in photos]
+        found = find(self.photos)
+        return None if any(map(is_video, found.sources)) else found.names()
 
 
 def run(inputs: Mapping[str, Path], config: IngestConfig, out: Path, progress: Progress) -> None:
@@ -79,23 +85,56 @@ def run(inputs: Mapping[str, Path], config: IngestConfig, out: Path, progress: P
     Raises:
         InputError: a path is missing or unreadable, fewer than two photos can be used, or masks do not fit.
     """
-    sources = find_sources(config.photos)
+    found = find(config.photos)
+    sources = dict(zip(found.sources, found.names(), strict=True))
     (out / "images").mkdir()
     (out / "masks").mkdir()
     names = Names()
     photos: list[Photo] = []
-    for done, source in enumerate(sources):
+    for done, (source, told) in enumerate(sources.items()):
         progress.step(done, len(sources), "photo")
-        photos += _ingest(source, photos, names, config, out, progress)
+        photos += [replace(each, source=told) for each in _ingest(source, photos, names, config, out, progress)]
     progress.step(len(sources), len(sources), "photo")
     _check_count(photos)
     if config.masks is not None and not any(find_mask(source, config.masks) for source in sources):
         raise InputError(f"No mask in {config.masks} is named after a photo.", "Name the mask of IMG_1.jpg IMG_1.png.")
     save_photos(out, photos)
     used = [photo for photo in photos if photo.excluded is None]
-    progress.fact("photos", {"given": len(photos), "used": len(used)})
-    progress.fact("excluded", {photo.name: photo.excluded for photo in photos if photo.excluded is not None})
-    progress.fact("focal_priors", sum(photo.focal_px is not None for photo in used))
+    for file, why in found.passed_over:
+        progress.note(f"Passed over {file.name}: {why}.")
+    progress.tell(
+        PhotosFacts(
+            photos=PhotoCount(len(photos), len(used)),
+            excluded={photo.name: photo.excluded for photo in photos if photo.excluded is not None},
+            focal_priors=sum(photo.focal_px is not None for photo in used),
+            passed_over={file.name: why for file, why in found.passed_over},
+            masks=_say_masks(list(sources), used, config, progress),
+        )
+    )
+
+
+STAGE = StageSpec(
+    name=STAGE_NAME,
+    title="Photos",
+    run=run,
+    Config=IngestConfig,
+    Facts=PhotosFacts,
+    sources=IngestConfig.sources,
+    typical_s=1.0,
+)
+
+
+def _say_masks(sources: list[Path], used: list[Photo], config: IngestConfig, progress: Progress) -> MasksFound:
+    """Masks that nobody asked for are said, since they hide a part of the photos from all that follows."""
+    folders = sorted({mask.parent.name for source in sources if (mask := find_mask(source, config.masks)) is not None})
+    masked = sum(photo.mask is not None for photo in used)
+    if folders and config.masks is None:
+        progress.fallback(
+            "whole photos",
+            f"what their masks leave of {masked} of {len(used)}",
+            f"a folder `{'`, `'.join(folders)}` lies in or beside that of the photos; move it away to use all of them",
+        )
+    return MasksFound(masked, tuple(folders), asked_for=config.masks is not None)
 
 
 def _ingest(
@@ -127,6 +166,8 @@ def _photo(source: Path, names: Names, config: IngestConfig, out: Path, progress
     decoded = decode_image(source.read_bytes(), config.long_side)
     if min(decoded.width, decoded.height) < MIN_SIDE:
         raise UnusableImage(f"only {decoded.width}x{decoded.height} pixels; {MIN_SIDE} are needed")
+    if decoded.is_panorama:
+        raise UnusableImage("a panorama of 360 degrees, which no lens takes; cut flat pictures out of it")
     if decoded.colour_note is not None:
         progress.fallback("the embedded colour profile", f"sRGB for {source.name}", decoded.colour_note)
     mask = _mask(source, decoded, config)

@@ -11,7 +11,7 @@ from pathlib import Path
 from recon.errors import InputError
 from recon.io.known import model_files
 from recon.io.pointmaps import pointmap_files
-from recon.priors.networks import NETWORKS
+from recon.networks import NETWORKS
 
 RUNGS = {
     "known:PATH": "cameras of a COLMAP model, a transforms.json or a cameras.json of fewview",
@@ -57,6 +57,11 @@ class CameraSource:
         if self.rung == "matching":
             return "the photos come without cameras, and no other source was asked for"
         return f"`--cameras {self.rung}` was asked for"
+
+
+def rung_of(text: str) -> str:
+    """The rung that `--cameras` names: where its path lies is nothing to the results, what lies there is."""
+    return parse_source(text).rung
 
 
 def parse_source(text: str) -> CameraSource:

@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from scipy.special import erfinv
 
+from recon.depth.artifact import COMPLETED, DepthMap
 from recon.errors import InputError
+from recon.geometry.pose import transform
 from recon.io.cameras import CameraSet, read_cameras
 from recon.photos import load_photos
-from recon.scene import View
-from recon.sfm.lens import from_ideal, ideal, to_ideal
+from recon.scene import Camera, View
 
 RIGHT_WITHIN = 0.02
 """Confidence is the probability that a depth is right to this share of itself."""
@@ -28,20 +29,6 @@ PICK_PX = 1.0
 _MAX_CONFIDENCE = 0.98
 """A depth surer than that is still taken to be wrong by a few thousandths."""
 _GRAZING = 0.1
-_COMPLETED = 2
-"""Sources of depth from here on are completed, not seen (docs/artifacts.md)."""
-
-
-@dataclass(frozen=True)
-class DepthMap:
-    """What a measurement reads of `depth/<key>.npz`."""
-
-    depth: Float[np.ndarray, "H W"]
-    """z-depth, scene units, NaN = unknown."""
-    confidence: Float[np.ndarray, "H W"]
-    normal: Float[np.ndarray, "H W 3"]
-    """Camera frame, NaN = unknown."""
-    source: UInt8[np.ndarray, "H W"]
 
 
 @dataclass(frozen=True)
@@ -90,11 +77,7 @@ def pick(run: Path, photo: str, x: float, y: float) -> SurfacePoint:
     path = run / "depth" / f"{key}.npz"
     if not path.is_file():
         raise InputError(f"There is no depth of {photo} yet.", "Wait until the stage `depth` has finished.")
-    with np.load(path) as stored:
-        depth = DepthMap(
-            stored["depth"], stored["confidence"].astype(float), stored["normal"].astype(float), stored["source"]
-        )
-    return surface_point(view, depth, (x, y), reprojection_px(cameras, photo))
+    return surface_point(view, DepthMap.load(path), (x, y), reprojection_px(cameras, photo))
 
 
 def reprojection_px(cameras: CameraSet, photo: str) -> float:
@@ -124,20 +107,18 @@ def surface_point(view: View, depth: DepthMap, xy: tuple[float, float], error_px
             f"The pixel {xy[0]:.0f}, {xy[1]:.0f} lies outside {view.name} ({camera.width} x {camera.height}).",
             "Pick a point in the photo.",
         )
-    pinhole = ideal(camera)
-    (u, v), focal = to_ideal(np.array([xy], np.float64), camera)[0], pinhole.fx
-    ray = np.array([(u - pinhole.cx) / focal, (v - pinhole.cy) / focal, 1.0])
+    ray, focal = camera.rays_at(np.array(xy, np.float64)), math.sqrt(camera.fx * camera.fy)
 
     height, width = depth.depth.shape
     small = camera.pinhole().resized(width, height)
-    column, row = math.floor(small.fx * ray[0] + small.cx), math.floor(small.fy * ray[1] + small.cy)
+    column, row = (math.floor(place) for place in small.project(ray))
     inside = 0 <= row < height and 0 <= column < width
     if not inside or not np.isfinite(depth.depth[row, column]):
         raise InputError(
             f"No depth is known at {xy[0]:.0f}, {xy[1]:.0f} in {view.name}.",
             "Pick a point that other photos show too, away from sky, glass and mirrors.",
         )
-    z = _refined(float(depth.depth[row, column]), depth.normal[row, column], ray, small.matrix, row, column)
+    z = _refined(float(depth.depth[row, column]), depth.normal[row, column].astype(float), ray, small, row, column)
     near = depth.depth[max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2]
     step = float(np.nanmax(near) - np.nanmin(near)) / 2
     confidence = float(depth.confidence[row, column])
@@ -153,7 +134,7 @@ def surface_point(view: View, depth: DepthMap, xy: tuple[float, float], error_px
         R @ (z * ray) + view.center,
         R @ covariance @ R.T,
         confidence,
-        bool(depth.source[row, column] >= _COMPLETED),
+        bool(depth.source[row, column] >= COMPLETED),
     )
 
 
@@ -205,16 +186,8 @@ def _picks(point: SurfacePoint, views: Sequence[View]) -> str:
 
 def project(view: View, xyz: Float[np.ndarray, " 3"]) -> tuple[float, float] | None:
     """The pixel of a world point in a photo with its distortion, or None where it lies outside or behind."""
-    x, y, z = view.T_camera_world[:3, :3] @ xyz + view.T_camera_world[:3, 3]
-    if z <= 0:
-        return None
-    pinhole = ideal(view.camera)
-    straight = np.array([[pinhole.fx * x / z + pinhole.cx, pinhole.fx * y / z + pinhole.cy]])
-    pixel = from_ideal(straight, view.camera)
-    # A lens model may fold what lies far outside the photo back into it: the pixel's own ray then is another.
-    folded = not np.abs(to_ideal(pixel, view.camera) - straight).max() < 1
-    (u, v), camera = pixel[0], view.camera
-    return (float(u), float(v)) if 0 <= u <= camera.width and 0 <= v <= camera.height and not folded else None
+    u, v = view.camera.project(transform(view.T_camera_world, xyz)).tolist()
+    return (u, v) if 0 <= u <= view.camera.width and 0 <= v <= view.camera.height else None
 
 
 def _unit(vector: Float[np.ndarray, " 3"]) -> Float[np.ndarray, " 3"]:
@@ -225,12 +198,12 @@ def _refined(
     z: float,
     normal: Float[np.ndarray, " 3"],
     ray: Float[np.ndarray, " 3"],
-    K: Float[np.ndarray, "3 3"],
+    camera: Camera,
     row: int,
     column: int,
 ) -> float:
     """Depth on the plane of the pixel's surface where the ray meets it, rather than that of the pixel's centre."""
-    center = np.array([(column + 0.5 - K[0, 2]) / K[0, 0], (row + 0.5 - K[1, 2]) / K[1, 1], 1.0])
+    center = camera.rays_at(np.array([column + 0.5, row + 0.5]))
     slope = float(normal @ ray)
     if not np.isfinite(normal).all() or abs(slope) < _GRAZING * np.linalg.norm(ray):
         return z

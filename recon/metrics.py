@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
+from recon.geometry.fit import fit_sim3
 from recon.scene import Camera
 
 Poses = Float[np.ndarray, "N 4 4"]
@@ -54,22 +55,6 @@ def pair_errors(truth: Poses, estimate: Poses) -> PairErrors:
     return PairErrors(_angle_deg(chord), angle)
 
 
-def umeyama(
-    source: Float[np.ndarray, "N 3"], target: Float[np.ndarray, "N 3"]
-) -> tuple[float, Float[np.ndarray, "3 3"], Float[np.ndarray, " 3"]]:
-    """The similarity s R x + t that brings `source` closest to `target` (Umeyama 1991, eqs. 40-42).
-
-    R is a proper rotation: mirrored points cannot be aligned.
-    """
-    a, b = source - source.mean(0), target - target.mean(0)
-    U, D, Vt = np.linalg.svd(b.T @ a)
-    S = np.array([1.0, 1.0, np.sign(np.linalg.det(U) * np.linalg.det(Vt))])
-    R = (U * S) @ Vt
-    spread = float((a**2).sum())
-    s = float((D * S).sum()) / spread if spread > 0 else 1.0
-    return s, R, target.mean(0) - s * R @ source.mean(0)
-
-
 def trajectory_error(truth: Poses, estimate: Poses) -> float:
     """ATE: root mean square distance of camera centres after the best Sim(3), as a share of the true
     trajectory's size.
@@ -87,8 +72,7 @@ def trajectory_error(truth: Poses, estimate: Poses) -> float:
     if len(truth) < 3 or size == 0:
         return math.nan
     a, b = estimate[:, :3, 3], truth[:, :3, 3]
-    s, R, t = umeyama(a, b)
-    residual = s * a @ R.T + t - b
+    residual = fit_sim3(a, b)(a) - b
     return float(np.sqrt((residual**2).sum(1).mean())) / size
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -18,6 +18,43 @@ from recon.io.documents import MALFORMED, read_text
 
 _AGAIN = "It was altered: delete its folder and run again."
 
+STAGE_NAME = "photos"
+"""Two stages fill the artifact: one from the user's photos, one from a rig's videos."""
+
+
+@dataclass(frozen=True)
+class PhotoCount:
+    given: int
+    used: int
+
+
+@dataclass(frozen=True)
+class MasksFound:
+    """Masks of the photos."""
+
+    photos: int
+    """That have one."""
+    folders: tuple[str, ...]
+    """Names of those that they come from."""
+    asked_for: bool
+    """Whether the user named the folder."""
+
+
+@dataclass(frozen=True)
+class PhotosFacts:
+    """What the stages that make `photos/` tell."""
+
+    photos: PhotoCount | None = None
+    excluded: Mapping[str, str] = field(default_factory=dict)
+    """Why, by the name of the photo."""
+    passed_over: Mapping[str, str] = field(default_factory=dict)
+    """Files beside the photos that were not read, and why."""
+    masks: MasksFound | None = None
+    focal_priors: int | None = None
+    """Photos that record their focal length."""
+    picture: str | None = None
+    """What the pictures out of a rig's videos show."""
+
 
 @dataclass(frozen=True)
 class Photo:
@@ -28,7 +65,8 @@ class Photo:
     key: str
     """Unique stem, safe for file names; per-view files of later stages are named by it."""
     source: str
-    """Name of the file (for a frame: of the video)."""
+    """Name of the file (for a frame: of the video), after as many of its folders' names as tell it from files of the
+    same name, by slashes."""
     sha256: str
     """Digest of the original file (for a frame: of the video)."""
     width: int
@@ -48,6 +86,11 @@ class Photo:
     time_s: float | None = None
     """Time within its video."""
     exif: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def told(self) -> str:
+        """What files of cameras and pointmaps may call it: its name, with folders where those tell it from others."""
+        return self.source if "/" in self.source and self.time_s is None else self.name
 
     def load_image(self, folder: Path) -> Float[np.ndarray, "h w 3"]:
         """The upright working image, RGB in [0, 1], float32."""
@@ -100,12 +143,34 @@ def save_photos(folder: Path, photos: list[Photo]) -> None:
 
 
 def named_like(photo: str, names: Sequence[str]) -> list[int]:
-    """Places of the names that mean the photo: by its whole name, else by its file's name, else without suffix."""
-    for same in (str, lambda name: PurePosixPath(name).name, lambda name: PurePosixPath(name).stem):
-        fitting = [k for k, name in enumerate(names) if same(name) == same(photo)]
-        if fitting:
-            return fitting
-    return []
+    """Places of the names that mean the photo.
+
+    Both may hold folders, by slashes, and either may lack the suffix. The whole name goes before the file's name with
+    suffix, and that before the name without; of several that fit, those count that share the most folders.
+    """
+    if photo in names:
+        return [k for k, name in enumerate(names) if name == photo]
+    own = PurePosixPath(photo)
+    paths = [PurePosixPath(name) for name in names]
+    fitting = [k for k, path in enumerate(paths) if path.name == own.name]
+    # A name without suffix may hold a dot: `frame.001` means `frame.001.jpg`.
+    fitting = fitting or [k for k, path in enumerate(paths) if path.stem == own.stem or path.name == own.stem]
+    shared = {k: _shared_folders(own, paths[k]) for k in fitting}
+    if own.parent.parts and any(len(path.parts) > 1 for path in paths):
+        # A photo told apart by its folder is not one of the same name in another folder.
+        fitting = [k for k in fitting if shared[k] or len(paths[k].parts) == 1]
+    most = max((shared[k] for k in fitting), default=0)
+    return [k for k in fitting if shared[k] == most]
+
+
+def _shared_folders(one: PurePosixPath, other: PurePosixPath) -> int:
+    """How many of the folders before the file's name are the same, counted from it."""
+    count = 0
+    for a, b in zip(reversed(one.parts[:-1]), reversed(other.parts[:-1]), strict=False):
+        if a != b:
+            break
+        count += 1
+    return count
 
 
 def _read_png(path: Path, flags: int) -> np.ndarray:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import Any, Protocol
 
+from recon.facts import told_facts
+
 log = logging.getLogger("fewview")
 
 
@@ -18,8 +20,9 @@ class Progress(Protocol):
     def fallback(self, wanted: str, used: str, reason: str) -> None:
         """Something second best was used: shown, logged and recorded in the manifest, never silent."""
 
-    def fact(self, name: str, value: Any) -> None:
-        """A JSON-serialisable fact for the manifest, kept with the artifact for when it is cached."""
+    def tell(self, facts: Any) -> None:
+        """Facts for the manifest, kept with the artifact for when it is cached: the stage's `Facts` (`recon.facts`),
+        of which fields at their default say nothing, so that they can be told bit by bit."""
 
 
 class LogProgress:
@@ -39,5 +42,5 @@ class LogProgress:
         log.warning("%s instead of %s: %s", used, wanted, reason)
         self.fallbacks.append({"wanted": wanted, "used": used, "reason": reason})
 
-    def fact(self, name: str, value: Any) -> None:
-        self.facts[name] = value
+    def tell(self, facts: Any) -> None:
+        self.facts |= told_facts(facts)

@@ -7,55 +7,15 @@ to world coordinates; pixel centres lie at half-integers, so an image spans [0, 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float
 
+from recon.geometry.camera import Camera
+from recon.geometry.pose import invert_rigid
 
-@dataclass(frozen=True)
-class Camera:
-    """Intrinsics of one photo at one size, in pixels."""
-
-    width: int
-    height: int
-    fx: float
-    fy: float
-    cx: float
-    """Principal point; the image centre is (width / 2, height / 2)."""
-    cy: float
-    distortion: tuple[float, ...] = ()
-    """OpenCV order k1, k2, p1, p2[, k3]; empty for a pinhole."""
-
-    @property
-    def matrix(self) -> Float[np.ndarray, "3 3"]:
-        return np.array([[self.fx, 0, self.cx], [0, self.fy, self.cy], [0, 0, 1]], np.float64)
-
-    @property
-    def is_pinhole(self) -> bool:
-        return not any(self.distortion)
-
-    def resized(self, width: int, height: int) -> Camera:
-        """The same camera for the photo resampled to `width` x `height`."""
-        sx, sy = width / self.width, height / self.height
-        return replace(
-            self,
-            width=width,
-            height=height,
-            fx=self.fx * sx,
-            fy=self.fy * sy,
-            cx=self.cx * sx,
-            cy=self.cy * sy,
-        )
-
-    def fitted(self, long_side: int) -> Camera:
-        """The same camera for the photo shrunk to `long_side` (never enlarged)."""
-        scale = min(1.0, long_side / max(self.width, self.height))
-        return self.resized(max(1, round(self.width * scale)), max(1, round(self.height * scale)))
-
-    def pinhole(self) -> Camera:
-        """The camera of the undistorted image (same matrix, no distortion)."""
-        return replace(self, distortion=())
+__all__ = ["Camera", "PosedImage", "View", "mean_up"]
 
 
 @dataclass(frozen=True)
@@ -99,11 +59,3 @@ class PosedImage:
 def mean_up(T_world_camera: Sequence[Float[np.ndarray, "4 4"]]) -> Float[np.ndarray, " 3"]:
     """The mean of the cameras' upward directions, world frame; shorter than 1 the more they differ, 0 at worst."""
     return -np.mean([T[:3, 1] for T in T_world_camera], axis=0)
-
-
-def invert_rigid(T: Float[np.ndarray, "4 4"]) -> Float[np.ndarray, "4 4"]:
-    """Inverse of a rigid motion."""
-    out = np.eye(4)
-    out[:3, :3] = T[:3, :3].T
-    out[:3, 3] = -T[:3, :3].T @ T[:3, 3]
-    return out

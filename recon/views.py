@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -92,18 +93,21 @@ def _source_pixels(camera: Camera) -> tuple[Float32[np.ndarray, "H W"], Float32[
     K = camera.matrix
     K[:2, 2] -= 0.5
     size = (camera.width, camera.height)
+    if camera.fisheye:
+        terms = np.array((*camera.distortion, 0.0, 0.0, 0.0, 0.0)[:4])
+        return cv2.fisheye.initUndistortRectifyMap(K, terms, np.eye(3), K, size, cv2.CV_32FC1)
     return cv2.initUndistortRectifyMap(K, np.array(camera.distortion), None, K, size, cv2.CV_32FC1)
 
 
 def _folded(camera: Camera) -> Bool[np.ndarray, "H W"]:
     """True where the polynomial has turned back inwards: such rays never reached the lens's image."""
-    x = (np.arange(camera.width) + 0.5 - camera.cx) / camera.fx
-    y = (np.arange(camera.height) + 0.5 - camera.cy) / camera.fy
+    x, y = camera.slopes()
     radius = np.hypot(x[None, :], y[:, None])
     samples = np.linspace(0, radius.max(), 1024)
-    rays = np.stack([samples, np.zeros_like(samples), np.ones_like(samples)], 1)
     radial = np.array(camera.distortion)
-    radial[2:4] = 0  # The tangential terms bend, but do not fold.
-    image = cv2.projectPoints(rays, np.zeros(3), np.zeros(3), np.eye(3), radial)[0][:, 0, 0]
+    if not camera.fisheye:
+        radial[2:4] = 0  # The tangential terms bend, but do not fold.
+    lens = replace(camera, fx=1.0, fy=1.0, cx=0.0, cy=0.0, distortion=tuple(radial.tolist()))
+    image = lens.distorted(np.stack([samples, np.zeros_like(samples)], axis=1))[:, 0]
     falling = np.flatnonzero(np.diff(image) <= 0)
     return radius > samples[falling[0]] if falling.size else np.zeros(radius.shape, bool)

@@ -12,7 +12,6 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from recon.io.cameras import read_cameras
-from recon.io.colmap import read_model, write_camera_exports
 from recon.scene import View
 
 
@@ -32,6 +31,8 @@ def write_refined_cameras(
         Ts_world_camera: their poses, camera to world.
         focal_factors: by which their focal lengths change.
     """
+    from recon.io.colmap import read_model, write_camera_exports  # pycolmap takes a second to import
+
     before = read_cameras(cameras)
     refined_to = dict(zip(names, zip(Ts_world_camera, focal_factors, strict=True), strict=True))
     views = [_refined(view, *refined_to[view.name]) for view in before.views]
@@ -58,6 +59,23 @@ def write_training(out: Path, facts: Mapping[str, Any]) -> None:
     """Write `training.json`."""
     text = json.dumps(facts, indent=1, sort_keys=True, allow_nan=False)
     (out / "training.json").write_text(text + "\n", encoding="utf-8")
+
+
+class TrainingRecord(NamedTuple):
+    """How the splats came about."""
+
+    backend: str
+    """`cpu` or `cuda`."""
+    gaussians: int
+    steps: Sequence[int]
+    psnr_db: Sequence[float]
+    """Of the photo of each step, before it."""
+
+
+def read_training(folder: Path) -> TrainingRecord:
+    """From the `training.json` in the `splat` artifact."""
+    stored = json.loads((folder / "training.json").read_text(encoding="utf-8"))
+    return TrainingRecord(stored["backend"], stored["gaussians"], stored["curve"]["steps"], stored["curve"]["psnr"])
 
 
 def read_exposures(folder: Path) -> dict[str, PhotoExposure]:

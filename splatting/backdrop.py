@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float
 
+from recon.geometry.pose import transform
 from recon.scene import PosedImage
 from splatting.initialize import PointCloud
 
@@ -58,15 +59,15 @@ def backdrop(view: PosedImage, depth: Float[np.ndarray, "h w"], index: int) -> P
     layers = np.concatenate([color, inverse[..., None], share[..., None]], -1).astype(np.float64)
     layers = _filled(np.pad(layers, ((pad, pad), (pad, pad), (0, 0))))
     camera = view.camera
-    u, v = np.meshgrid(
+    pixels = np.meshgrid(
         (np.arange(columns + 2 * pad) - pad + 0.5) * camera.width / columns,
         (np.arange(rows + 2 * pad) - pad + 0.5) * camera.height / rows,
     )
     z = BEHIND / layers[..., 3]
-    local = np.stack([(u - camera.cx) / camera.fx * z, (v - camera.cy) / camera.fy * z, z], -1).reshape(-1, 3)
+    local = (camera.rays_at(np.stack(pixels, -1)) * z[..., None]).reshape(-1, 3)
     count = len(local)
     return PointCloud(
-        xyz=local @ view.T_world_camera[:3, :3].T + view.T_world_camera[:3, 3],
+        xyz=transform(view.T_world_camera, local),
         rgb=np.round(np.clip(layers[..., :3], 0, 1) * 255).astype(np.uint8).reshape(-1, 3),
         normal=np.repeat(-view.T_world_camera[None, :3, 2], count, axis=0),
         radius=(0.5 * cell * z / camera.fx).reshape(-1),

@@ -1,10 +1,12 @@
-"""Options of the stage `splat`."""
+"""The stages of this package: `splat`, `mesh` and `renders`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
+
+from recon.stage import StageSpec
 
 
 @dataclass(frozen=True)
@@ -70,3 +72,110 @@ class SplatConfig:
     """Of gains and offsets."""
     final_rate: float = 0.1
     """All rates fall to this share, exponentially."""
+
+
+@dataclass(frozen=True)
+class SplatFacts:
+    """What the stage `splat` tells."""
+
+    backend: str | None = None
+    """`cpu` or `cuda`."""
+    gaussians: int | None = None
+    steps: int | None = None
+    psnr: float | None = None
+    """Mean over the photos, in the last round of the training, dB."""
+
+
+SPLAT = StageSpec(
+    name="splat",
+    title="Gaussian splats",
+    run=f"{__package__}.optimize:run",
+    Config=SplatConfig,
+    Facts=SplatFacts,
+    needs=("photos", "cameras", "depth"),
+    result="splat.ply",
+    typical_s=33.0,
+)
+
+
+@dataclass(frozen=True)
+class MeshConfig:
+    """How the mesh is fused."""
+
+    long_side: int = 512
+    """Of the depth maps that are fused, in pixels."""
+    voxel_px: float = 1.5
+    """Voxel edge in pixels of those maps, at the median depth."""
+    truncation_voxels: float = 4.0
+    """Half width of the band about a surface in which a depth map has a say."""
+    min_alpha: float = 0.8
+    """Rendered depth counts where the splats are at least this opaque."""
+    max_jump: float = 0.05
+    """Depth is left out where it changes by more than this share from a pixel to its neighbour: occlusion edges."""
+    max_depth_medians: float = 6.0
+    """Depth beyond this multiple of the median has too few pixels for the voxel size and is left out."""
+    min_component: float = 0.005
+    """Connected pieces with a smaller share of all triangles are dropped."""
+
+
+@dataclass(frozen=True)
+class MeshFacts:
+    """What the stage `mesh` tells."""
+
+    units: str | None = None
+    vertices: int | None = None
+    triangles: int | None = None
+    voxel: float | None = None
+    """Edge, in those units."""
+    extent: tuple[float, ...] = ()
+    """Along the world's axes."""
+
+
+MESH = StageSpec(
+    name="mesh",
+    title="Mesh",
+    run=f"{__package__}.mesh:run",
+    Config=MeshConfig,
+    Facts=MeshFacts,
+    needs=("photos", "splat"),
+    isolated=True,  # open3d can abort the interpreter
+    result="mesh.glb",
+    typical_s=5.0,
+)
+
+
+@dataclass(frozen=True)
+class RenderConfig:
+    """How pictures and films are rendered."""
+
+    long_side: int = 512
+    """Of the pictures and films, in pixels."""
+    fps: int = 24
+    """Frames a second of the films."""
+    seconds: float = 6.0
+    """Length of each film."""
+    min_alpha: float = 0.5
+    """Depth and normals are unknown where the splats are less opaque than this."""
+    preview_budget: int = 100_000
+    """How many Gaussians the preview keeps: those that the photos show most of."""
+
+
+@dataclass(frozen=True)
+class RenderFacts:
+    """What the stage `renders` tells."""
+
+    film_size: tuple[int, int] | None = None
+    """Width and height, pixels."""
+    film_frames: int | None = None
+
+
+RENDERS = StageSpec(
+    name="renders",
+    title="Renders and films",
+    run=f"{__package__}.render:run",
+    Config=RenderConfig,
+    Facts=RenderFacts,
+    needs=("photos", "splat"),
+    result="path.mp4",
+    typical_s=9.0,
+)

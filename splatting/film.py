@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float32, UInt8
 
-from recon.scene import Camera, invert_rigid
+from recon.geometry.pose import invert_rigid
+from recon.scene import Camera
+from splatting.config import RenderConfig
 from splatting.gaussians import Gaussians
 from splatting.pictures import Range, depth_colours, normal_picture, to_8bit
 from splatting.rasterize import Rendering, rasterize
 
 Show = Literal["rgb", "depth", "normal"]
-MIN_ALPHA = 0.5
-"""Depth and normals are unknown where the splats are less opaque than this."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,10 @@ class Rendered:
 
 
 def render(
-    gaussians: Gaussians, camera: Camera, T_world_camera: Float[np.ndarray, "4 4"], min_alpha: float = MIN_ALPHA
+    gaussians: Gaussians,
+    camera: Camera,
+    T_world_camera: Float[np.ndarray, "4 4"],
+    min_alpha: float = RenderConfig.min_alpha,
 ) -> Rendered:
     """Everything that one pinhole camera sees."""
     seen = _rasterized(gaussians, camera, T_world_camera, median_depth=True)
@@ -59,9 +62,7 @@ def surface_normals(depth: Float32[np.ndarray, "H W"], camera: Camera) -> Float3
     They show the scene's shape far better than the Gaussians' own thinnest axes, which are as good as random where a
     Gaussian is no larger than a pixel.
     """
-    x = (np.arange(camera.width, dtype=np.float32) + 0.5 - camera.cx) / camera.fx
-    y = (np.arange(camera.height, dtype=np.float32) + 0.5 - camera.cy) / camera.fy
-    points = depth[..., None] * np.stack([*np.meshgrid(x, y), np.ones_like(depth)], -1)
+    points = depth[..., None] * camera.rays(np.float32)
     # The cross product of the step down and the step to the right points to the camera.
     normal = np.cross(np.gradient(points, axis=0), np.gradient(points, axis=1))
     length = np.linalg.norm(normal, axis=-1, keepdims=True)

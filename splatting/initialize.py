@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
 
+from recon.depth.artifact import Points
+from recon.geometry.pose import transform
 from recon.scene import PosedImage
 from splatting.gaussians import SH_C0, Gaussians
 
@@ -22,7 +24,7 @@ _THICKNESS = 0.2
 
 @dataclass(frozen=True)
 class PointCloud:
-    """`depth/points.npz` (docs/artifacts.md): one entry per surface point that a view's pixel saw."""
+    """One entry per surface point that a view's pixel saw: the points of `depth/`, to compute with."""
 
     xyz: Float[np.ndarray, "N 3"]
     rgb: UInt8[np.ndarray, "N 3"]
@@ -45,17 +47,18 @@ class PointCloud:
         )  # fmt: skip
 
 
-def read_points(path: Path) -> PointCloud:
-    with np.load(path) as file:
-        return PointCloud(
-            xyz=file["xyz"].astype(np.float64),
-            rgb=file["rgb"],
-            normal=file["normal"].astype(np.float64),
-            radius=file["radius"].astype(np.float64),
-            confidence=file["confidence"].astype(np.float64),
-            verified=file["verified"],
-            view=file["view"].astype(np.int64),
-        )
+def read_points(folder: Path) -> PointCloud:
+    """Of the artifact `depth`."""
+    points = Points.load(folder)
+    return PointCloud(
+        xyz=points.xyz.astype(np.float64),
+        rgb=points.rgb,
+        normal=points.normal.astype(np.float64),
+        radius=points.radius.astype(np.float64),
+        confidence=points.confidence.astype(np.float64),
+        verified=points.verified,
+        view=points.view.astype(np.int64),
+    )
 
 
 def thinned(points: PointCloud, pixels: Float[np.ndarray, "N 2"], budget: int, coarseness: float = 1.0) -> PointCloud:
@@ -97,9 +100,8 @@ def in_own_view(
     pixels, size = np.zeros((len(points), 2)), np.ones(len(points))
     for index, view in enumerate(posed):
         own = points.view == index
-        local = points.xyz[own] @ view.T_camera_world[:3, :3].T + view.T_camera_world[:3, 3]
-        pixels[own] = local[:, :2] / local[:, 2:] * [view.camera.fx, view.camera.fy]
-        pixels[own] += [view.camera.cx, view.camera.cy]
+        local = transform(view.T_camera_world, points.xyz[own])
+        pixels[own] = view.camera.project(local)
         size[own] = local[:, 2] / view.camera.fx
     return pixels, size
 

@@ -15,15 +15,16 @@ import numpy as np
 import torch
 import trimesh
 from jaxtyping import Bool, Float, Float32, Int, UInt8
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 from recon.errors import ReconstructionError
+from recon.geometry.graph import components
+from recon.geometry.pose import invert_rigid
 from recon.io.cameras import read_cameras
 from recon.io.glb import write_glb
 from recon.progress import Progress
-from recon.scene import Camera, invert_rigid
+from recon.scene import Camera
 from recon.views import load_posed
+from splatting.config import MeshConfig, MeshFacts
 from splatting.export import read_ply
 from splatting.gaussians import Gaussians
 from splatting.rasterize import rasterize
@@ -31,26 +32,6 @@ from splatting.rasterize import rasterize
 # Our world has y down (docs/artifacts.md); glTF has y up.
 _T_GLTF_WORLD = np.diag([1.0, -1.0, -1.0, 1.0])
 _BLOCK = 8
-
-
-@dataclass(frozen=True)
-class MeshConfig:
-    """How the mesh is fused."""
-
-    long_side: int = 512
-    """Of the depth maps that are fused, in pixels."""
-    voxel_px: float = 1.5
-    """Voxel edge in pixels of those maps, at the median depth."""
-    truncation_voxels: float = 4.0
-    """Half width of the band about a surface in which a depth map has a say."""
-    min_alpha: float = 0.8
-    """Rendered depth counts where the splats are at least this opaque."""
-    max_jump: float = 0.05
-    """Depth is left out where it changes by more than this share from a pixel to its neighbour: occlusion edges."""
-    max_depth_medians: float = 6.0
-    """Depth beyond this multiple of the median has too few pixels for the voxel size and is left out."""
-    min_component: float = 0.005
-    """Connected pieces with a smaller share of all triangles are dropped."""
 
 
 @dataclass(frozen=True)
@@ -89,11 +70,15 @@ def run(inputs: Mapping[str, Path], config: MeshConfig, out: Path, progress: Pro
     mesh = without_crumbs(fuse(views, voxel, config.truncation_voxels), config.min_component)
     write_mesh(out, mesh)
     progress.step(len(posed) + 1, len(posed) + 1, "mesh")
-    progress.fact("units", read_cameras(inputs["splat"]).units)
-    progress.fact("vertices", len(mesh.vertices))
-    progress.fact("triangles", len(mesh.faces))
-    progress.fact("voxel", voxel)
-    progress.fact("extent", np.ptp(mesh.vertices, axis=0).tolist())
+    progress.tell(
+        MeshFacts(
+            units=read_cameras(inputs["splat"]).units,
+            vertices=len(mesh.vertices),
+            triangles=len(mesh.faces),
+            voxel=voxel,
+            extent=tuple(np.ptp(mesh.vertices, axis=0).tolist()),
+        )
+    )
 
 
 def write_mesh(out: Path, mesh: TriangleMesh) -> None:
@@ -164,9 +149,7 @@ def fuse(views: Sequence[DepthView], voxel: float, truncation_voxels: float) -> 
 def without_crumbs(mesh: TriangleMesh, min_share: float) -> TriangleMesh:
     """The mesh without connected pieces that have less than `min_share` of its triangles (the largest stays)."""
     edges = mesh.faces[:, [0, 1, 1, 2]].reshape(-1, 2)
-    count = len(mesh.vertices)
-    graph = coo_matrix((np.ones(len(edges), bool), (edges[:, 0], edges[:, 1])), (count, count))
-    piece = connected_components(graph, directed=False)[1][mesh.faces[:, 0]]
+    piece = components(len(mesh.vertices), edges)[mesh.faces[:, 0]]
     sizes = np.bincount(piece)
     keep = sizes >= min(min_share * len(mesh.faces), sizes.max())
     faces = mesh.faces[keep[piece]]

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 
+from recon.depth.artifact import VERIFIED, DepthMap
 from recon.errors import InputError, ReconstructionError
 from recon.io.cameras import read_cameras
 from recon.photos import load_photos
@@ -20,7 +21,7 @@ from recon.views import load_posed
 from splatting._cuda import cuda_fault
 from splatting.artifact import write_refined_cameras, write_training
 from splatting.backdrop import backdrop
-from splatting.config import SplatConfig
+from splatting.config import SplatConfig, SplatFacts
 from splatting.export import write_ply
 from splatting.gaussians import Gaussians
 from splatting.initialize import gaussians_from_points, in_own_view, joined, read_points, thinned
@@ -53,9 +54,14 @@ def run(inputs: Mapping[str, Path], config: SplatConfig, out: Path, progress: Pr
     }
     fitted = dict(zip(names, trained.exposure.values(), strict=True))
     write_training(out, {**facts, "exposure": fitted, "curve": asdict(trained.curve)})
-    for name in ("backend", "gaussians", "steps"):
-        progress.fact(name, facts[name])
-    progress.fact("psnr", round(float(np.mean(trained.curve.psnr[-len(posed) :])), 2))
+    progress.tell(
+        SplatFacts(
+            backend=device.type,
+            gaussians=trained.gaussians.count,
+            steps=len(trained.curve.steps),
+            psnr=round(float(np.mean(trained.curve.psnr[-len(posed) :])), 2),
+        )
+    )
 
 
 def initial_gaussians(
@@ -72,7 +78,7 @@ def initial_gaussians(
     Returns:
         The Gaussians; per Gaussian the length by which a unit step moves its centre, scene units.
     """
-    points = read_points(folder / "points.npz")
+    points = read_points(folder)
     if not len(points):
         raise ReconstructionError(
             "The depth stage found no surface points, so there is nothing to make splats of.",
@@ -83,8 +89,7 @@ def initial_gaussians(
     if config.backdrop:
         layers = []
         for index, (key, view) in enumerate(zip(keys, posed, strict=True)):
-            with np.load(folder / f"{key}.npz") as file:
-                layers.append(backdrop(view, file["depth"], index))
+            layers.append(backdrop(view, DepthMap.load(folder / f"{key}.npz").depth, index))
         points = joined([points, *layers])
     unit = in_own_view(points, posed)[1] * config.unsure_boost ** (1 - np.clip(points.confidence, 0, 1))
     return gaussians_from_points(points, config.sh_degree), unit.astype(np.float32)
@@ -97,12 +102,11 @@ def read_prior(path: Path, view: PosedImage) -> SurfacePrior:
     def resized(array: np.ndarray) -> np.ndarray:
         return cv2.resize(array.astype(np.float32), size, interpolation=cv2.INTER_NEAREST_EXACT)
 
-    with np.load(path) as file:
-        depth, normal = file["depth"], file["normal"]
-        weight = np.where((file["source"] == 1) & np.isfinite(depth), file["confidence"], 0)
+    seen = DepthMap.load(path)
+    weight = np.where((seen.source == VERIFIED) & np.isfinite(seen.depth), seen.confidence, 0)
     return SurfacePrior(
-        resized(np.nan_to_num(depth, nan=1.0)),
-        resized(np.nan_to_num(normal, nan=0.0)),
+        resized(np.nan_to_num(seen.depth, nan=1.0)),
+        resized(np.nan_to_num(seen.normal, nan=0.0)),
         np.where(view.mask, resized(weight), np.float32(0)),
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,29 +15,14 @@ from recon.scene import PosedImage
 from recon.views import load_posed
 from splatting import paths
 from splatting.artifact import PhotoExposure, read_exposures
+from splatting.config import RenderConfig, RenderFacts
 from splatting.export import read_ply, write_splat
 from splatting.export.preview import preview
-from splatting.film import MIN_ALPHA, Rendered, film_camera, picture, render
+from splatting.film import Rendered, film_camera, picture, render
 from splatting.pictures import compared, depth_picture, depth_range, normal_picture, to_8bit
 from splatting.video import write_mp4
 
 _FOLDERS = ("input", "compare", "depth", "expected_depth", "normal")
-
-
-@dataclass(frozen=True)
-class RenderConfig:
-    """How pictures and films are rendered."""
-
-    long_side: int = 512
-    """Of the pictures and films, in pixels."""
-    fps: int = 24
-    """Frames a second of the films."""
-    seconds: float = 6.0
-    """Length of each film."""
-    min_alpha: float = MIN_ALPHA
-    """Depth and normals are unknown where the splats are less opaque than this."""
-    preview_budget: int = 100_000
-    """How many Gaussians the preview keeps: those that the photos show most of."""
 
 
 def run(inputs: Mapping[str, Path], config: RenderConfig, out: Path, progress: Progress) -> None:
@@ -79,8 +63,7 @@ def run(inputs: Mapping[str, Path], config: RenderConfig, out: Path, progress: P
         write_mp4(out / name, shots(), config.fps)
         done += length
     write_splat(out / "preview.splat", preview(gaussians, cameras.views, config.preview_budget))
-    progress.fact("film_size", [camera.width, camera.height])
-    progress.fact("film_frames", length)
+    progress.tell(RenderFacts((camera.width, camera.height), length))
 
 
 def _write_view(out: Path, key: str, view: PosedImage, exposure: PhotoExposure, seen: Rendered, units: str) -> None:

@@ -12,8 +12,9 @@ from jaxtyping import Float, Float32
 from torch import Tensor
 
 from recon.errors import InputError
+from recon.geometry.pose import invert_rigid
 from recon.progress import Progress
-from recon.scene import PosedImage, invert_rigid
+from recon.scene import PosedImage
 from splatting.adam import FusedAdam
 from splatting.cameras import FocalParameters, PoseParameters
 from splatting.config import SplatConfig

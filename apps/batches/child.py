@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import faulthandler
 import json
 import os
 import pickle
 import signal
 import sys
-import threading
 import traceback
 from pathlib import Path
 
 from apps.batches.task import Kind
-from recon.dag.child import die_with_parent, watch
 from recon.dag.faults import memory_fault
-from recon.dag.stage import resolve
+from recon.dag.process import asked, leave
 from recon.errors import EnvironmentFault, FewviewError, InputError, InUseFault, KilledFault, MemoryFault
+from recon.stage import resolve
 
 ANSWER_LIMIT = 4096
 """Bytes of an answer: it must fit into a pipe that is read only after the child has ended."""
@@ -25,17 +23,14 @@ _FIRST_FOR_THE_OOM_KILLER = "500"
 
 
 def main() -> None:
-    """`python -m apps.batches.child NAME`, with the pickled (parent, answer pipe, function, arguments) on standard
-    input. Its exit code is that of `fewview run`."""
-    parent, answer, call, arguments = pickle.load(sys.stdin.buffer)
-    os.set_inheritable(answer, False)
-    die_with_parent(parent)
+    """Its arguments are the parent, the pipe for the answer and, for `ps`, the scene's name; it is asked for a function
+    and its pickled arguments. Its exit code is that of `fewview run`."""
     # A batch that a script started in the background ignores SIGINT, and so would what it starts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with contextlib.suppress(OSError):  # no Linux: what the system ends when memory runs out is its own choice
         Path("/proc/self/oom_score_adj").write_text(_FIRST_FOR_THE_OOM_KILLER)
-    faulthandler.enable()
-    threading.Thread(target=watch, args=(sys.stdin.buffer,), name="fewview-parent", daemon=True).start()
+    parent, answer = map(int, sys.argv[1:3])
+    call, arguments = asked(parent, answer)
     code, kind, message = 0, "done", ""
     try:
         resolve(call)(*pickle.loads(arguments))
@@ -46,9 +41,7 @@ def main() -> None:
         kind, message = classify(error), text_of(error)
         print(message if isinstance(error, FewviewError) else traceback.format_exc(), file=sys.stderr)
     os.write(answer, json.dumps([kind, message[: ANSWER_LIMIT // 8]]).encode())
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)  # the answer is given: a library that crashes while it is unloaded cannot take it back
+    leave(code)
 
 
 def classify(error: BaseException) -> Kind:
@@ -70,7 +63,3 @@ def classify(error: BaseException) -> Kind:
 def text_of(error: BaseException) -> str:
     """One line for the user; a bug's class tells more than its text."""
     return str(error) if isinstance(error, FewviewError) else f"{type(error).__name__}: {error}"
-
-
-if __name__ == "__main__":
-    main()

@@ -10,7 +10,7 @@ import logging
 import os
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from contextlib import chdir, contextmanager, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -46,9 +46,13 @@ def connected(
     """A cluster, for as long as the batch in `out` needs it; see RayEngine for the rest.
 
     Ray prints what befalls its nodes on standard output, which is for results: it goes to OUT/.work/ray.log.
+    Its workers import from the folder in which it was started before any other: from OUT/.work, where there are no
+    modules, and not from the user's.
     """
-    with open(out / ".work" / "ray.log", "a", encoding="utf-8") as log, redirect_stdout(log):
-        engine = RayEngine(address, jobs, threads, gpus)
+    work = (out / ".work").absolute()
+    with open(work / "ray.log", "a", encoding="utf-8") as log, redirect_stdout(log):
+        with chdir(work):
+            engine = RayEngine(address, jobs, threads, gpus)
         try:
             yield engine
         finally:

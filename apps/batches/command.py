@@ -23,10 +23,9 @@ from apps.batches.plan import estimated, plan
 from apps.batches.scenes import Scene, find
 from apps.batches.scheduler import Engine, Rules
 from apps.batches.signals import terminated_as_interrupted
-from apps.batches.summary import as_json, counts, rows
+from apps.batches.summary import as_json, counts, doubtful, remarks, rows
 from apps.batches.task import Task
 from apps.options import StageOptions, stage_options
-from apps.pipeline import PRESETS
 from recon.errors import InputError
 
 LADDER = ("best", "default", "fast")
@@ -67,6 +66,8 @@ class Arguments:
     """GPUs that a scene needs on a Ray cluster; a fraction lets scenes share one."""
     json: bool = False
     """Print what became of every scene as JSON on standard output (progress goes to standard error)."""
+    strict: bool = False
+    """End with exit code 1 also where the verdict on a scene is not to rely on it."""
 
 
 @dataclass(frozen=True)
@@ -99,13 +100,15 @@ def main(command: Command) -> int:
     if arguments.json:
         print(as_json(arguments.out, found, at_work=False))
     number = counts(found)
+    for line in remarks(found):
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
     console.print(
         ", ".join(f"{count} {status}" for status, count in number.items()) + f": {arguments.out / page.NAME}",
         soft_wrap=True,
         markup=False,
         highlight=False,
     )
-    return 0 if number["done"] == len(found) else 1
+    return 0 if number["done"] == len(found) and not (arguments.strict and doubtful(found)) else 1
 
 
 @contextmanager
@@ -195,12 +198,10 @@ def _options(command: Command, words: tuple[str, ...], where: str) -> StageOptio
     """
     if not words:
         return command.arguments.stages
-    preset = next((word for word in reversed(_presets(words))), command.arguments.stages.preset)
     said = StringIO()
     try:
         with redirect_stdout(said), redirect_stderr(said):
-            options = stage_options(["--preset", preset])
-            parsed = _parse((*command.words, *words), options)
+            parsed = _parse((*command.words, *words), stage_options(words, command.arguments.stages.preset))
     except SystemExit as error:
         raise InputError(f"{where}: {_essence(said.getvalue())}", "Correct its options.") from error
     except InputError as error:
@@ -208,12 +209,6 @@ def _options(command: Command, words: tuple[str, ...], where: str) -> StageOptio
     if replace(parsed, stages=command.arguments.stages) != command.arguments:
         raise InputError(f"{where}: its options go beyond those of `fewview run`.", "Give them to the command.")
     return parsed.stages
-
-
-def _presets(words: Sequence[str]) -> list[str]:
-    pairs = zip(words, [*words[1:], ""], strict=True)
-    named = [following if word == "--preset" else word.removeprefix("--preset=") for word, following in pairs]
-    return [name for name in named if name in PRESETS]
 
 
 def _essence(text: str) -> str:

@@ -108,7 +108,8 @@ def _line(event: Event) -> str:
         return f"started: {event['reason']}"
     if kind == "done":
         instead = f", {event['setting']} instead of {event['instead_of']}" if event["instead_of"] else ""
-        return f"done in {duration(event['seconds'])}, peak memory {event['peak_mib'] or 0:.0f} MiB{instead}"
+        verdict = f"; {event['verdict']['text']}" if event.get("verdict") else ""
+        return f"done in {duration(event['seconds'])}, peak memory {event['peak_mib'] or 0:.0f} MiB{instead}{verdict}"
     if kind == "failed":
         return f"failed ({event['kind']}): {event['message']}"
     if kind == "retry":

@@ -15,14 +15,19 @@ import cv2
 from PIL import Image, UnidentifiedImageError
 
 from apps.options import StageOptions
-from recon.io.images import UnusableImage
+from apps.pipeline import SPECS
+from layout import STAGE as LAYOUT
+from recon.depth import STAGE as DEPTH
+from recon.io.images import MAX_MEGAPIXELS, UnusableImage
 from recon.io.inputs import is_video
 from recon.io.video import open_video
+from recon.photos import STAGE_NAME as PHOTOS
 
 _MARGIN = 1.1
 _RIG_MIB = 700
 """The people in a rig's videos, and the median of 30 frames."""
-_BEFORE_DEPTH = ("keypoints", "motion", "photos", "matches", "cameras")
+_NAMES = [spec.name for spec in SPECS.values()]
+_BEFORE_DEPTH = _NAMES[: _NAMES.index(DEPTH.name)]
 _ASPECT = 0.75
 """Height by width, taken for all photos."""
 
@@ -65,7 +70,9 @@ def _size(path: Path) -> float:
             return size / 1e6
         with Image.open(path) as image:
             return image.width * image.height / 1e6
-    except (OSError, UnidentifiedImageError, ValueError, Image.DecompressionBombError, UnusableImage):
+    except Image.DecompressionBombError:  # a JPEG is then decoded at a fraction that is smaller
+        return float(MAX_MEGAPIXELS)
+    except (OSError, UnidentifiedImageError, ValueError, UnusableImage):
         return 0.0
 
 
@@ -75,7 +82,7 @@ def memory_mib(load: Load, options: StageOptions) -> float:
     needs = [450 + 13 * load.megapixels]
     if config.cameras.source == "keypoints":
         needs.append(_RIG_MIB)
-    if options.until != "photos":
+    if options.until != PHOTOS:
         needs.append(600 + 1600 * _megapixels(config.matches.long_side, load))
     if options.until not in _BEFORE_DEPTH:
         # The mesh is fused in a process of its own while this one still holds what splatting took.
@@ -91,7 +98,7 @@ def disk_mib(load: Load, options: StageOptions) -> float:
     size = 5 + 2 * views * _megapixels(config.photos.long_side, load)
     if options.until not in _BEFORE_DEPTH:
         size += 27 * views * _megapixels(config.depth.long_side, load)
-    if options.until not in (*_BEFORE_DEPTH, "depth", "layout"):
+    if options.until not in (*_BEFORE_DEPTH, DEPTH.name, LAYOUT.name):
         size += 28 * views * _megapixels(config.renders.long_side, load)
         size += 0.12 * config.splat.budget / 1000 + 110 * _megapixels(config.mesh.long_side, load)
     return _MARGIN * size

@@ -114,13 +114,17 @@ def _entry(fields: Mapping[str, Any], path: Path, line: int) -> Entry:
     for name in ("name", "preset", "cameras"):
         if name in fields and not (isinstance(fields[name], str) and fields[name]):
             raise _wrong(path, line, f"`{name}` must be text")
+    options = _words(fields.get("options", ""), path, line)
+    for name, same in (("preset", ("--preset",)), ("cameras", ("--cameras", "--prior"))):
+        if twice := next((word for word in options if name in fields and word.partition("=")[0] in same), None):
+            raise _wrong(path, line, f"`{name}` and {twice} in `options` say the same", "Keep one of them.")
     cameras = fields.get("cameras")
     return Entry(
         photos=tuple(path.parent / photo for photo in photos),
         where=f"{path}, line {line}",
         name=fields.get("name"),
         preset=fields.get("preset"),
-        options=_words(fields.get("options", ""), path, line),
+        options=options,
         cameras=path.parent / cameras if cameras else None,
     )
 

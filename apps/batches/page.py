@@ -60,7 +60,7 @@ def _line(out: Path, item: Row) -> str:
         _link(item.name, target) for target in ("report.html", "manifest.json") if (out / item.name / target).exists()
     ]
     log = f"logs/{item.name}.log"
-    remarks = [html.escape(item.message)] if item.message else []
+    remarks = [html.escape(text) for text in (item.message, item.verdict) if text]
     if item.instead_of:
         remarks.append(html.escape(f"{item.setting} instead of {item.instead_of}: memory ran out"))
     if (out / log).exists():

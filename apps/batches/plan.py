@@ -18,10 +18,13 @@ from apps.batches.task import Setting, Task
 from apps.options import StageOptions
 from apps.report import reported
 from apps.run import graph_of, reconstruct
+from recon.dag.graph import Graph
 from recon.dag.keys import encode
-from recon.dag.stage import Graph, Stage
+from recon.dag.program import program_digest
 from recon.errors import InputError
 from recon.io.weights import REGISTRY
+from recon.photos import STAGE_NAME as PHOTOS
+from recon.stage import Stage
 
 _CALL = "apps.batches.plan:run_scene"
 _SMALL_PX = 512
@@ -70,7 +73,7 @@ def estimated(task: Task) -> Task:
     asked: StageOptions = task.settings[0].arguments[2]
     masks = asked.options.photos.masks
     load = measure(
-        path for path in dict(task.sources).get("photos", ()) if path.parent != masks and path.parent.name != "masks"
+        path for path in dict(task.sources).get(PHOTOS, ()) if path.parent != masks and path.parent.name != "masks"
     )
     settings = tuple(replace(setting, memory_mib=memory_mib(load, setting.arguments[2])) for setting in task.settings)
     return replace(task, settings=settings, disk_mib=disk_mib(load, asked))
@@ -87,7 +90,9 @@ def _wanted(scene: Scene, options: StageOptions) -> list[Stage]:
 
 
 def _recipe(stages: Iterable[Stage]) -> str:
-    parts = [[stage.name, stage.version, stage.needs, _encoded(stage.config), stage.weights] for stage in stages]
+    parts = [
+        [stage.name, program_digest(stage.run), stage.needs, _encoded(stage.config), stage.weights] for stage in stages
+    ]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

@@ -5,18 +5,16 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import pickle
 import platform
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from apps.batches.child import ANSWER_LIMIT
+from apps.batches import child
 from apps.batches.machine import oom_kills, tree_mib
 from apps.batches.task import Kind, Outcome
+from recon.dag.process import OwnProcess
 
 POLL_S = 0.1
 LOG_LIMIT = 1 << 20
@@ -56,15 +54,16 @@ class SceneProcess:
         self._answer, answer = os.pipe()
         try:
             with open(self._log, "ab") as log:
-                self._process = subprocess.Popen(
-                    [sys.executable, "-m", "apps.batches.child", request.name],
-                    stdin=subprocess.PIPE,
-                    stdout=log,
-                    stderr=log,
-                    pass_fds=[answer],
-                    process_group=0,  # Ctrl-C reaches the batch alone, which then ends its scenes
-                    cwd=request.folder,
-                    env={**os.environ, **dict(request.environment)},
+                self._process = OwnProcess(
+                    child.main,
+                    str(os.getpid()),
+                    str(answer),
+                    request.name,
+                    log=log,
+                    request=(request.call, request.arguments),
+                    environment=dict(request.environment),
+                    folder=request.folder,
+                    inherit=[answer],
                 )
         except BaseException:
             os.close(self._answer)
@@ -72,25 +71,17 @@ class SceneProcess:
         finally:
             os.close(answer)
         self.pid = self._process.pid
-        assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # it died while it started: `ended` will say so
-            self._process.stdin.write(pickle.dumps((os.getpid(), answer, request.call, request.arguments)))
-            self._process.stdin.flush()
 
     def ended(self) -> Outcome | None:
         """How it ended, or None while it works. Call it often: it also watches memory, time and logs."""
-        if os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        if self._process.running:
             self._watch()
             return None
-        self._kill_group()  # before the number is free for others
-        self._process.wait()
-        assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.close()
+        code = self._process.end()  # its stages' processes have groups of their own, and die with it
         self._bound_logs()
         with open(self._answer, "rb") as pipe:
             os.set_blocking(self._answer, False)  # a process that it left behind may still hold the other end
-            kind, message = self._judge(pipe.read(ANSWER_LIMIT))
+            kind, message = self._judge(pipe.read(child.ANSWER_LIMIT), code)
         seconds = round(time.monotonic() - self._began, 3)
         return Outcome(kind, message, seconds, round(self.peak_mib, 1) or None, platform.node())
 
@@ -102,12 +93,11 @@ class SceneProcess:
     def end(self, kind: Kind, message: str) -> None:
         """Kills it, for the reason that `ended` will then give."""
         self._verdict = (kind, message)
-        self._kill_group()
+        self._process.kill()
 
     def interrupt(self) -> None:
         """Asks it to stop, as Ctrl-C does."""
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGINT)
+        self._process.interrupt()
 
     def settle(self) -> Outcome:
         """Waits for one that was interrupted; ends it where it does not listen."""
@@ -118,7 +108,7 @@ class SceneProcess:
             time.sleep(POLL_S)
         return outcome
 
-    def _judge(self, answer: bytes | None) -> tuple[Kind, str]:
+    def _judge(self, answer: bytes | None, code: int) -> tuple[Kind, str]:
         if self._verdict:
             return self._verdict
         if answer:
@@ -126,7 +116,6 @@ class SceneProcess:
             if kind == "killed" and oom_kills() > self._oom_kills:
                 kind = "memory"
             return kind, message
-        code = self._process.returncode
         if code == -signal.SIGKILL and oom_kills() > self._oom_kills:
             return "memory", f"It was killed because memory ran out; it took up to {self.peak_mib:.0f} MiB."
         if code in (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGHUP):
@@ -150,11 +139,6 @@ class SceneProcess:
             with contextlib.suppress(FileNotFoundError):
                 if log.stat().st_size > LOG_LIMIT:
                     _rotate(log)
-
-    def _kill_group(self) -> None:
-        """Its stages' processes have groups of their own, and die with it."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
 
 
 def _rotate(log: Path) -> None:

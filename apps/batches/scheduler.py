@@ -17,6 +17,7 @@ from apps.batches.journal import Journal
 from apps.batches.process import POLL_S, Request
 from apps.batches.resume import stamp
 from apps.batches.task import TRANSIENT, Kind, Outcome, Task
+from recon.dag.faults import write_fault
 from recon.errors import EnvironmentFault
 
 _BUSY_S = 5.0
@@ -130,7 +131,14 @@ class Scheduler:
                 self._out,
                 time_limit_s=self._rules.time_limit_s,
             )
-            where = self._engine.start(request, setting.memory_mib)
+            try:
+                where = self._engine.start(request, setting.memory_mib)
+            except OSError as error:
+                if write_fault(error, self._out):
+                    raise
+                # The machine is short of memory, processes or files at this moment.
+                self._settle(turn, Outcome("io", f"Its process could not be started: {error}."))
+                return
             self._turns[turn.task.name] = turn
             self._write("started", turn, reason=turn.reason, setting=setting.name, **where)
 
@@ -163,6 +171,7 @@ class Scheduler:
             **_identity(turn.task),
             manifest=stamp(self._out, turn.task.name),
             digest=manifest["digest"],
+            verdict=manifest.get("verdict"),
             setting=used,
             instead_of=asked if turn.setting else None,
             seconds=outcome.seconds,

@@ -13,7 +13,7 @@ from rich.console import Console
 from apps.batches import journal
 from apps.batches.display import stage_of
 from apps.batches.history import fold
-from apps.batches.summary import as_json, counts, rows
+from apps.batches.summary import as_json, counts, remarks, rows
 from recon.dag.lock import at_work
 from recon.errors import InputError
 
@@ -47,10 +47,10 @@ def main(arguments: Arguments) -> int:
         print(as_json(arguments.out, found, owner is not None))
     else:
         console = Console(highlight=False, markup=False, soft_wrap=True)
+        for line in remarks(found):
+            console.print(line)
         for item in found:
-            if item.status == "failed":
-                console.print(f"{item.name}  failed ({item.kind}): {item.message}")
-            elif item.status == "running" and owner:
+            if item.status == "running" and owner:
                 console.print(f"{item.name}  running: {stage_of(arguments.out / item.name)}")
         state = f"at work: {owner}" if owner else "interrupted" if history.open else "ended"
         console.print(", ".join(f"{count} {status}" for status, count in number.items()) + f" ({state})")

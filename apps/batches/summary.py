@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from apps.batches.history import History, Status
+from recon.dag.verdict import Level
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,17 @@ class Row:
     setting: str | None = None
     instead_of: str | None = None
     """What was asked for, where memory ran out and a smaller setting was used."""
+    level: Level | None = None
+    """Of the verdict for a scene that is done; None where nobody judged it, as before verdicts were kept."""
+    verdict: str | None = None
+    """In one line."""
 
 
 def row(history: History, name: str) -> Row:
     """What the history says of a scene."""
     past = history.of(name)
     event = past.ended or {}
+    verdict = event.get("verdict") or {}
     if past.status in ("waiting", "running"):
         started = past.running or {}
         return Row(name, past.status, attempts=started.get("attempt", 0), setting=started.get("setting"))
@@ -51,6 +57,8 @@ def row(history: History, name: str) -> Row:
         event.get("digest"),
         event.get("setting"),
         event.get("instead_of"),
+        verdict.get("level"),
+        verdict.get("text"),
     )
 
 
@@ -63,6 +71,22 @@ def counts(found: Iterable[Row]) -> dict[str, int]:
     """How many scenes are done, failed, running and waiting."""
     counted = Counter(item.status for item in found)
     return {status: counted[status] for status in ("done", "failed", "running", "waiting")}
+
+
+def remarks(found: Iterable[Row]) -> list[str]:
+    """A line for each scene that failed or is less than good: its name, and why."""
+    said = []
+    for item in found:
+        if item.status == "failed":
+            said.append(f"{item.name}  failed ({item.kind}): {item.message}")
+        elif item.status == "done" and item.level not in (None, "good"):
+            said.append(f"{item.name}  {item.verdict}")
+    return said
+
+
+def doubtful(found: Iterable[Row]) -> bool:
+    """Whether nobody should rely on one of the scenes that are done."""
+    return any(item.status == "done" and item.level == "doubtful" for item in found)
 
 
 def as_json(out: Path, found: list[Row], at_work: bool) -> str:

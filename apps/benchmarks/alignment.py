@@ -8,6 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from recon.geometry.fit import nearest_rotation
+from recon.geometry.pose import Sim3
+
 Poses = Float[np.ndarray, "N 4 4"]
 
 _ROUNDS = 60
@@ -17,12 +20,9 @@ _TURN_PRIOR = 0.1
 
 @dataclass(frozen=True)
 class Alignment:
-    """Takes a true camera-to-world pose (R, c) to the estimate's: (rotation R turn, scale rotation c +
-    shift)."""
+    """Takes a true camera-to-world pose (R, c) to the estimate's: (world.R R turn, world(c))."""
 
-    scale: float
-    rotation: Float[np.ndarray, "3 3"]
-    shift: Float[np.ndarray, " 3"]
+    world: Sim3
     turn: Float[np.ndarray, "3 3"]
     """A rotation of all cameras about their own centres. Estimates whose principal point is off by some
     pixels are turned by as many pixels' angle, and show the same pictures: it is no error of the poses."""
@@ -30,8 +30,8 @@ class Alignment:
     def poses(self, Ts_world_camera: Poses) -> Poses:
         """The poses in the world of the estimate."""
         out = Ts_world_camera.copy()
-        out[:, :3, :3] = self.rotation @ Ts_world_camera[:, :3, :3] @ self.turn
-        out[:, :3, 3] = self.scale * Ts_world_camera[:, :3, 3] @ self.rotation.T + self.shift
+        out[:, :3, :3] = self.world.R @ Ts_world_camera[:, :3, :3] @ self.turn
+        out[:, :3, 3] = self.world(Ts_world_camera[:, :3, 3])
         return out
 
 
@@ -64,17 +64,17 @@ def align(truth: Poses, estimate: Poses) -> Alignment:
         turned = rotations @ turn
         moment = np.einsum("n,ni,nj->ij", weights, b, a)
         moment += 0.5 * np.einsum("n,nik,njk->ij", weights, rotations_estimate, turned)
-        rotation = _nearest_rotation(moment)
+        rotation = nearest_rotation(moment)
         scale = float(np.einsum("n,ni,ni->", share, b, a @ rotation.T))
         from_rotations = np.einsum("n,nki,nkj->ij", weights, rotation @ rotations, rotations_estimate)
-        turn = _nearest_rotation(from_rotations + _TURN_PRIOR * np.eye(3))
+        turn = nearest_rotation(from_rotations + _TURN_PRIOR * np.eye(3))
         residual = ((b - scale * a @ rotation.T) ** 2).sum(1)
         residual += ((rotations_estimate - rotation @ rotations @ turn) ** 2).sum((1, 2)) / 2
         weights = 1 / (1 + residual / max(float(np.median(residual)), 1e-16))
     if scale <= 0:
         raise ValueError("the rotations and the centres contradict each other: no similarity fits")
     scale *= size_b / size_a
-    return Alignment(scale, rotation, mean_b - scale * rotation @ mean_a, turn)
+    return Alignment(Sim3(scale, rotation, mean_b - scale * rotation @ mean_a), turn)
 
 
 def _normalised(
@@ -86,9 +86,3 @@ def _normalised(
     if size == 0:
         raise ValueError("all camera centres are in one place: they fix no scale")
     return (centers - mean) / size, mean, size
-
-
-def _nearest_rotation(M: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "3 3"]:
-    """The proper rotation R of largest tr(R^T M)."""
-    U, _, Vt = np.linalg.svd(M)
-    return (U * [1, 1, np.sign(np.linalg.det(U) * np.linalg.det(Vt))]) @ Vt

@@ -13,6 +13,9 @@ import tyro
 from rich.console import Console
 
 from apps.benchmarks.ingredients import INGREDIENTS, Case, as_markdown, measure
+from apps.benchmarks.thresholds import PACKAGES
+from apps.benchmarks.thresholds import as_markdown as thresholds_page
+from apps.benchmarks.thresholds import measure as measure_thresholds
 from apps.options import PresetName
 from apps.output import deliver
 from apps.pipeline import PRESETS
@@ -74,11 +77,7 @@ class Ingredients:
         cases = [case for views in self.views for case in self._cases(views)]
         entries = measure(cases, self.rows, PRESETS[self.preset], self.out, self.json, Console(stderr=True))
         page = as_markdown([entry for entry in entries if entry["row"] in self.rows], self.preset)
-        if self.page is None:
-            print(page, end="")
-        else:
-            self.page.parent.mkdir(parents=True, exist_ok=True)
-            self.page.write_text(page, encoding="utf-8")
+        _write_page(page, self.page)
         return 0
 
     def _cases(self, views: int) -> list[Case]:
@@ -94,12 +93,49 @@ class Ingredients:
 
 
 @dataclass(frozen=True)
+class Thresholds:
+    """What every threshold is worth: each constant of a package is halved and doubled, and synthetic rooms with exact
+    truth, on which it was not chosen, are compared. Takes about ten minutes for layout and an hour for depth on an idle
+    core; what `--json` holds already is kept."""
+
+    json: Path
+    """Folder for the figures, one file a package, written after each constant."""
+    packages: tuple[str, ...] = tuple(PACKAGES)
+    """Which packages."""
+    constants: tuple[str, ...] = ()
+    """Which constants; all if not given. The table is of all that `--json` holds."""
+    page: Path | None = None
+    """File for the table in Markdown; standard output if not given."""
+
+    def main(self) -> int:
+        for package in self.packages:
+            if package not in PACKAGES:
+                raise InputError(f"--packages {package!r} has no table.", f"Choose from {', '.join(PACKAGES)}.")
+        console = Console(stderr=True)
+        measured = {
+            name: measure_thresholds(name, self.constants, self.json / f"{name}.json", console)
+            for name in self.packages
+        }
+        _write_page(thresholds_page(measured), self.page)
+        return 0
+
+
+def _write_page(page: str, path: Path | None) -> None:
+    if path is None:
+        print(page, end="")
+    else:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(page, encoding="utf-8")
+
+
+@dataclass(frozen=True)
 class Arguments:
     """Measure what is written for this project."""
 
     what: (
         Annotated[Rasteriser, tyro.conf.subcommand("rasteriser")]
         | Annotated[Ingredients, tyro.conf.subcommand("ingredients")]
+        | Annotated[Thresholds, tyro.conf.subcommand("thresholds")]
     )
 
 

@@ -19,6 +19,7 @@ from apps.run import reconstruct
 from data.photosets import PhotoSet, benchmark_split, load_photoset
 from recon.dag import Manifest
 from recon.errors import InputError
+from recon.sfm import STAGE as CAMERAS
 
 
 @dataclass(frozen=True)
@@ -106,5 +107,5 @@ def costs(manifest: Manifest) -> dict[str, Any]:
         "seconds": {"total": sum(seconds.values()), **seconds},
         "peak_mib": max((r.peak_mib for r in ran.values() if r.peak_mib is not None), default=None),
         "stage_peak_mib": {name: record.peak_mib for name, record in ran.items()},
-        "prior": ran["cameras"].facts.get("prior") if "cameras" in ran else None,
+        "prior": CAMERAS.told(ran[CAMERAS.name].facts).prior if CAMERAS.name in ran else None,
     }

@@ -15,9 +15,10 @@ from jaxtyping import Bool, Float
 from apps.benchmarks.alignment import align
 from recon import metrics
 from recon.errors import InputError
+from recon.geometry.pose import invert_rigid
 from recon.io.cameras import CameraSet, read_cameras
 from recon.progress import LogProgress, Progress
-from recon.scene import Camera, PosedImage, View, invert_rigid
+from recon.scene import Camera, PosedImage, View
 
 if TYPE_CHECKING:
     from apps.benchmarks.lpips import Lpips

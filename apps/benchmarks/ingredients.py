@@ -16,7 +16,7 @@ from apps.benchmarks.evaluate import evaluate
 from apps.pipeline import PipelineConfig, stages
 from data.photosets import PhotoSet, benchmark_split, load_photoset
 from recon.dag import run_stages
-from splatting.config import SplatConfig
+from splatting.config import SPLAT, SplatConfig
 
 INGREDIENTS: dict[str, Callable[[SplatConfig], SplatConfig]] = {
     "all": lambda c: c,
@@ -90,13 +90,14 @@ def _measured(case: Case, config: PipelineConfig, out: Path, console: Console) -
     truth = case.truth()
     train, test = benchmark_split(len(truth.images), case.views)
     photos = tuple(truth.images[index] for index in train)
-    manifest = run_stages(stages(config, photos), out, until="splat", console=console)
-    splat = manifest.stages["splat"]
+    manifest = run_stages(stages(config, photos), out, until=SPLAT.name, console=console)
+    splat = manifest.stages[SPLAT.name]
+    told = SPLAT.told(splat.facts)
     names = [view.name for view in truth.views]
     figures = evaluate(truth, out, [names[index] for index in train], [names[index] for index in test])
     return {
-        "gaussians": splat.facts["gaussians"],
-        "steps": splat.facts["steps"],
+        "gaussians": told.gaussians,
+        "steps": told.steps,
         "seconds": splat.seconds,
         "rotation_deg": figures["pairs"]["rotation_deg"]["mean"],
         **figures["test"],

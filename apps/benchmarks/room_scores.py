@@ -15,6 +15,7 @@ from data.structured3d.images import read_depth
 from layout import metrics
 from layout.model import RoomLayout
 from layout.raycast import cast
+from recon.geometry.pose import Sim3, transform
 from recon.scene import Camera, View
 
 LONG_SIDE = 640
@@ -46,18 +47,15 @@ def score(room: RoomFolder, estimate: Estimate) -> dict[str, Any]:
     found = np.stack([np.eye(4) if view is None else view.T_world_camera for view in estimate.views])
     placed = np.array([view is not None for view in estimate.views])
     maps = [_maps(estimate.layout, view, true.camera) for view, true in zip(estimate.views, truth, strict=True)]
-    scale, rotation, shift = 1.0, np.eye(3), np.zeros(3)
-    if placed.sum() >= 2:
-        alignment = align(poses[placed], found[placed])
-        scale, rotation, shift = alignment.scale, alignment.rotation, alignment.shift
+    world = align(poses[placed], found[placed]).world if placed.sum() >= 2 else Sim3.identity()
     return {
         "room": room.name,
         "failed": estimate.layout is None,
-        **_planes(room, estimate.layout, maps, poses[0], (scale, rotation, shift)),
-        **_plan(room, estimate.layout, (scale, rotation, shift)),
-        **_pictures(room.layouts(), truth, maps, scale),
+        **_planes(room, estimate.layout, maps, poses[0], world),
+        **_plan(room, estimate.layout, world),
+        **_pictures(room.layouts(), truth, maps, world.scale),
         **metrics.camera_accuracy(poses, found, placed),
-        "openings": _openings(room, truth, estimate.layout, (scale, rotation, shift)),
+        "openings": _openings(room, truth, estimate.layout, world),
     }
 
 
@@ -73,7 +71,6 @@ def mean(scores: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return out | {"rooms": len(scores), "failed": sum(score["failed"] for score in scores)}
 
 
-Similarity = tuple[float, np.ndarray, np.ndarray]
 Maps = tuple[Int[np.ndarray, "H W"], Float[np.ndarray, "H W"]]
 
 
@@ -87,18 +84,17 @@ def _maps(layout: RoomLayout | None, view: View | None, camera: Camera) -> Maps:
 
 
 def _planes(
-    room: RoomFolder, layout: RoomLayout | None, maps: Sequence[Maps], T_world_camera: np.ndarray, world: Similarity
+    room: RoomFolder, layout: RoomLayout | None, maps: Sequence[Maps], T_world_camera: np.ndarray, world: Sim3
 ) -> dict[str, Any]:
     """Precision and recall of the planes that any view sees, in the frame of the first camera."""
-    scale, rotation, shift = world
     true = np.array([[*plane.normal, plane.offset / 1000] for plane in room.seen_planes()])
     estimate = np.zeros((0, 4))
     if layout is not None:
         seen = sorted({int(label) for labels, _ in maps for label in np.unique(labels) if label >= 0})
-        # X = scale rotation X_true + shift.
+        # X = world(X_true).
         planes = layout.planes()[seen]
         estimate = np.concatenate(
-            [planes[:, :3] @ rotation, (planes[:, 3:] + planes[:, :3] @ shift[:, None]) / scale], 1
+            [planes[:, :3] @ world.R, (planes[:, 3:] + planes[:, :3] @ world.t[:, None]) / world.scale], 1
         )
     in_camera = [
         np.concatenate(
@@ -114,9 +110,8 @@ def _planes(
     return {"precision": precision, "recall": recall}
 
 
-def _openings(room: RoomFolder, views: Sequence[View], layout: RoomLayout | None, world: Similarity) -> dict[str, int]:
+def _openings(room: RoomFolder, views: Sequence[View], layout: RoomLayout | None, world: Sim3) -> dict[str, int]:
     """Doors and windows: how many are found, true and seen, and right."""
-    scale, rotation, shift = world
     true = room.openings()
     seen = np.zeros((len(true), SEEN_GRID**2), bool)
     u, v = (np.ravel(g)[:, None] for g in np.meshgrid(*[(np.arange(SEEN_GRID) + 0.5) / SEEN_GRID] * 2))
@@ -124,29 +119,28 @@ def _openings(room: RoomFolder, views: Sequence[View], layout: RoomLayout | None
         depth, camera = read_depth(folder / "depth.png", view.camera), view.camera
         for index, corners in enumerate(true):
             points = corners[0] + u * (corners[1] - corners[0]) + v * (corners[3] - corners[0])
-            local = points @ view.T_camera_world[:3, :3].T + view.T_camera_world[:3, 3]
-            ahead = np.where(local[:, 2] > 0.1, local[:, 2], np.nan)
-            x, y = camera.fx * local[:, 0] / ahead + camera.cx, camera.fy * local[:, 1] / ahead + camera.cy
-            inside = np.flatnonzero((x >= 0) & (x < camera.width) & (y >= 0) & (y < camera.height))
+            local = transform(view.T_camera_world, points)
+            ahead = local[:, 2]
+            x, y = camera.project(local).T
+            inside = np.flatnonzero((ahead > 0.1) & (x >= 0) & (x < camera.width) & (y >= 0) & (y < camera.height))
             there = depth[y[inside].astype(int), x[inside].astype(int)]
             # Painted doors stand 3 cm before their walls.
             seen[index, inside] |= there > ahead[inside] - 0.1
     found = np.zeros((0, 4, 3))
     if layout is not None:
-        found = (layout.opening_corners() - shift) @ rotation / scale
+        found = world.inverse()(layout.opening_corners())
     score = metrics.match_openings(true[seen.mean(1) >= 0.5], found)
     return {"found": score.predicted, "true": score.true, "right": score.right}
 
 
-def _plan(room: RoomFolder, layout: RoomLayout | None, world: Similarity) -> dict[str, float]:
+def _plan(room: RoomFolder, layout: RoomLayout | None, world: Sim3) -> dict[str, float]:
     if layout is None:
         return {"floor_iou": 0.0, "height_error_m": room.height()}
-    scale, rotation, shift = world
     corners = np.concatenate([layout.polygon, np.full((len(layout.walls), 1), layout.floor.height)], 1)
-    corners = (corners @ layout.R_room_world - shift) @ rotation / scale
+    corners = world.inverse()(corners @ layout.R_room_world)
     return {
         "floor_iou": metrics.floor_iou(room.floor(), corners[:, :2]),
-        "height_error_m": abs(layout.height / scale - room.height()),
+        "height_error_m": abs(layout.height / world.scale - room.height()),
     }
 
 
@@ -167,9 +161,7 @@ def _pictures(
 
 def true_depth(layout: ViewLayout, labels: Int[np.ndarray, "H W"], camera: Camera) -> Float[np.ndarray, "H W"]:
     """z-depth of the labelled planes, metres; NaN where there is no label."""
-    x = (np.arange(camera.width) + 0.5 - camera.cx) / camera.fx
-    y = (np.arange(camera.height) + 0.5 - camera.cy) / camera.fy
-    rays = np.stack([*np.meshgrid(x, y), np.ones(labels.shape)], -1)
+    rays = camera.rays()
     depth = np.full(labels.shape, np.nan)
     for index in range(len(layout.planes)):
         normal, offset = layout.plane(index)

@@ -15,6 +15,7 @@ from PIL import Image
 
 from apps.results import PhotoResult
 from apps.results.photos import read_comparison
+from recon.depth.artifact import DepthMap
 from splatting.pictures import Range, depth_colours, depth_range
 
 SIDE_PX = 480
@@ -95,8 +96,8 @@ def depth_pictures(folder: Path, photos: Sequence[PhotoResult]) -> tuple[Mapping
     for photo in photos:
         path = folder / f"{photo.key}.npz"
         if path.is_file():
-            with np.load(path) as arrays:
-                maps[photo.name] = arrays["depth"], arrays["confidence"].astype(np.float32)
+            seen = DepthMap.load(path)
+            maps[photo.name] = seen.depth, seen.confidence.astype(np.float32)
     span = depth_range(np.concatenate([depth.ravel() for depth, _ in maps.values()])) if maps else None
     if span is None:
         return {}, None

@@ -8,6 +8,7 @@ import numpy as np
 
 from apps.reporting import formats
 from apps.results import Results
+from calibration.stage import STAGE as MOTION
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,13 @@ def headline(results: Results) -> str:
     """The verdict in a few words."""
     if results.state not in ("complete", "failed"):
         return "Not finished"
-    return {"good": "It worked", "warnings": "It worked, with warnings", "failed": "It failed"}[results.verdict.level]
+    words = {
+        "good": "It worked",
+        "usable": "It worked, with warnings",
+        "doubtful": "Do not rely on it",
+        "failed": "It failed",
+    }
+    return words[results.verdict.level]
 
 
 def tiles(results: Results) -> list[Tile]:
@@ -30,13 +37,15 @@ def tiles(results: Results) -> list[Tile]:
 
 
 def _of_rig(results: Results) -> list[Tile]:
-    motion = results.stage("motion")
+    motion = results.stage(MOTION.name)
     if results.rig is None or motion is None:
         return []
     cameras = results.rig.cameras
     return [
         Tile("Cameras calibrated", f"{sum(each.placed for each in cameras)} of {len(cameras)}", "from people"),
-        Tile("Joints lie off by", f"{formats.figure(motion.facts['reprojection_px'])} px", "typical, in the videos"),
+        Tile(
+            "Joints lie off by", f"{formats.figure(motion.told(MOTION).reprojection_px)} px", "typical, in the videos"
+        ),
     ]
 
 

@@ -3,7 +3,6 @@
 from apps.results.model import (
     Failure,
     Fallback,
-    Level,
     PairResult,
     PhotoResult,
     ResultFile,
@@ -12,7 +11,6 @@ from apps.results.model import (
     RigCamera,
     Room,
     Scale,
-    SceneVerdict,
     StageResult,
     Training,
     WeightsUsed,
@@ -22,7 +20,6 @@ from apps.results.reading import read_results
 __all__ = [
     "Failure",
     "Fallback",
-    "Level",
     "PairResult",
     "PhotoResult",
     "ResultFile",
@@ -31,7 +28,6 @@ __all__ = [
     "RigCamera",
     "Room",
     "Scale",
-    "SceneVerdict",
     "StageResult",
     "Training",
     "WeightsUsed",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from apps.results.model import Level, PhotoResult, Rig, SceneVerdict, StageResult
+from apps.results.model import PhotoResult, Rig, StageResult
+from recon.dag.verdict import RunVerdict
+from recon.sfm import STAGE as CAMERAS
 
 _THIN_OVERLAP = 0.4
 _LOOSE_PX = 2.0
@@ -18,26 +20,36 @@ _NAMED = 5
 
 def judge(
     state: str, until: str | None, stages: Sequence[StageResult], photos: Sequence[PhotoResult], rig: Rig | None
-) -> SceneVerdict:
-    """The verdict for the scene; the first failed stage is the one that is named."""
+) -> RunVerdict:
+    """The one judge of a run: of the console, the manifest, batches, the report and the app.
+
+    The first failed stage is the one that is named.
+    """
     warnings = tuple(_warnings(stages, photos, rig))
+    left_out = tuple(_left_out(photos, rig))
     failed = next((stage for stage in stages if stage.status == "failed"), None)
     if state in ("running", "interrupted"):
         at = next((stage.name for stage in stages if stage.status in ("running", "failed", "planned")), stages[-1].name)
         stopped = "was interrupted" if state == "interrupted" else "has not ended, or was killed,"
         sentence = f"The run {stopped} at stage `{at}`; the same command continues it."
-        return SceneVerdict("failed", sentence, warnings)
+        return RunVerdict("failed", f"failed: {sentence}", sentence, warnings, left_out)
     if failed is not None and failed.failure is not None:
         kept = [stage.name for stage in stages if stage.finished]
         sentence = f"Stage `{failed.name}` failed: {failed.failure.message}"
         sentence += f" What was done before is kept: {', '.join(kept)}." if kept else ""
-        return SceneVerdict("failed", sentence, warnings)
+        return RunVerdict("failed", f"failed: {sentence}", sentence, warnings, left_out)
     if state != "complete":
-        return SceneVerdict("failed", "The run failed between its stages; the same command continues it.", warnings)
-    level: Level = "warnings" if warnings else "good"
+        sentence = "The run failed between its stages; the same command continues it."
+        return RunVerdict("failed", f"failed: {sentence}", sentence, warnings, left_out)
     parts = [part for part in (_of_rig(rig), _of_photos(photos)) if part]
     made = f"the run stopped after `{until}`, as asked" if until else "every result was made"
-    return SceneVerdict(level, f"{', '.join(parts)}{' and ' if parts else ''}{made}.", warnings)
+    sentence = f"{', '.join(parts)}{' and ' if parts else ''}{made}."
+    if doubts := _whole_doubts(stages, photos, rig):
+        return RunVerdict("doubtful", f"do not rely on it: {'; '.join(doubts)}", sentence, warnings, left_out)
+    if warnings:
+        rest = f" ({len(warnings) - 1} more in the report)" if len(warnings) > 1 else ""
+        return RunVerdict("usable", f"usable, but: {warnings[0]}{rest}", sentence, warnings, left_out)
+    return RunVerdict("good", "good", sentence)
 
 
 def next_photos(advice: Sequence[str], photos: Sequence[PhotoResult]) -> tuple[str, ...]:
@@ -68,11 +80,39 @@ def _all_of(some: int, all_: int, what: str) -> str:
     return f"All {all_} {what}s were" if some == all_ else f"{some} of {all_} {what}s were"
 
 
+def _left_out(photos: Sequence[PhotoResult], rig: Rig | None) -> list[str]:
+    without = [f"{photo.name}: {photo.reason}" for photo in photos if photo.registered is False]
+    cameras = rig.cameras if rig is not None else ()
+    return without + [f"{camera.name}: {camera.reason}" for camera in cameras if not camera.placed]
+
+
+def _whole_doubts(stages: Sequence[StageResult], photos: Sequence[PhotoResult], rig: Rig | None) -> list[str]:
+    """What speaks against all of a run that came to its end, a clause each."""
+    said = []
+    # Files that could not be read say nothing of how the others go together.
+    tried = [photo for photo in photos if photo.registered is not None and photo.image is not None]
+    placed = [photo for photo in tried if photo.registered]
+    if 2 * len(placed) < len(tried):
+        said.append(f"only {len(placed)} of {len(tried)} photos go together")
+    loose = [photo for photo in placed if photo.reprojection_px is not None and photo.reprojection_px > _LOOSE_PX]
+    if placed and 2 * len(loose) > len(placed):
+        said.append(f"the points of {len(loose)} of {len(placed)} photos lie more than {_LOOSE_PX:g} px off")
+    if _doubted(stages):
+        said.append("what the photos share contradicts their given poses")
+    if rig is not None and 2 * sum(camera.placed for camera in rig.cameras) < len(rig.cameras):
+        said.append("most cameras could not be calibrated")
+    return said
+
+
+def _doubted(stages: Sequence[StageResult]) -> list[tuple[str, str]]:
+    """Photos whose given poses are."""
+    return [names for stage in stages if stage.name == CAMERAS.name for names in stage.told(CAMERAS).doubted_given]
+
+
 def _warnings(stages: Sequence[StageResult], photos: Sequence[PhotoResult], rig: Rig | None) -> list[str]:
     said = [fallback.sentence for stage in stages for fallback in stage.fallbacks]
-    for stage in stages:
-        for names in stage.facts.get("doubted_given", []):
-            said.append(f"What {' and '.join(names)} share contradicts their given poses, which were kept.")
+    for names in _doubted(stages):
+        said.append(f"What {' and '.join(names)} share contradicts their given poses, which were kept.")
     left_out = [photo for photo in photos if photo.registered is False]
     said += [f"{photo.name} was left out: {photo.reason}" for photo in left_out[:_NAMED]]
     if len(left_out) > _NAMED:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, TypeVar
 
-Level = Literal["good", "warnings", "failed"]
+from recon.dag.verdict import RunVerdict
+from recon.stage import StageSpec
+
+FactsT = TypeVar("FactsT")
 
 
 @dataclass(frozen=True)
@@ -47,18 +51,26 @@ class StageResult:
     """Of the attempt that made the artifact, also where it is cached now."""
     peak_mib: float | None
     attempts: int
-    version: int
     fallbacks: tuple[Fallback, ...]
     failure: Failure | None
     log: str | None
     """Relative to the run's folder."""
-    facts: dict[str, Any]
+    facts: Mapping[str, Any]
+    """As the manifest has them; read them with `told`."""
     config: dict[str, Any]
 
     @property
     def finished(self) -> bool:
         """Its artifact is there, and is of this run."""
         return self.status in ("ok", "cached")
+
+    def told(self, spec: StageSpec[Any, FactsT]) -> FactsT:
+        """What the stage, whose spec this is, told.
+
+        Raises:
+            ValueError: a fact is not of its type.
+        """
+        return spec.told(self.facts)
 
 
 @dataclass(frozen=True)
@@ -204,16 +216,6 @@ class ResultFile:
 
 
 @dataclass(frozen=True)
-class SceneVerdict:
-    """Whether it worked."""
-
-    level: Level
-    sentence: str
-    warnings: tuple[str, ...]
-    """What makes the result less than good, a sentence each."""
-
-
-@dataclass(frozen=True)
 class Results:
     """A finished, partial or failed run."""
 
@@ -227,7 +229,7 @@ class Results:
     until: str | None
     digest: str
     environment: dict[str, Any]
-    verdict: SceneVerdict
+    verdict: RunVerdict
     advice: tuple[str, ...]
     """What to photograph next, most helpful first."""
     scale: Scale | None

@@ -12,9 +12,11 @@ from jaxtyping import Bool, UInt8
 from PIL import Image
 
 from apps.results.model import PhotoResult, StageResult
+from recon.depth import STAGE as DEPTH
 from recon.io.cameras import CameraSet
 from recon.photos import load_photos
 from recon.scene import Camera
+from recon.sfm import STAGE as CAMERAS
 
 _IGNORED_STEP = 4
 """Where a comparison's error is so many grey levels from that of its two pictures, the pixel was ignored."""
@@ -31,12 +33,12 @@ def read_photos(out: Path, done: Mapping[str, StageResult], cameras: CameraSet |
         return ()
     verdicts = {verdict.name: verdict for verdict in cameras.verdicts} if cameras else {}
     angles = {view.name: _field_of_view_deg(view.camera) for view in cameras.views} if cameras else {}
-    depths = {view["name"]: view for view in done["depth"].facts["views"]} if "depth" in done else {}
-    bare = done["cameras"].facts.get("bare_sides", []) if "cameras" in done else []
+    depths = {view.name: view for view in done[DEPTH.name].told(DEPTH).views} if DEPTH.name in done else {}
+    bare = done[CAMERAS.name].told(CAMERAS).bare_sides if CAMERAS.name in done else ()
     weights = done["splat"].config["view_weights"] if "splat" in done else {}
     found = []
     for photo in load_photos(out / "photos", excluded=True):
-        verdict, depth = verdicts.get(photo.name), depths.get(photo.name, {})
+        verdict, depth = verdicts.get(photo.name), depths.get(photo.name)
         comparison = _picture(out, done, "renders", f"compare/{photo.key}.png")
         found.append(
             PhotoResult(
@@ -50,9 +52,9 @@ def read_photos(out: Path, done: Mapping[str, StageResult], cameras: CameraSet |
                 bare_sides=tuple(side for name, side in bare if name == photo.name),
                 reprojection_px=verdict.reprojection_px if verdict else None,
                 field_of_view_deg=angles.get(photo.name),
-                depth_verified=depth.get("verified"),
-                depth_completed=depth.get("completed"),
-                depth_confidence=depth.get("confidence"),
+                depth_verified=depth.verified if depth else None,
+                depth_completed=depth.completed if depth else None,
+                depth_confidence=depth.confidence if depth else None,
                 psnr_db=_psnr_db(out / comparison) if comparison else None,
                 held_out=weights.get(photo.name, 1.0) == 0,
                 render=_picture(out, done, "renders", f"input/{photo.key}.png"),

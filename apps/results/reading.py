@@ -23,12 +23,24 @@ from apps.results.model import (
     WeightsUsed,
 )
 from apps.results.photos import read_photos
+from calibration.artifact import RigRecord, load_rig
+from calibration.keypoints import STAGE as KEYPOINTS
+from calibration.stage import STAGE as MOTION
+from layout import STAGE as LAYOUT
+from layout import LayoutFacts
 from recon.dag.artifact import read_record
 from recon.dag.manifest import SCHEMA
 from recon.errors import InputError
 from recon.io.cameras import CameraSet, read_cameras
 from recon.io.documents import MALFORMED, read_text
 from recon.io.weights import REGISTRY
+from recon.matching import STAGE as MATCHES
+from recon.matching.artifact import load_pairs
+from recon.matching.sift import Sift
+from recon.priors import STAGE as POINTMAPS
+from recon.sfm import STAGE as CAMERAS
+from splatting.artifact import read_training
+from splatting.config import SPLAT
 
 
 def read_results(out: Path) -> Results:
@@ -57,13 +69,13 @@ def _read(out: Path) -> Results:
         raise ValueError(f"schema {manifest['schema']} of manifest.json is not {SCHEMA}")
     stages = tuple(_stage(name, entry) for name, entry in manifest["stages"].items())
     done = {stage.name: stage for stage in stages if stage.finished}
-    placed = "cameras" if "cameras" in done else "motion" if "motion" in done else None
+    placed = next((name for name in (CAMERAS.name, MOTION.name) if name in done), None)
     cameras = read_cameras(out / placed) if placed else None
-    rig_facts = _json(out / "motion" / "rig.json") if "motion" in done else None
-    rig = _rig(rig_facts) if rig_facts else None
-    scale = _scale(cameras, rig_facts) if cameras else None
-    photos = read_photos(out, done, cameras if "cameras" in done else None)
-    room = _room(done["layout"].facts) if "layout" in done else None
+    calibrated = load_rig(out / MOTION.name) if MOTION.name in done else None
+    rig = _rig(calibrated) if calibrated else None
+    scale = _scale(cameras, calibrated) if cameras else None
+    photos = read_photos(out, done, cameras if CAMERAS.name in done else None)
+    room = _room(done[LAYOUT.name].told(LAYOUT)) if LAYOUT.name in done else None
     state, until = str(manifest["state"]), manifest["request"]["until"]
     return Results(
         out=out,
@@ -79,10 +91,10 @@ def _read(out: Path) -> Results:
         scale=scale,
         stages=stages,
         photos=photos,
-        pairs=_pairs(out) if "matches" in done else (),
+        pairs=_pairs(out) if MATCHES.name in done else (),
         rig=rig,
         room=room,
-        training=_training(out) if "splat" in done else None,
+        training=_training(out) if SPLAT.name in done else None,
         weights=_weights(out, done),
         files=result_files(out, done),
     )
@@ -101,7 +113,6 @@ def _stage(name: str, entry: Mapping[str, Any]) -> StageResult:
         seconds=entry["seconds"],
         peak_mib=entry["peak_mib"],
         attempts=int(entry["attempts"]),
-        version=int(entry["version"]),
         fallbacks=tuple(Fallback(name, each["wanted"], each["used"], each["reason"]) for each in entry["fallbacks"]),
         failure=Failure(str(error["class"]), str(error["message"]), error["remedy"]) if error else None,
         log=entry["log"],
@@ -110,57 +121,57 @@ def _stage(name: str, entry: Mapping[str, Any]) -> StageResult:
     )
 
 
-def _rig(facts: Mapping[str, Any]) -> Rig:
-    residuals = facts["facts"]["reprojection_px_by_camera"]
-    names = sorted({*facts["offsets_s"], *facts["unplaced"], *residuals})
-    said = {**facts["facts"]["degeneracies"], **facts["facts"]["untied_pairs"]}
+def _rig(record: RigRecord) -> Rig:
+    residuals = record.facts["reprojection_px_by_camera"]
+    names = sorted({*record.offsets_s, *record.unplaced, *residuals})
+    said = {**record.facts["degeneracies"], **record.facts["untied_pairs"]}
     return Rig(
         cameras=tuple(
             RigCamera(
                 name,
-                name not in facts["unplaced"],
-                facts["unplaced"].get(name),
-                facts["offsets_s"].get(name),
+                name not in record.unplaced,
+                record.unplaced.get(name),
+                record.offsets_s.get(name),
                 residuals.get(name),
             )
             for name in names
         ),
-        takes=tuple(facts["takes"]),
+        takes=tuple(record.takes),
         warnings=tuple(f"{what}: {why}" for what, why in sorted(said.items())),
     )
 
 
-def _scale(cameras: CameraSet, rig: Mapping[str, Any] | None) -> Scale:
-    same = rig is not None and rig["scale_source"] == cameras.scale_source
-    return Scale(cameras.units, cameras.scale_source, rig["scale_uncertainty"] if rig and same else None)
+def _scale(cameras: CameraSet, rig: RigRecord | None) -> Scale:
+    same = rig is not None and rig.scale_source == cameras.scale_source
+    return Scale(cameras.units, cameras.scale_source, rig.scale_uncertainty if rig and same else None)
 
 
-def _room(facts: Mapping[str, Any]) -> Room:
-    if not facts["room"]:
-        return Room(False, facts["reason"])
-    return Room(True, None, facts["walls"], facts["inferred_walls"], facts["area"], facts["height"])
+def _room(told: LayoutFacts) -> Room:
+    if not told.room:
+        return Room(False, told.reason)
+    return Room(True, None, told.walls or 0, told.inferred_walls or 0, told.area, told.height)
 
 
 def _pairs(out: Path) -> tuple[PairResult, ...]:
-    pairs = _json(out / "matches" / "pairs.json")["pairs"]
-    return tuple(PairResult(pair["a"], pair["b"], int(pair["verified"])) for pair in pairs)
+    return tuple(PairResult(pair.a, pair.b, pair.verified) for pair in load_pairs(out / MATCHES.name).pairs)
 
 
 def _training(out: Path) -> Training:
-    training = _json(out / "splat" / "training.json")
-    curve = training["curve"]
-    return Training(training["backend"], training["gaussians"], tuple(curve["steps"]), tuple(curve["psnr"]))
+    record = read_training(out / SPLAT.name)
+    return Training(record.backend, record.gaussians, tuple(record.steps), tuple(record.psnr_db))
 
 
 def _weights(out: Path, done: Mapping[str, StageResult]) -> tuple[WeightsUsed, ...]:
-    """The networks that ran: a stage's record names those of the registry that it may load, and its fact `licence`
-    tells of one that an optional package brings."""
+    """The networks that ran: a stage's record names those of the registry that it may load, and pointmaps tell the
+    licence of one that an optional package brings."""
+    spared = set()
+    if MATCHES.name in done and done[MATCHES.name].told(MATCHES).matcher == Sift.name:
+        spared.add(MATCHES.name)
+    if KEYPOINTS.name in done and done[KEYPOINTS.name].told(KEYPOINTS).frames_detected is None:
+        spared.add(KEYPOINTS.name)
     digests: set[str] = set()
     for stage in done.values():
-        spared = stage.facts.get("matcher") == "sift" or (
-            stage.name == "keypoints" and "frames_detected" not in stage.facts
-        )
-        record = None if spared else read_record(out / stage.name)
+        record = None if stage.name in spared else read_record(out / stage.name)
         digests.update(record.ingredients["weights"] if record else [])
     own = [
         WeightsUsed(entry.name, entry.licence, entry.used_for, f"{entry.package} {entry.version}")
@@ -168,8 +179,8 @@ def _weights(out: Path, done: Mapping[str, StageResult]) -> tuple[WeightsUsed, .
         if entry.sha256 in digests
     ]
     brought = [
-        WeightsUsed(stage.name, str(stage.facts["licence"]).rstrip("."), f"stage `{stage.name}`", "an optional package")
-        for stage in done.values()
-        if "licence" in stage.facts
+        WeightsUsed(name, licence.rstrip("."), f"stage `{name}`", "an optional package")
+        for name in {POINTMAPS.name} & done.keys()
+        if (licence := done[name].told(POINTMAPS).licence) is not None
     ]
     return (*own, *brought)

@@ -7,26 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from apps.pipeline import SPECS
 from apps.web.limits import Limits
 from apps.web.queue import Place
 from recon.dag.files import read_json
 from recon.dag.live import Step, read_step
+from recon.stage import StageSpec
 
 State = Literal["idle", "waiting", "running", "stopping", "stopped", "done", "failed"]
 
-TYPICAL_S = {
-    "keypoints": 20.0,
-    "motion": 4.0,
-    "photos": 1.0,
-    "matches": 13.0,
-    "cameras": 5.0,
-    "depth": 13.0,
-    "layout": 4.0,
-    "splat": 33.0,
-    "mesh": 5.0,
-    "renders": 9.0,
-}
-"""Seconds of the stages for six photos on two cores, preset `default`: what the guess of the time left starts from."""
+_SPECS = {spec.name: spec for spec in SPECS.values()}
 _START_S = 5.0
 """For loading the program."""
 _TRUST_S = 5.0
@@ -138,7 +128,12 @@ def estimate(stages: tuple[StageLine, ...], step: Step | None, elapsed_s: float)
 
 
 def _typical(stage: StageLine) -> float:
-    return TYPICAL_S.get(stage.name, 5.0)
+    return _SPECS[stage.name].typical_s if stage.name in _SPECS else StageSpec.typical_s
+
+
+def title_of(name: str) -> str:
+    """A stage as people read it; its name where this program has none such."""
+    return _SPECS[name].title if name in _SPECS else name
 
 
 def _lines(manifest: Mapping[str, Any], step: Step | None) -> tuple[StageLine, ...]:
@@ -163,11 +158,13 @@ def _at_work(stages: tuple[StageLine, ...], step: Step | None) -> str:
             return "Finishing…"
         return "Next stage…" if any(each.status == "ok" for each in stages) else "Starting…"
     number = [each.name for each in stages].index(stage.name) + 1
-    return f"Stage {number} of {len(stages)}: {stage.name}"
+    return f"Stage {number} of {len(stages)}: {title_of(stage.name)}"
 
 
 def _problems(manifest: Mapping[str, Any] | None, place: Place, log: Path) -> tuple[Problem, ...]:
     """What went wrong, from the manifest; where that says nothing, the last line of the process."""
+    if place.fault:
+        return (Problem(f"The run could not be started: {place.fault}.", "Try again in some minutes."),)
     found = []
     for name, entry in (manifest["stages"] if manifest else {}).items():
         if entry["error"]:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
-import subprocess
+import signal
 import threading
 import time
 from dataclasses import dataclass
 from typing import Literal
 
-from apps.web import processes
+from apps import cli
 from apps.web.limits import MIB, Limits
 from apps.web.store import Run
+from recon.dag.process import OwnProcess
 from recon.errors import EnvironmentFault, InputError
+
+log = logging.getLogger("fewview")
+
+_ASK_BY = (signal.SIGINT, signal.SIGTERM)
+"""How a run is asked to stop before it is killed: its finished stages are kept either way."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +39,30 @@ class Place:
     ahead: int = 0
     """Runs that come first, for one that waits."""
     exit_code: int | None = None
+    fault: str = ""
+    """Why its process could not be started."""
     stopped: bool = False
     """Its visitor ended it."""
     since: float = 0.0
     """When it started, by the monotonic clock."""
+
+
+def start(job: Job) -> OwnProcess:
+    """The run at work in a session of its own; what it says is in its log, its temporary files are in its scratch.
+
+    Raises:
+        OSError, ValueError: it cannot be started, or its words cannot be told to a process.
+    """
+    job.run.scratch.mkdir(exist_ok=True)
+    with open(job.run.log, "wb") as file:
+        return OwnProcess(
+            cli.main,
+            *job.arguments,
+            log=file,
+            environment={"TMPDIR": str(job.run.scratch)},
+            folder=job.run.log.parent,
+            session=True,
+        )
 
 
 class Queue:
@@ -45,7 +72,7 @@ class Queue:
         self._limits = limits
         self._changed = threading.Condition()
         self._waiting: list[Job] = []
-        self._current: tuple[Job, subprocess.Popen[bytes], float] | None = None
+        self._current: tuple[Job, OwnProcess, float] | None = None
         self._ended: dict[str, Place] = {}
         self._stopping: set[str] = set()
         self._closed = False
@@ -88,7 +115,7 @@ class Queue:
             if current is None or current[0].run.id != id:
                 return
             self._stopping.add(id)
-        processes.end(current[1])
+        current[1].end(*_ASK_BY)
         with self._changed:
             self._changed.wait_for(lambda: id in self._ended, timeout=10)
 
@@ -107,7 +134,7 @@ class Queue:
             current = self._current
             self._changed.notify_all()
         if current is not None:
-            processes.end(current[1])
+            current[1].end(*_ASK_BY)
         self._thread.join(timeout=20)
 
     def _place(self, id: str) -> Place:
@@ -125,14 +152,23 @@ class Queue:
                 if self._closed:
                     return
                 job = self._waiting.pop(0)
-                process = processes.start(job.arguments, job.run.log, job.run.scratch)
+                try:
+                    process = start(job)
+                except (OSError, ValueError) as error:  # too little of something, or words that no process can be told
+                    log.warning("run %s could not be started: %s", job.run.id, error)
+                    self._ended[job.run.id] = Place("ended", fault=getattr(error, "strerror", None) or str(error))
+                    self._changed.notify_all()
+                    continue
                 self._current = (job, process, time.monotonic())
-            code = process.wait()
-            processes.end(process)  # one that crashed may leave children behind
+            process.wait()
+            try:
+                code = process.end()  # one that crashed may leave children behind
+            except OSError as error:
+                log.warning("what run %s left at work could not be ended: %s", job.run.id, error)
+                code = process.end()
             shutil.rmtree(job.run.scratch, ignore_errors=True)
             with self._changed:
                 self._current = None
-                stopped = job.run.id in self._stopping
+                self._ended[job.run.id] = Place("ended", exit_code=code, stopped=job.run.id in self._stopping)
                 self._stopping.discard(job.run.id)
-                self._ended[job.run.id] = Place("ended", exit_code=code, stopped=stopped)
                 self._changed.notify_all()

@@ -82,6 +82,6 @@ def serving(root: Path, shown: Path | None, host: str, port: int, limits: Limits
 
 def _sweep(store: Store, queue: Queue, limits: Limits, closing: threading.Event) -> None:
     while True:
-        store.sweep(time.time() - limits.kept_hours * 3600, queue.busy)
+        store.sweep(time.time() - limits.kept_hours * 3600, lambda: queue.busy)
         if closing.wait(_SWEEP_S):
             return

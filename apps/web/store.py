@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 import re
 import secrets
 import shutil
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
+
+log = logging.getLogger("fewview")
 
 _ID = re.compile(r"[A-Za-z0-9_-]{22}")
 SERVED = ".served"
@@ -77,25 +81,31 @@ class Store:
         run = self._run(id)
         return run if run.photos.is_dir() else None
 
-    def sweep(self, before: float, busy: Collection[str]) -> list[str]:
+    def sweep(self, before: float, busy: Callable[[], Collection[str]]) -> list[str]:
         """Deletes runs and served files that were not touched since `before` (a POSIX time).
 
+        Others write and delete here at the same time. What cannot be looked at or deleted is told and left for the
+        next time; the rest is deleted.
+
         Args:
-            busy: names of runs that wait or are at work.
+            busy: tells the names of runs that wait or are at work; asked each time before something is deleted.
 
         Returns:
             Names of what was deleted.
         """
-        old = [
-            path
-            for path in (*self.root.iterdir(), *self.served.iterdir())
-            if (_ID.fullmatch(path.name) or path.parent == self.served)
-            and path.name not in busy
-            and _touched(path) < before
-        ]
-        for path in old:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-        return sorted(path.name for path in old)
+        gone = []
+        for path in (*_entries(self.root), *_entries(self.served)):
+            if not (_ID.fullmatch(path.name) or path.parent == self.served):
+                continue
+            try:
+                if _touched(path) < before and path.name not in busy():
+                    _delete(path)
+                    gone.append(path.name)
+            except FileNotFoundError:  # somebody else deleted it
+                continue
+            except OSError as error:
+                log.warning("%s is old and could not be deleted: %s", path, error)
+        return sorted(gone)
 
     def _run(self, id: str) -> Run:
         return Run(id, self.root / id)
@@ -107,7 +117,42 @@ def within(folder: Path, name: str) -> Path | None:
     return path if path.exists() and path.is_relative_to(folder.resolve()) else None
 
 
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except OSError as error:
+        log.warning("%s could not be looked through for what is old: %s", folder, error)
+        return []
+
+
 def _touched(path: Path) -> float:
-    """When something directly or one level below was last written."""
-    entries = [path, *(path.iterdir() if path.is_dir() else ())]
-    return max(os.stat(entry, follow_symlinks=False).st_mtime for entry in entries)
+    """When something directly or one level below was last written.
+
+    Raises:
+        FileNotFoundError: it is gone.
+    """
+    times = [os.stat(path, follow_symlinks=False).st_mtime]
+    for entry in path.iterdir() if path.is_dir() and not path.is_symlink() else ():
+        with contextlib.suppress(FileNotFoundError):  # deleted between the listing and the look
+            times.append(os.stat(entry, follow_symlinks=False).st_mtime)
+    return max(times)
+
+
+def _delete(path: Path) -> None:
+    """Deletes a file or a folder, and of a folder as much as can be: what stays would make it young again.
+
+    Raises:
+        OSError: something stays; the first reason.
+    """
+    if path.is_symlink() or not path.is_dir():
+        path.unlink()
+        return
+    faults: list[OSError] = []
+
+    def told(function: Callable[..., object], name: str, info: tuple[object, BaseException, object]) -> None:
+        if isinstance(info[1], OSError) and not isinstance(info[1], FileNotFoundError):
+            faults.append(info[1])
+
+    shutil.rmtree(path, onerror=told)
+    if faults:
+        raise faults[0]

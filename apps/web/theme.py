@@ -31,8 +31,8 @@ CSS = """
 .fv-progress progress::-moz-progress-bar { background: #1d4ed8; }
 .fv-problem { border-left: 4px solid #b42318; padding: .3rem .8rem; margin: .5rem 0; }
 .fv-verdict { border-left: 4px solid #1a7f37; padding: .3rem .8rem; }
-.fv-verdict.fv-warnings { border-color: #9a6700; }
-.fv-verdict.fv-failed { border-color: #b42318; }
+.fv-verdict.fv-usable { border-color: #9a6700; }
+.fv-verdict.fv-doubtful, .fv-verdict.fv-failed { border-color: #b42318; }
 .fv-scroll { overflow-x: auto; }
 .fv-table { border-collapse: collapse; width: 100%; font-size: .9rem; margin: .5rem 0; }
 .fv-table, .fv-table tr, .fv-table th, .fv-table td { border: none !important; }

@@ -15,6 +15,7 @@ from jaxtyping import UInt8
 
 from calibration.detect.detector import Detector, Person
 from calibration.inputs.recording import Recording, recording, stack_people
+from calibration.keypoints import KeypointsFacts
 from recon.errors import InputError
 from recon.io.images import UnusableImage
 from recon.io.video import open_video
@@ -106,7 +107,7 @@ def detect_people(
 
     with ThreadPoolExecutor(WORKERS) as pool:
         found = list(pool.map(one, range(len(videos))))
-    progress.fact("frames_detected", done)
+    progress.tell(KeypointsFacts(frames_detected=done))
     progress.note(f"People detected in {done} frames, {done / (time.process_time() - started):.1f} a second of CPU.")
     return found
 

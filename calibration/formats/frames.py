@@ -10,8 +10,9 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float
 
+from recon.geometry.pose import invert_rigid
 from recon.io.cameras import canonical_distortion, check_intrinsics, check_rigid
-from recon.scene import Camera, View, invert_rigid
+from recon.scene import Camera, View
 
 Z_UP = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
 """From our world to one with z up, such as Pose2Sim's and C3D's."""

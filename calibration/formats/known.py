@@ -44,9 +44,20 @@ def read_cameras_file(path: Path) -> dict[str, Camera | View]:
         path: a file in one of the formats above, or a folder with `intri.yml` or `cameras.json`.
 
     Raises:
-        InputError: no such file, or it is none of these.
+        InputError: no such file, it is none of these, or it names a fisheye.
     """
-    path = known_files(path)[0]
+    found = _read(known_files(path)[0])
+    lenses = {name: entry.camera if isinstance(entry, View) else entry for name, entry in found.items()}
+    fisheyes = [name for name, camera in lenses.items() if camera.fisheye]
+    if fisheyes:
+        raise InputError(
+            f"{path} calls {', '.join(fisheyes)} a fisheye, which cameras from people cannot be.",
+            "Undistort the videos to a pinhole, and give the cameras of these.",
+        )
+    return found
+
+
+def _read(path: Path) -> dict[str, Camera | View]:
     if path.suffix == ".toml":
         return read_calibration_toml(path)
     if path.suffix in (".yml", ".yaml"):

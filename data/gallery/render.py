@@ -96,8 +96,7 @@ class Renderer:
 
     def _world_rays(self, view: View, at: Float[np.ndarray, "N 2"]) -> Float[np.ndarray, "N 3"]:
         """Directions through places of the image (pixels), world frame, of unit z in the camera's."""
-        camera, R = view.camera, view.T_world_camera[:3, :3]
-        x, y = ((at - [camera.cx, camera.cy]) / [camera.fx, camera.fy]).T
+        R, (x, y, _) = view.T_world_camera[:3, :3], view.camera.rays_at(at).T
         return x[:, None] * R[:, 0] + y[:, None] * R[:, 1] + R[:, 2]
 
     def _first_face(self, view: View, rays: Float[np.ndarray, "N 3"]) -> Int[np.ndarray, " N"]:

@@ -70,8 +70,7 @@ def write_rgb(path: Path, image: np.ndarray) -> None:
 
 def _ray_length(camera: Camera) -> Float[np.ndarray, "H W"]:
     """Length of each pixel's ray of unit z."""
-    x = (np.arange(camera.width) + 0.5 - camera.cx) / camera.fx
-    y = (np.arange(camera.height) + 0.5 - camera.cy) / camera.fy
+    x, y = camera.slopes()
     return np.sqrt(1 + x[None, :] ** 2 + y[:, None] ** 2)
 
 

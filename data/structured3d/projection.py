@@ -9,6 +9,7 @@ import shapely
 from jaxtyping import Bool, Float
 from shapely.geometry import MultiPolygon, Polygon
 
+from recon.geometry.pose import transform
 from recon.scene import Camera, View
 
 _NEAR_M = 1e-3
@@ -52,13 +53,12 @@ def corners_in_sight(polygon: Float[np.ndarray, "N 2"], eye: Float[np.ndarray, "
 
 def project(points: Float[np.ndarray, "N 3"], view: View) -> list[Float[np.ndarray, "M 2"]]:
     """The image of a flat polygon, cut by the image's borders: none, one or several polygons, pixels."""
-    local = points @ view.T_camera_world[:3, :3].T + view.T_camera_world[:3, 3]
+    local = transform(view.T_camera_world, points)
     for normal, offset in _frustum(view.camera):
         local = _cut(local, normal, offset)
         if len(local) < 3:
             return []
-    camera = view.camera
-    pixels = local[:, :2] / local[:, 2:] * [camera.fx, camera.fy] + [camera.cx, camera.cy]
+    pixels = view.camera.project(local)
     # A polygon that is not convex falls into parts that the cutting leaves joined along the border.
     whole = shapely.make_valid(Polygon(pixels), method="structure")
     parts = whole.geoms if isinstance(whole, MultiPolygon) else [whole]

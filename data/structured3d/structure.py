@@ -13,6 +13,7 @@ from data.gallery.layout import walls
 from data.structured3d import projection
 from data.structured3d.annotation import Annotation, Group, Junction, Line, Plane, Vector
 from data.structured3d.layouts import Rings, ViewJunction, ViewLayout, ViewPlane
+from recon.geometry.pose import transform
 from recon.scene import View
 
 FLOOR, CEILING, FIRST_WALL = 0, 1, 2
@@ -110,12 +111,10 @@ class _JunctionTable:
         self._place: dict[tuple[float, float], int] = {}
         self._corners: dict[tuple[float, float], tuple[int, bool]] = {}
         seen = projection.corners_in_sight(room.polygon, view.center[:2])
-        camera = view.camera
         for storey, z in enumerate((0.0, room.height)):
-            local = _flat(room.polygon, z) @ view.T_camera_world[:3, :3].T + view.T_camera_world[:3, 3]
-            for number, X in enumerate(local):
-                if X[2] > 0:
-                    pixel = X[:2] / X[2] * [camera.fx, camera.fy] + [camera.cx, camera.cy]
+            pixels = view.camera.project(transform(view.T_camera_world, _flat(room.polygon, z)))
+            for number, pixel in enumerate(pixels):
+                if np.isfinite(pixel).all():
                     key = self._key(pixel)
                     self._corners[key] = (storey * len(room.polygon) + number, bool(seen[number]))
 

@@ -3,6 +3,6 @@
 from recon.dag.isolate import RemoteError, run_isolated
 from recon.dag.manifest import Manifest, StageEntry
 from recon.dag.runner import run_stages
-from recon.dag.stage import Stage
+from recon.stage import Stage
 
 __all__ = ["Manifest", "RemoteError", "Stage", "StageEntry", "run_isolated", "run_stages"]

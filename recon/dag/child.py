@@ -2,45 +2,33 @@
 
 from __future__ import annotations
 
-import ctypes
-import faulthandler
 import logging
-import os
 import pickle
-import signal
 import sys
-import threading
 import traceback
 from multiprocessing.connection import Connection
-from typing import Any, BinaryIO
 
 from recon.dag.memory import peak_mib
+from recon.dag.process import asked, leave
 from recon.dag.reporting import DATES, FORMAT, StageProgress
-from recon.dag.stage import resolve
 from recon.errors import FewviewError
-
-ORPHANED = 113
-_PR_SET_PDEATHSIG = 1
+from recon.stage import resolve
 
 
-def main(events: int, parent: int) -> None:
-    """Runs the function that the parent asks for and answers through the pipe `events`.
+def main() -> None:
+    """Runs the function that the parent asks for and answers through a pipe; its arguments are the parent and that.
 
-    Messages are pairs: ("step" | "fallback" | "fact", payload) while it works, then ("done", (value, MiB)) or
+    Messages are pairs: ("step" | "fallback" | "facts", payload) while it works, then ("done", (value, MiB)) or
     ("error", (pickled exception or None, class, message, what, remedy, trace, MiB)); MiB is the peak memory.
     """
-    os.set_inheritable(events, False)
-    die_with_parent(parent)
-    faulthandler.enable()  # a crash in native code leaves its Python stack in the log
+    parent, events = map(int, sys.argv[1:])
+    function, args, with_progress = asked(parent, events)
     logger = logging.getLogger("fewview")
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter(FORMAT, DATES))
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     logger.propagate = False
-
-    function, args, with_progress = pickle.load(sys.stdin.buffer)
-    threading.Thread(target=watch, args=(sys.stdin.buffer,), name="fewview-parent", daemon=True).start()
     pipe = Connection(events, readable=False)
     try:
         progress = [StageProgress(lambda event, payload: pipe.send((event, payload)))] if with_progress else []
@@ -48,9 +36,7 @@ def main(events: int, parent: int) -> None:
         pipe.send(("done", (value, peak_mib())))
     except BaseException as error:  # noqa: BLE001 - whatever it is, the parent raises it again
         pipe.send(("error", pack(error)))
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(0)  # the answer is given: a library that crashes while it is unloaded cannot take it back
+    leave(0)
 
 
 def pack(error: BaseException) -> tuple[bytes | None, str, str, str | None, str | None, str, float | None]:
@@ -71,17 +57,3 @@ def pack(error: BaseException) -> tuple[bytes | None, str, str, str | None, str 
     )
     trace = "".join(traceback.format_exception(error))
     return pickled, known.__name__, str(error), what, remedy, trace, peak_mib()
-
-
-def die_with_parent(parent: int) -> None:
-    """Has the kernel end this process together with `parent`, the process that started it (Linux)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before the line above
-        os._exit(ORPHANED)
-
-
-def watch(stdin: BinaryIO | Any) -> None:
-    """Ends this process when the parent's end of the pipe closes; nothing more is ever sent through it."""
-    stdin.read()
-    os._exit(ORPHANED)

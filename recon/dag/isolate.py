@@ -6,13 +6,10 @@ again, which fails for scripts without a guard, from standard input and in noteb
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import pickle
 import signal
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
@@ -20,15 +17,15 @@ from pathlib import Path
 from typing import Any
 
 import recon.errors
+from recon.dag import child
 from recon.dag.memory import peak_mib
-from recon.dag.stage import import_path
+from recon.dag.process import OwnProcess
 from recon.errors import KilledFault, ReconstructionError
 from recon.progress import Progress
+from recon.stage import import_path
 
 _POLL_S = 0.2
 _EXIT_S = 5.0
-
-_BOOTSTRAP = "import sys; sys.path[:] = {path!r}; from recon.dag.child import main; main({events}, {parent})"
 
 
 class RemoteError(Exception):
@@ -95,7 +92,7 @@ class Child:
         name: str = "",
     ) -> None:
         self._function = import_path(function)
-        self._request = pickle.dumps((self._function, tuple(args), progress is not None))
+        self._request = (self._function, tuple(args), progress is not None)
         self._log, self._progress = log, progress
         self._name = name or f"`{self._function}`"
         self.peak_mib: float | None = None
@@ -107,17 +104,16 @@ class Child:
 
     def _run(self, scratch: str) -> Any:
         reader, writer = os.pipe()
-        bootstrap = _BOOTSTRAP.format(path=sys.path, events=writer, parent=os.getpid())
         try:
             with open(self._log, "ab") as log:
-                process = subprocess.Popen(
-                    [sys.executable, "-u", "-c", bootstrap],
-                    stdin=subprocess.PIPE,
-                    stdout=log,
-                    stderr=log,
-                    env={**os.environ, "TMPDIR": scratch},
-                    pass_fds=[writer],
-                    process_group=0,  # Ctrl-C reaches this process alone, which then ends the child
+                process = OwnProcess(
+                    child.main,
+                    str(os.getpid()),
+                    str(writer),
+                    log=log,
+                    request=self._request,
+                    environment={"TMPDIR": scratch},
+                    inherit=[writer],
                 )
         except BaseException:
             os.close(reader)
@@ -127,12 +123,11 @@ class Child:
         with Connection(reader, writable=False) as pipe:
             try:
                 answer = self._converse(process, pipe)
-                _settle(process)
-            except BaseException:  # Ctrl-C, or a bug in what the progress calls
-                _kill(process)
-                raise
+                process.wait(_EXIT_S)  # one that answered may hang while it ends
+            finally:  # also after Ctrl-C, or a bug in what the progress calls
+                code = process.end()
         if answer is None:
-            raise self._lost(process.returncode)
+            raise self._lost(code)
         kind, payload = answer
         if kind == "done":
             value, self.peak_mib = payload
@@ -140,18 +135,12 @@ class Child:
         pickled, class_name, message, what, remedy, trace, self.peak_mib = payload
         raise _rebuild(pickled, class_name, message, what, remedy) from RemoteTrace(trace)
 
-    def _converse(self, process: subprocess.Popen[bytes], pipe: Connection) -> tuple[str, Any] | None:
+    def _converse(self, process: OwnProcess, pipe: Connection) -> tuple[str, Any] | None:
         """The child's answer, or None where it ended without one."""
-        assert process.stdin is not None
-        try:
-            process.stdin.write(self._request)
-            process.stdin.flush()
-        except BrokenPipeError:  # it died while it started; what it left on the pipe is read below
-            pass
         while True:
             if not pipe.poll(_POLL_S):
                 self.peak_mib = peak_mib(process.pid) or self.peak_mib
-                if process.poll() is not None and not pipe.poll(0):
+                if not process.running and not pipe.poll(0):
                     return None
                 continue
             try:
@@ -169,8 +158,8 @@ class Child:
                 self._progress.step(*payload)
             elif event == "fallback":
                 self._progress.fallback(**payload)
-            elif event == "fact":
-                self._progress.fact(*payload)
+            elif event == "facts":
+                self._progress.tell(payload)
 
     def _lost(self, code: int) -> KilledFault | ReconstructionError:
         if code == -signal.SIGKILL:
@@ -187,29 +176,6 @@ class Child:
         return ReconstructionError(
             f"{self._name} ended with exit code {code} and no result.", f"Its last lines are in {self._log}."
         )
-
-
-def _settle(process: subprocess.Popen[bytes]) -> None:
-    """Waits for a child that has answered or died."""
-    try:
-        process.wait(_EXIT_S)
-    except subprocess.TimeoutExpired:  # it answered but hangs while it ends
-        _kill(process)
-    _close(process)
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    """Ends a child and its own children."""
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    _close(process)
-
-
-def _close(process: subprocess.Popen[bytes]) -> None:
-    assert process.stdin is not None
-    with contextlib.suppress(BrokenPipeError):  # the request never reached it
-        process.stdin.close()
 
 
 def _rebuild(

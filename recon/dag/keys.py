@@ -12,13 +12,16 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from recon.dag.digests import FileHashes, digest_of
-from recon.dag.stage import Stage
+from recon.dag.program import sources_of
+from recon.stage import Stage
 
 
 def encode(value: Any) -> Any:
     """JSON for the key: different values give different JSON.
 
-    Dataclasses lose the fields with `metadata={"key": False}`; what JSON has no type for is tagged.
+    Of dataclasses, a field with `metadata={"key": False}` is left out, and of one with a function there, what the
+    function makes of it counts: a path to files that are among the stage's sources says nothing of the results. What
+    JSON has no type for is tagged.
 
     Raises:
         TypeError: a value whose meaning cannot be pinned down, such as an array, a function or a set.
@@ -36,9 +39,11 @@ def encode(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [encode(item) for item in value]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {
-            f.name: encode(getattr(value, f.name)) for f in dataclasses.fields(value) if f.metadata.get("key", True)
-        }
+        fields = {}
+        for field in dataclasses.fields(value):
+            counts, item = field.metadata.get("key", True), getattr(value, field.name)
+            if counts:
+                fields[field.name] = encode(counts(item) if callable(counts) else item)
         return {"dataclass": type(value).__name__, "fields": fields}
     if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
         return {"mapping": {key: encode(item) for key, item in value.items()}}
@@ -75,7 +80,7 @@ def ingredients(stage: Stage, inputs: Mapping[str, str], hashes: FileHashes) -> 
     """
     return {
         "name": stage.name,
-        "version": stage.version,
+        "program": dict(sources_of(stage.run)),
         "config": encode(stage.config),
         "inputs": dict(sorted(inputs.items())),
         "sources": [
@@ -94,8 +99,8 @@ def key_of(parts: Mapping[str, Any]) -> str:
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     """Why two sets of ingredients differ, in words."""
     said = []
-    if old["version"] != new["version"]:
-        said.append(f"the stage's version is {new['version']}, was {old['version']}")
+    if old.get("program") != new["program"]:
+        said.append(_program_difference(old.get("program"), new["program"]))
     before, after = dict(_leaves(old["config"])), dict(_leaves(new["config"]))
     for name in sorted(before.keys() | after.keys()):
         if before.get(name) != after.get(name):
@@ -111,6 +116,14 @@ def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
         said.append("the weights changed")
     shown = "; ".join(said[:3]) + (f" and {len(said) - 3} more" if len(said) > 3 else "")
     return shown or "the order of its ingredients changed"
+
+
+def _program_difference(old: Mapping[str, str] | None, new: Mapping[str, str]) -> str:
+    if old is None:
+        return "the program changed"  # the record is of an older one, or the sources changed while the stage ran
+    changed = sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
+    more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+    return f"the program changed ({changed[0]}{more})"
 
 
 def _leaves(value: Any, path: str = "") -> list[tuple[str, str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -28,11 +29,19 @@ class Step:
     """Since the stage started."""
 
 
-class LiveProgress:
-    """Writes the steps of a run, at most twice a second."""
+Watch = Callable[[Step], None]
 
-    def __init__(self, out: Path) -> None:
+
+class LiveProgress:
+    """Writes the steps of a run, at most twice a second.
+
+    Args:
+        watch: is told each step that is written.
+    """
+
+    def __init__(self, out: Path, watch: Watch | None = None) -> None:
         self._path = out / WORK / "progress.json"
+        self._watch = watch
         self._began = self._said = time.monotonic()
 
     def started(self, stage: str) -> None:
@@ -50,6 +59,8 @@ class LiveProgress:
         temporary = self._path.with_name("progress.tmp")
         temporary.write_text(json.dumps(asdict(step)), encoding="utf-8")
         os.replace(temporary, self._path)
+        if self._watch:
+            self._watch(step)
 
 
 def read_step(out: Path) -> Step | None:

@@ -7,6 +7,7 @@ process and start time) and its heartbeat, the lock file's modification time, de
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import json
@@ -127,10 +128,9 @@ class FolderLock:
 
     def _beat(self) -> None:
         while not self._stop.wait(BEAT_S):
-            try:
+            # A network file system that stumbles will be back; if the folder went away, the run itself will say so.
+            with contextlib.suppress(OSError):
                 os.utime(self._path)
-            except OSError:  # the folder went away: the run itself will say so
-                return
 
 
 def try_lock(descriptor: int) -> bool | None:

@@ -11,6 +11,7 @@ from recon.dag.artifact import WORK, Record
 from recon.dag.files import write_json
 from recon.dag.isolate import RemoteError
 from recon.dag.keys import overall_digest
+from recon.dag.verdict import RunVerdict
 from recon.errors import FewviewError
 
 SCHEMA = 1
@@ -33,7 +34,6 @@ class StageEntry:
     error: dict[str, str | None] | None = None
     """`class`, `message` and `remedy` (None for a bug)."""
     log: str | None = None
-    version: int = 1
     config: Any = None
     inputs: dict[str, str] = field(default_factory=dict)
     """Digest of every artifact it read."""
@@ -76,6 +76,8 @@ class Manifest:
     """By stage, the user's files it read: `path` and `files` with their hashes."""
     started: str = ""
     """UTC, ISO 8601."""
+    verdict: RunVerdict | None = None
+    """None while the run has not come to its end, or where nobody judges."""
     schema: int = SCHEMA
 
     @property

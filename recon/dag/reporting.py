@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
-import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,7 +24,7 @@ class StageProgress:
     """Logs notes and fallbacks, and passes steps, fallbacks and facts on."""
 
     def __init__(self, send: Send) -> None:
-        """`send` gets ("step", (done, total, what)), ("fallback", dict) and ("fact", (name, value))."""
+        """`send` gets ("step", (done, total, what)), ("fallback", dict) and ("facts", dataclass)."""
         self._send = send
         self._last = 0.0
 
@@ -43,13 +41,8 @@ class StageProgress:
         log.warning("%s instead of %s: %s", used, wanted, reason)
         self._send("fallback", {"wanted": wanted, "used": used, "reason": reason})
 
-    def fact(self, name: str, value: Any) -> None:
-        """Keeps a copy; NaN and infinity, which JSON lacks, become None.
-
-        Raises:
-            TypeError: the value is not made of JSON's types.
-        """
-        self._send("fact", (name, json.loads(json.dumps(_finite(value), allow_nan=False))))
+    def tell(self, facts: Any) -> None:
+        self._send("facts", facts)
 
 
 class Relay:
@@ -67,18 +60,8 @@ class Relay:
     def fallback(self, wanted: str, used: str, reason: str) -> None:
         self._send("fallback", {"wanted": wanted, "used": used, "reason": reason})
 
-    def fact(self, name: str, value: Any) -> None:
-        self._send("fact", (name, value))
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    return value
+    def tell(self, facts: Any) -> None:
+        self._send("facts", facts)
 
 
 class _LogFile(logging.FileHandler):

@@ -8,7 +8,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,15 +22,19 @@ from recon.dag.digests import FileHashes, digest_of
 from recon.dag.environment import environment, program_version
 from recon.dag.faults import memory_fault, write_fault, writing
 from recon.dag.files import read_json
+from recon.dag.graph import Graph
 from recon.dag.isolate import Child
 from recon.dag.keys import difference, ingredients, key_of, plain
-from recon.dag.live import LiveProgress
+from recon.dag.live import LiveProgress, Watch
 from recon.dag.lock import FolderLock
 from recon.dag.manifest import Manifest, StageEntry, attempts_before, describe, still_pending
 from recon.dag.memory import peak_mib, reset_peak
+from recon.dag.program import changed_since
 from recon.dag.reporting import Relay, StageProgress, logging_to
-from recon.dag.stage import Graph, Stage, resolve
+from recon.dag.verdict import RunVerdict
 from recon.errors import EnvironmentFault, FewviewError, InputError
+from recon.facts import checked_facts
+from recon.stage import Stage, resolve
 
 log = logging.getLogger("fewview")
 
@@ -45,6 +49,8 @@ def run_stages(
     dry_run: bool = False,
     arguments: Sequence[str] = (),
     console: Console | None = None,
+    watch: Watch | None = None,
+    judge: Callable[[Path], RunVerdict] | None = None,
 ) -> Manifest:
     """Brings the artifacts of `stages` in `out` up to date, one stage after the other.
 
@@ -61,6 +67,8 @@ def run_stages(
         dry_run: print what would be done and why; nothing is written.
         arguments: the command line, for the manifest.
         console: where progress is shown; standard error by default.
+        watch: is told where the stage at work is, at most twice a second.
+        judge: what the run is worth, from its folder; called once it has come to its end, well or not.
 
     Returns:
         What manifest.json holds; for a dry run, with the statuses planned, cached and skipped.
@@ -90,7 +98,7 @@ def run_stages(
         program=program_version(),
         arguments=list(arguments),
         request={"until": until, "from": start, "force": list(force)},
-        stages={stage.name: StageEntry(version=stage.version, config=plain(stage.config)) for stage in graph.stages},
+        stages={stage.name: StageEntry(config=plain(stage.config)) for stage in graph.stages},
         started=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )
     if out.exists() and not out.is_dir():
@@ -108,8 +116,14 @@ def run_stages(
             display.say(line)
         pending = still_pending(read_json(out / "manifest.json"), manifest.request, list(redo))
         redo = {name: why for name, why in redo.items() if name in pending}
-        run = _Run(graph, manifest, hashes, display, wanted, redo)
+        run = _Run(graph, manifest, hashes, display, wanted, redo, watch)
         run.execute(lock)
+        if judge is not None:
+            # Why the run failed is what must be told, not that its folder cannot be judged either.
+            with contextlib.suppress(*((FewviewError,) if run.errors else ())):
+                manifest.verdict = judge(out)
+            with writing(out):
+                manifest.save()
     display.summary(manifest)
     if run.errors:
         raise run.errors[0]
@@ -148,10 +162,11 @@ class _Run:
         display: Display,
         wanted: set[str],
         redo: dict[str, str],
+        watch: Watch | None = None,
     ) -> None:
         self.graph, self.manifest, self.hashes, self.display = graph, manifest, hashes, display
         self.out, self.wanted, self.redo = manifest.out, wanted, redo
-        self.live = LiveProgress(self.out)
+        self.live = LiveProgress(self.out, watch)
         self.errors: list[BaseException] = []
         self._before = read_json(self.out / "manifest.json")
 
@@ -270,11 +285,12 @@ class _Run:
         try:
             entry.peak_mib = self._call(stage, inputs, folder, entry)
             entry.seconds = round(time.monotonic() - began, 3)
+            parts = self._parts_that_ran(stage, decision)
             files = self.hashes.folder(folder)
             record = Record(
                 name=stage.name,
-                key=decision.key,
-                ingredients=decision.parts,
+                key=key_of(parts),
+                ingredients=parts,
                 files=files,
                 digest=digest_of(files),
                 seconds=entry.seconds,
@@ -301,6 +317,13 @@ class _Run:
         entry.take(record)
         log.info("done in %.1f s, digest %s", record.seconds, record.digest)
 
+    def _parts_that_ran(self, stage: Stage, decision: _Decision) -> dict[str, Any]:
+        """The ingredients for the record: a program that was edited meanwhile is not known, and made again."""
+        if not changed_since(stage.run):
+            return decision.parts
+        self.display.say(f"{stage.name}: the program changed while it ran, so the next run makes it anew")
+        return {**decision.parts, "program": None}
+
     def _call(self, stage: Stage, inputs: dict[str, Path], folder: Path, entry: StageEntry) -> float | None:
         """Calls the stage's function; returns the peak memory in MiB where it can be measured."""
 
@@ -311,8 +334,8 @@ class _Run:
             elif event == "fallback":
                 entry.fallbacks.append(payload)
                 self.display.say(f"{stage.name}: {payload['used']} instead of {payload['wanted']}: {payload['reason']}")
-            elif event == "fact":
-                entry.facts[payload[0]] = payload[1]
+            elif event == "facts":
+                entry.facts |= checked_facts(stage.facts, payload)
 
         if stage.isolated:
             child = Child(

@@ -8,33 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Float32
 
+from recon.depth import tolerances as tol
+from recon.depth.artifact import COMPLETED, PLANAR, VERIFIED, DepthMap
 from recon.depth.confidence import COMPLETED_WEIGHTS, completed_features, probability
-from recon.depth.consistency import ray_directions
-from recon.depth.covisibility import COMPLETED, PLANAR, VERIFIED, DepthMap
 from recon.depth.diffusion import diffuse, distance_to
 from recon.depth.evidence import borrowed, contradicted, pushed_behind
 from recon.depth.labelling import SuperpixelGraph, minimise, superpixels
 from recon.depth.planes import ScenePlane
 from recon.depth.reach import path_to_support
 from recon.scene import PosedImage
-
-REACH = 0.3
-"""How far diffusion may extrapolate from verified pixels, as a share of the long side."""
-SUPERPIXELS = 700
-FARTHEST = 1.5
-"""A completed surface is at most this many times as far as the farthest verified one."""
-FIT_SCALE = 0.03
-"""Relative depth difference at which a label fully disagrees with a verified pixel."""
-STEP_SCALE = 0.04
-"""Relative depth step at which two neighbouring labels fully disagree."""
-COLOUR_SCALE = 0.25
-CONTRAST_SCALE = 0.08
-FAR_SCALE, WALL_FAR_SCALE = 0.2, 0.5
-"""Distance from what supports a label, as a share of the long side, at which it is fully out of reach; furniture
-ends, but what encloses the room goes on."""
-BEYOND_SCALE = 0.1
-"""Relative depth behind the enclosing planes at which a label is fully beyond them."""
-W_FIT, W_FRONT, W_COLOUR, W_FAR, W_NEAR, W_FREE, W_BEYOND, W_SMOOTH = 4.0, 2.0, 1.0, 0.6, 1.0, 0.45, 1.5, 1.2
 
 
 def complete(views: Sequence[PosedImage], maps: Sequence[DepthMap], planes: Sequence[ScenePlane]) -> list[DepthMap]:
@@ -85,7 +67,7 @@ def fill(
     if not (known.inverse > 0).any():
         return None
     long_side = max(known.inverse.shape)
-    farthest = FARTHEST / float(np.percentile(known.inverse[known.inverse > 0], 1))
+    farthest = tol.COMPLETED_FARTHEST / float(np.percentile(known.inverse[known.inverse > 0], 1))
     diffused = np.maximum(diffuse(view.image, known.inverse, known.weight), 1 / farthest)
     surfaces, used, shell = [diffused], [], np.zeros_like(diffused)
     for plane in planes:
@@ -95,7 +77,7 @@ def fill(
             used.append(plane)
         if plane.encloses:
             shell = np.maximum(shell, inverse)
-    graph = superpixels(view.image, SUPERPIXELS)
+    graph = superpixels(view.image, tol.SUPERPIXELS)
     encloses = [plane.encloses for plane in used]
     chosen, energy = _choose(view, graph, surfaces, encloses, shell, known, farthest, others, other_maps)
     picked = chosen[graph.label]
@@ -104,13 +86,13 @@ def fill(
 
     # Diffuse once more, now also from the planes, and use it where no plane was chosen.
     unknown = known.inverse <= 0
-    soft = np.where(unknown & planar, 0.3, known.weight).astype(np.float32)
+    soft = np.where(unknown & planar, tol.GUESSED_WEIGHT, known.weight).astype(np.float32)
     again = diffuse(view.image, np.where(unknown, inverse, known.inverse), soft)
     inverse = np.where(planar, inverse, np.maximum(again, np.maximum(shell, 1 / farthest)))
     inverse = np.where(unknown, inverse, known.inverse).astype(np.float32)
 
     target = ~known.verified & view.mask & (inverse > 0)
-    target &= planar | (known.distance < REACH * long_side)
+    target &= planar | (known.distance < tol.DIFFUSED * long_side)
     free = pushed_behind(view, inverse, target, farthest, others, other_maps)
     border = np.array([False, *(plane.evidence == "border" for plane in used)])
     way = path_to_support(view, used, picked)
@@ -150,7 +132,7 @@ def _known(
     verified = depth_map.source == VERIFIED
     extra = borrowed(view, verified, others, other_maps)
     inverse = np.where(verified, 1 / np.where(verified, depth_map.depth, 1), extra).astype(np.float32)
-    weight = np.where(verified, depth_map.confidence.astype(np.float32), np.where(extra > 0, 0.3, 0))
+    weight = np.where(verified, depth_map.confidence.astype(np.float32), np.where(extra > 0, tol.GUESSED_WEIGHT, 0))
     return _Known(inverse, weight.astype(np.float32), verified, distance_to(inverse > 0))
 
 
@@ -181,26 +163,26 @@ def _choose(
     for k, surface in enumerate(surfaces):
         valid = surface > 1 / farthest
         misfit = np.where(have, np.abs(np.log(np.maximum(surface, 1e-9) / np.where(have, known.inverse, 1))), 0)
-        misfit = np.where(have, np.minimum(misfit / FIT_SCALE, 1), 0)
+        misfit = np.where(have, np.minimum(misfit / tol.FIT_SCALE, 1), 0)
         proposed = np.where(valid, surface, 0)[grid].ravel()
         front, difference = contradicted(view, x, y, proposed, others, other_maps)
-        colour = np.where(np.isfinite(difference), np.minimum(difference / COLOUR_SCALE, 1), 0.35)
-        unary[:, k] += W_FIT * graph.mean(misfit.astype(np.float32))
-        unary[:, k] += W_FRONT * np.bincount(coarse, front, graph.count) / samples
-        unary[:, k] += W_COLOUR * np.bincount(coarse, colour, graph.count) / samples
-        unary[:, k] += 4.0 * graph.mean((~valid).astype(np.float32))
+        colour = np.where(np.isfinite(difference), np.minimum(difference / tol.COLOUR_SCALE, 1), tol.COLOUR_UNSEEN)
+        unary[:, k] += tol.W_FIT * graph.mean(misfit.astype(np.float32))
+        unary[:, k] += tol.W_FRONT * np.bincount(coarse, front, graph.count) / samples
+        unary[:, k] += tol.W_COLOUR * np.bincount(coarse, colour, graph.count) / samples
+        unary[:, k] += tol.W_ABSENT * graph.mean((~valid).astype(np.float32))
         if k == 0:
             away = known.distance
-            unary[:, k] += W_FREE * (1 - share_known)
+            unary[:, k] += tol.W_FREE * (1 - share_known)
         else:
             support = have & (misfit < 0.5)
             away = distance_to(support)
-        scale = WALL_FAR_SCALE if k > 0 and encloses[k - 1] else FAR_SCALE
-        unary[:, k] += W_FAR * np.minimum(graph.mean(away) / (scale * long_side), 1)
-        beyond = np.clip(np.log(np.maximum(shell, 1e-9) / np.maximum(surface, 1e-9)) / BEYOND_SCALE, 0, 1)
-        unary[:, k] += W_BEYOND * graph.mean(beyond.astype(np.float32))
+        scale = tol.WALL_FAR_SCALE if k > 0 and encloses[k - 1] else tol.FAR_SCALE
+        unary[:, k] += tol.W_FAR * np.minimum(graph.mean(away) / (scale * long_side), 1)
+        beyond = np.clip(np.log(np.maximum(shell, 1e-9) / np.maximum(surface, 1e-9)) / tol.BEYOND_SCALE, 0, 1)
+        unary[:, k] += tol.W_BEYOND * graph.mean(beyond.astype(np.float32))
         closer = np.clip(np.log(np.maximum(surface, 1e-9) / nearest) / np.log(2), 0, 1)
-        unary[:, k] += W_NEAR * graph.mean(closer.astype(np.float32))
+        unary[:, k] += tol.W_NEAR * graph.mean(closer.astype(np.float32))
     size = (graph.area / graph.area.mean())[:, None]
     chosen = minimise(unary * size, graph.edges, _pairwise(graph, surfaces))
     return chosen, unary[np.arange(graph.count), chosen]
@@ -219,16 +201,16 @@ def _pairwise(graph: SuperpixelGraph, surfaces: Sequence[Float32[np.ndarray, "H 
             if a == b:
                 continue
             difference = np.abs(logs[a][graph.first] - logs[b][graph.second])
-            jump = np.minimum(difference / STEP_SCALE, 1)
+            jump = np.minimum(difference / tol.STEP_SCALE, 1)
             step[:, a, b] = np.bincount(graph.pixel_edge, jump, len(graph.edges)) / graph.length
     change = 1 - np.eye(labels)
-    hold = np.exp(-graph.contrast / CONTRAST_SCALE) * graph.length / graph.length.mean()
-    return W_SMOOTH * hold[:, None, None] * (0.1 * change + 0.9 * step)
+    hold = np.exp(-graph.contrast / tol.CONTRAST_SCALE) * graph.length / graph.length.mean()
+    return tol.W_SMOOTH * hold[:, None, None] * (tol.CHANGE_SHARE * change + (1 - tol.CHANGE_SHARE) * step)
 
 
 def depth_normals(view: PosedImage, depth: Float32[np.ndarray, "H W"]) -> Float[np.ndarray, "H W 3"]:
     """Unit normals, camera frame, towards the camera, from the slope of a depth map."""
-    points = ray_directions(view) * depth[..., None]
+    points = view.camera.rays(np.float32) * depth[..., None]
     normal = np.cross(np.gradient(points, axis=0), np.gradient(points, axis=1))
     normal /= np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-12)
     return np.where((normal * points).sum(-1, keepdims=True) > 0, -normal, normal)

@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from recon.depth.consistency import MAX_ERROR_PX, MAX_ERROR_RELATIVE, Agreement
+from recon.depth import tolerances as tol
+from recon.depth.consistency import Agreement
 from recon.depth.patchmatch import PlaneMap, grey
 from recon.scene import PosedImage
 
@@ -41,8 +42,8 @@ def verified_features(view: PosedImage, planes: PlaneMap, agreed: Agreement) -> 
         "bias": np.ones_like(planes.cost),
         "cost": np.clip(planes.cost, 0, 1),
         "agreeing": np.minimum(agreed.count.astype(np.float32), 3) - 1,
-        "error_px": np.minimum(agreed.error_px / MAX_ERROR_PX, 1),
-        "error_relative": np.minimum(agreed.error_relative / MAX_ERROR_RELATIVE, 1),
+        "error_px": np.minimum(agreed.error_px / tol.MAX_ERROR_PX, 1),
+        "error_relative": np.minimum(agreed.error_relative / tol.MAX_ERROR_RELATIVE, 1),
         "log_angle": np.log(np.clip(agreed.angle_deg, 0.2, 45)),
         "log_contrast": np.log(local_contrast(view)),
     }

@@ -9,17 +9,9 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
+from recon.depth import tolerances as tol
 from recon.depth.patchmatch import PlaneMap, warp_matrices
 from recon.scene import PosedImage
-
-MAX_ERROR_PX = 1.5
-MAX_ERROR_RELATIVE = 0.015
-MAX_COST = 0.5
-SPECKLE_PX = 60
-"""Smallest connected surface that is kept, in pixels of a 512 px image."""
-LEAST_SPECKLE_PX = 25
-SPECKLE_STEP = 0.02
-"""Relative depth step that separates two surfaces."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +42,7 @@ def agreement(
     best_px = np.full((height, width), np.inf, np.float32)
     best_relative = np.full((height, width), np.inf, np.float32)
     angle = np.zeros((height, width), np.float32)
-    ray = ray_directions(view)
+    ray = view.camera.rays(np.float32)
     known = planes.inverse > 0
     depth = 1 / np.where(known, planes.inverse, np.float32(1))
     for source, other in zip(sources, source_planes, strict=True):
@@ -62,7 +54,7 @@ def agreement(
         # bq is z in the view over z in the source (times its own w = 1): depth in the view is bq / inverse.
         back = bq / np.where(valid, inverse, 1)
         relative = np.where(valid, np.abs(back / depth - 1), np.inf).astype(np.float32)
-        agrees = (error < MAX_ERROR_PX) & (relative < MAX_ERROR_RELATIVE)
+        agrees = (error < tol.MAX_ERROR_PX) & (relative < tol.MAX_ERROR_RELATIVE)
         count += agrees
         better = error < best_px
         best_px = np.where(better, error, best_px)
@@ -75,7 +67,7 @@ def agreement(
 
 def verified(planes: PlaneMap, agreed: Agreement) -> Bool[np.ndarray, "H W"]:
     """Pixels that stereo may call its own: confirmed by another view, matched, and part of a surface."""
-    keep = (agreed.count > 0) & (planes.cost < MAX_COST) & (planes.inverse > 0)
+    keep = (agreed.count > 0) & (planes.cost < tol.MAX_COST) & (planes.inverse > 0)
     return keep & ~_speckles(planes.inverse, keep)
 
 
@@ -107,16 +99,6 @@ def sample_planes(planes: PlaneMap, u: np.ndarray, v: np.ndarray, valid: np.ndar
     return np.where(inside & (value > 0), value, 0).astype(np.float32)
 
 
-def ray_directions(view: PosedImage) -> Float32[np.ndarray, "H W 3"]:
-    """Camera-frame directions of all pixel centres, z = 1."""
-    camera = view.camera
-    height, width = view.mask.shape
-    xn = (np.arange(width, dtype=np.float32) + 0.5 - camera.cx) / camera.fx
-    yn = (np.arange(height, dtype=np.float32) + 0.5 - camera.cy) / camera.fy
-    x, y = np.meshgrid(xn, yn)
-    return np.stack([x, y, np.ones_like(x)], -1).astype(np.float32)
-
-
 def _angle_deg(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     cosine = (a * b).sum(-1) / np.maximum(np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1), 1e-12)
     return np.degrees(np.arccos(np.clip(cosine, -1, 1))).astype(np.float32)
@@ -128,9 +110,9 @@ def _speckles(inverse: np.ndarray, keep: np.ndarray) -> np.ndarray:
         return np.zeros_like(keep)
     log = np.log(np.where(keep, inverse, inverse[keep].max()))
     # filterSpeckles wants 16-bit values: the logarithm in eighths of the step.
-    unit = max(SPECKLE_STEP / 8, float(np.ptp(log)) / 30000)
+    unit = max(tol.SPECKLE_STEP / 8, float(np.ptp(log)) / 30000)
     levels = np.where(keep, (log - log.min()) / unit, -100).astype(np.int16)
     # On a small image, too, a handful of pixels may agree by chance.
-    area = max(LEAST_SPECKLE_PX, round(SPECKLE_PX * (max(inverse.shape) / 512) ** 2))
-    cv2.filterSpeckles(levels, -100, area, round(SPECKLE_STEP / unit))
+    area = max(tol.LEAST_SPECKLE_PX, round(tol.SPECKLE_PX * (max(inverse.shape) / 512) ** 2))
+    cv2.filterSpeckles(levels, -100, area, round(tol.SPECKLE_STEP / unit))
     return keep & (levels == -100)

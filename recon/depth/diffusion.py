@@ -8,12 +8,7 @@ import scipy.sparse as sparse
 import scipy.sparse.linalg
 from jaxtyping import Bool, Float32
 
-COLOUR_SIGMA = 0.05
-"""RGB distance at which two neighbours hold each other at 1/e of the strength."""
-LEAST_HOLD = 1e-3
-DATA_WEIGHT = 20.0
-WORKING_SIDE = 192
-"""Long side of the grid that is solved; the answer is smooth but for colour edges."""
+from recon.depth import tolerances as tol
 
 
 def diffuse(
@@ -30,12 +25,12 @@ def diffuse(
         weight: 0 where `inverse` is unknown; must be positive somewhere.
     """
     height, width = inverse.shape
-    scale = min(1.0, WORKING_SIDE / max(height, width))
+    scale = min(1.0, tol.WORKING_SIDE / max(height, width))
     size = (max(2, round(width * scale)), max(2, round(height * scale)))
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     mass = cv2.resize(weight, size, interpolation=cv2.INTER_AREA)
     value = cv2.resize(inverse * weight, size, interpolation=cv2.INTER_AREA) / np.maximum(mass, 1e-9)
-    filled = _solve(small, value, mass * DATA_WEIGHT)
+    filled = _solve(small, value, mass * tol.DATA_WEIGHT)
     return cv2.resize(filled, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
@@ -45,7 +40,7 @@ def _solve(image: np.ndarray, value: np.ndarray, data: np.ndarray) -> Float32[np
     rows, columns, holds = [], [], []
     for a, b in ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:])):
         distance = np.linalg.norm(image[a] - image[b], axis=-1)
-        hold = np.exp(-distance / COLOUR_SIGMA) + LEAST_HOLD
+        hold = np.exp(-distance / tol.HOLD_COLOUR) + tol.LEAST_HOLD
         rows.append(index[a].ravel())
         columns.append(index[b].ravel())
         holds.append(hold.ravel())

@@ -8,17 +8,12 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float32
 
+from recon.depth import tolerances as tol
+from recon.depth.artifact import VERIFIED, DepthMap
 from recon.depth.consistency import pixel_index, warp
-from recon.depth.covisibility import VERIFIED, DepthMap, world_points
+from recon.depth.covisibility import world_points
+from recon.geometry.pose import transform
 from recon.scene import PosedImage
-
-IN_FRONT = 0.03
-"""A surface that lies this share of its depth before what another photo verified would have hidden it."""
-BORROW_COLOUR = 0.12
-"""Largest RGB distance at which another photo's point may be one that this photo shows."""
-PUSH = 0.94
-"""Each step along the ray multiplies inverse depth by this."""
-PUSH_STEPS = 40
 
 
 def contradicted(
@@ -45,8 +40,8 @@ def contradicted(
         inside &= exists & other.mask[iy, ix]
         z = q / np.where(exists, inverse, 1)
         there = np.where(depth_map.source[iy, ix] == VERIFIED, depth_map.depth[iy, ix], np.nan)
-        front |= inside & (z < there * (1 - IN_FRONT))
-        seen = inside & ~(z > there * (1 + IN_FRONT))
+        front |= inside & (z < there * (1 - tol.IN_FRONT))
+        seen = inside & ~(z > there * (1 + tol.IN_FRONT))
         distance = np.linalg.norm(colour - other.image[iy, ix], axis=-1)
         difference = np.fmin(difference, np.where(seen, distance, np.nan))
     return front, difference
@@ -68,10 +63,10 @@ def pushed_behind(
     out = inverse.copy()
     rows, columns = np.nonzero(target)
     trial = inverse[rows, columns]
-    for _ in range(PUSH_STEPS):
+    for _ in range(tol.PUSH_STEPS):
         x, y = (columns + 0.5).astype(np.float32), (rows + 0.5).astype(np.float32)
         front, _ = contradicted(view, x, y, trial, others, maps)
-        rows, columns, trial = rows[front], columns[front], trial[front] * np.float32(PUSH)
+        rows, columns, trial = rows[front], columns[front], trial[front] * np.float32(tol.PUSH)
         beyond = trial < 1 / farthest
         out[rows, columns] = np.where(beyond, 0, trial)
         rows, columns, trial = rows[~beyond], columns[~beyond], trial[~beyond]
@@ -91,21 +86,19 @@ def borrowed(
     """
     height, width = known.shape
     nearest = np.zeros(height * width, np.float32)
-    camera, T = view.camera, view.T_camera_world
     for other, depth_map in zip(others, maps, strict=True):
-        rows, columns = np.nonzero((depth_map.source == VERIFIED) & (depth_map.confidence > 0.5))
-        X = world_points(other, depth_map.depth, rows, columns) @ T[:3, :3].T + T[:3, 3]
-        z = np.where(X[:, 2] > 0, X[:, 2], np.nan)
-        u, v = camera.fx * X[:, 0] / z + camera.cx, camera.fy * X[:, 1] / z + camera.cy
+        rows, columns = np.nonzero((depth_map.source == VERIFIED) & (depth_map.confidence > tol.BORROW_CONFIDENCE))
+        X = transform(view.T_camera_world, world_points(other, depth_map.depth, rows, columns))
+        u, v = view.camera.project(X).T
         inside, iy, ix = pixel_index(u, v, width, height)
-        alike = np.linalg.norm(view.image[iy, ix] - other.image[rows, columns], axis=1) < BORROW_COLOUR
+        alike = np.linalg.norm(view.image[iy, ix] - other.image[rows, columns], axis=1) < tol.BORROW_COLOUR
         take = inside & alike
-        np.maximum.at(nearest, (iy * width + ix)[take], (1 / z[take]).astype(np.float32))
+        np.maximum.at(nearest, (iy * width + ix)[take], (1 / X[take, 2]).astype(np.float32))
     value = nearest.reshape(height, width)
     value[known] = 0
     # Keep a point if most of the points around it lie on its surface.
     have = (value > 0).astype(np.float32)
     around = cv2.blur(have, (5, 5))
     mean = cv2.blur(value, (5, 5)) / np.maximum(around, 1e-6)
-    agrees = np.abs(value - mean) < 0.03 * mean
-    return np.where(agrees & (around > 0.3), value, 0).astype(np.float32)
+    agrees = np.abs(value - mean) < tol.BORROW_ALIKE * mean
+    return np.where(agrees & (around > tol.BORROW_DENSE), value, 0).astype(np.float32)

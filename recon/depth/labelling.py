@@ -8,8 +8,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Int
 from skimage.segmentation import slic
 
-ROUNDS = 40
-DAMPING = 0.5
+from recon.depth import tolerances as tol
 
 
 @dataclass(frozen=True)
@@ -79,12 +78,12 @@ def minimise(
         return unary.argmin(1)
     forward = np.zeros((len(edges), labels))
     backward = np.zeros((len(edges), labels))
-    for _ in range(ROUNDS):
+    for _ in range(tol.LABEL_ROUNDS):
         belief = _belief(unary, edges, forward, backward)
         to_second = (belief[edges[:, 0]] - backward)[:, :, None] + pairwise
         to_first = (belief[edges[:, 1]] - forward)[:, None, :] + pairwise
-        forward = DAMPING * forward + (1 - DAMPING) * _normalised(to_second.min(1))
-        backward = DAMPING * backward + (1 - DAMPING) * _normalised(to_first.min(2))
+        forward = tol.LABEL_DAMPING * forward + (1 - tol.LABEL_DAMPING) * _normalised(to_second.min(1))
+        backward = tol.LABEL_DAMPING * backward + (1 - tol.LABEL_DAMPING) * _normalised(to_first.min(2))
     return _belief(unary, edges, forward, backward).argmin(1)
 
 

@@ -10,15 +10,11 @@ import cv2
 import numpy as np
 from jaxtyping import Float32
 
+from recon.depth import tolerances as tol
 from recon.io.native import load_kernels
 from recon.scene import Camera, PosedImage
 
 MAX_SOURCES = 8
-COLOUR_SIGMA = 0.12
-"""Of the window weights: RGB distance, values in [0, 1]."""
-GEOMETRIC_WEIGHT = 0.15
-"""Cost per pixel of forward-backward error."""
-GEOMETRIC_CLAMP_PX = 3.0
 
 
 @dataclass(frozen=True)
@@ -38,12 +34,10 @@ class PlaneMap:
 
     def normals(self, camera: Camera) -> Float32[np.ndarray, "H W 3"]:
         """Unit normals in the camera frame, towards the camera; NaN where there is no plane."""
-        height, width = self.inverse.shape
-        xn = (np.arange(width, dtype=np.float32) + 0.5 - camera.cx) / camera.fx
-        yn = (np.arange(height, dtype=np.float32)[:, None] + 0.5 - camera.cy) / camera.fy
-        # inverse depth = A xn + B yn + C is the plane (A, B, C) . X = 1, the camera on its negative side.
+        x, y = camera.slopes(np.float32)
+        # inverse depth = A x + B y + C is the plane (A, B, C) . X = 1, the camera on its negative side.
         a, b = self.gradient_x * camera.fx, self.gradient_y * camera.fy
-        normal = -np.stack([a, b, self.inverse - a * xn - b * yn], -1)
+        normal = -np.stack([a, b, self.inverse - a * x - b * y[:, None]], -1)
         length = np.linalg.norm(normal, axis=-1, keepdims=True)
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.where(length > 0, normal / length, np.nan).astype(np.float32)
@@ -140,9 +134,9 @@ def match(
         cy=camera.cy,
         inverse_min=inverse_range[0],
         inverse_max=inverse_range[1],
-        colour_sigma=COLOUR_SIGMA,
-        geometric_weight=0.0 if source_inverse is None else GEOMETRIC_WEIGHT,
-        geometric_clamp_px=GEOMETRIC_CLAMP_PX,
+        colour_sigma=tol.WINDOW_COLOUR,
+        geometric_weight=0.0 if source_inverse is None else tol.GEOMETRIC_WEIGHT,
+        geometric_clamp_px=tol.GEOMETRIC_CLAMP_PX,
         inverse_step=schedule.inverse_step,
         slope=schedule.slope,
         planes=schedule.planes,

@@ -11,30 +11,10 @@ from jaxtyping import Bool, Float, Float32
 from shapely.geometry import MultiPoint, Polygon
 from shapely.geometry.polygon import orient
 
-from recon.depth.consistency import ray_directions
-from recon.depth.covisibility import VERIFIED, DepthMap, world_points
+from recon.depth import tolerances as tol
+from recon.depth.artifact import VERIFIED, DepthMap
+from recon.depth.covisibility import world_points
 from recon.scene import PosedImage
-
-SAMPLES_PER_VIEW = 6000
-LEAST_SAMPLES = 100
-CANDIDATES = 256
-MOST_PLANES = 16
-LEAST_SHARE = 0.008
-"""Of all sampled points that a plane must explain."""
-TOLERANCE = 0.008
-"""Distance of an inlier from its plane, as a share of its depth in the view that saw it."""
-NORMAL_COSINE = 0.8
-SQUARE_DEG = 12.0
-"""Planes this close to a right angle vote for the room's directions."""
-MOST_AXIS_PLANES = 5
-SNAP_DEG = 4.0
-SNAP_KEEPS = 0.8
-OBLIQUE_WEIGHT = 0.25
-"""In the search for planes along a direction, of points whose normal is another."""
-LEAST_DENSE = 4
-"""Points in a square of a plane (as long as `same_offset`) that are no strays."""
-SAME_OFFSET = 0.02
-"""Two parallel planes nearer than this share of the median depth are one."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +55,7 @@ class ScenePlane:
         distance = self.offset - self.normal @ view.T_world_camera[:3, 3]
         if abs(distance) < 1e-9:
             return np.zeros(view.mask.shape, np.float32)
-        return (ray_directions(view) @ (in_camera / distance)).astype(np.float32)
+        return (view.camera.rays(np.float32) @ (in_camera / distance)).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -93,7 +73,7 @@ class PlaneSamples:
     @property
     def depth(self) -> Float[np.ndarray, " N"]:
         """In the view that saw the point, scene units."""
-        return self.reach / TOLERANCE
+        return self.reach / tol.INLIER
 
 
 def sample_verified(views: Sequence[PosedImage], maps: Sequence[DepthMap]) -> PlaneSamples:
@@ -101,10 +81,10 @@ def sample_verified(views: Sequence[PosedImage], maps: Sequence[DepthMap]) -> Pl
     parts = []
     for view, depth_map in zip(views, maps, strict=True):
         rows, columns = np.nonzero(depth_map.source == VERIFIED)
-        stride = max(1, len(rows) // SAMPLES_PER_VIEW)
+        stride = max(1, len(rows) // tol.SAMPLES_PER_VIEW)
         rows, columns = rows[::stride], columns[::stride]
         normal = depth_map.normal[rows, columns].astype(np.float64) @ view.T_world_camera[:3, :3].T
-        reach = TOLERANCE * depth_map.depth[rows, columns].astype(np.float64)
+        reach = tol.INLIER * depth_map.depth[rows, columns].astype(np.float64)
         confidence = depth_map.confidence[rows, columns].astype(np.float64)
         parts.append((world_points(view, depth_map.depth, rows, columns), normal, reach, confidence))
     return PlaneSamples(*(np.concatenate(column) for column in zip(*parts, strict=True)))
@@ -116,7 +96,7 @@ def largest_planes(samples: PlaneSamples, seed: int) -> tuple[list[ScenePlane], 
     left = np.arange(len(samples.xyz))
     planes: list[ScenePlane] = []
     shares: list[float] = []
-    while len(planes) < MOST_PLANES and len(left) > 50:
+    while len(planes) < tol.MOST_PLANES and len(left) > 50:
         plane = _best_candidate(samples, left, rng)
         for _ in range(3):
             inside = _inliers(plane, samples, left)
@@ -125,7 +105,7 @@ def largest_planes(samples: PlaneSamples, seed: int) -> tuple[list[ScenePlane], 
             plane = _fit(samples, left[inside])
         inside = _inliers(plane, samples, left)
         share = inside.sum() / len(samples.xyz)
-        if share < LEAST_SHARE:
+        if share < tol.LEAST_SHARE:
             break
         planes.append(plane)
         shares.append(float(share))
@@ -135,24 +115,26 @@ def largest_planes(samples: PlaneSamples, seed: int) -> tuple[list[ScenePlane], 
 
 def _best_candidate(samples: PlaneSamples, left: np.ndarray, rng: np.random.Generator) -> ScenePlane:
     # Neighbours in the list are neighbours in a row of one view; a triple reaches over up to some rows.
-    first = rng.integers(0, len(left), CANDIDATES)
-    a, b, c = (samples.xyz[left[(first + rng.integers(0, reach, CANDIDATES)) % len(left)]] for reach in (1, 40, 1500))
+    first = rng.integers(0, len(left), tol.PLANE_CANDIDATES)
+    a, b, c = (
+        samples.xyz[left[(first + rng.integers(0, reach, tol.PLANE_CANDIDATES)) % len(left)]] for reach in (1, 40, 1500)
+    )
     normal = np.cross(b - a, c - a)
     length = np.linalg.norm(normal, axis=1)
     # Half of the candidates are single points with the normal that stereo gave them.
-    from_point = (np.arange(CANDIDATES) % 2 == 0) | (length < 1e-12)
+    from_point = (np.arange(tol.PLANE_CANDIDATES) % 2 == 0) | (length < 1e-12)
     normal = np.where(from_point[:, None], samples.normal[left[first]], normal / np.maximum(length, 1e-12)[:, None])
     offset = (normal * a).sum(1)
     pool = left[:: max(1, len(left) // 8000)]
     near = np.abs(samples.xyz[pool] @ normal.T - offset) < samples.reach[pool][:, None]
-    near &= np.abs(samples.normal[pool] @ normal.T) > NORMAL_COSINE
+    near &= np.abs(samples.normal[pool] @ normal.T) > tol.NORMAL_COSINE
     best = int(np.argmax(near.sum(0)))
     return ScenePlane(normal[best], float(offset[best]))
 
 
 def _inliers(plane: ScenePlane, samples: PlaneSamples, subset: np.ndarray) -> np.ndarray:
     near = np.abs(samples.xyz[subset] @ plane.normal - plane.offset) < samples.reach[subset]
-    return near & (np.abs(samples.normal[subset] @ plane.normal) > NORMAL_COSINE)
+    return near & (np.abs(samples.normal[subset] @ plane.normal) > tol.NORMAL_COSINE)
 
 
 def _fit(samples: PlaneSamples, subset: np.ndarray) -> ScenePlane:
@@ -166,14 +148,14 @@ def _fit(samples: PlaneSamples, subset: np.ndarray) -> ScenePlane:
 def square_axes(planes: Sequence[ScenePlane], shares: Float[np.ndarray, " P"]) -> Float[np.ndarray, "3 3"] | None:
     """Rows: three orthogonal directions that most plane area follows; None if no two planes meet squarely."""
     normals = np.array([plane.normal for plane in planes])
-    limit = np.sin(np.radians(SQUARE_DEG))
+    limit = np.sin(np.radians(tol.SQUARE_DEG))
     best, best_score = None, 0.0
     for i in range(len(planes)):
         for j in range(i + 1, len(planes)):
             if abs(normals[i] @ normals[j]) > limit:
                 continue
             axes = _orthogonal(normals[i], normals[j], shares[i], shares[j])
-            aligned = np.abs(normals @ axes.T).max(1) > np.cos(np.radians(5))
+            aligned = np.abs(normals @ axes.T).max(1) > np.cos(np.radians(tol.ALIGNED_DEG))
             score = float(shares[aligned].sum())
             if score > best_score:
                 best, best_score = axes, score
@@ -194,11 +176,11 @@ def snapped(plane: ScenePlane, axes: Float[np.ndarray, "3 3"], samples: PlaneSam
     """The plane turned to be square with the room, if about as many points lie on it then."""
     along = axes @ plane.normal
     k = int(np.abs(along).argmax())
-    if abs(along[k]) < np.cos(np.radians(SNAP_DEG)):
+    if abs(along[k]) < np.cos(np.radians(tol.SNAP_DEG)):
         return plane
     inside = on_plane(plane, samples)
     square = ScenePlane(axes[k], float(np.median(samples.xyz[inside] @ axes[k])))
-    return square if on_plane(square, samples).sum() > SNAP_KEEPS * inside.sum() else plane
+    return square if on_plane(square, samples).sum() > tol.SNAP_KEEPS * inside.sum() else plane
 
 
 def axis_planes(axes: Float[np.ndarray, "3 3"], samples: PlaneSamples, known: Sequence[ScenePlane]) -> list[ScenePlane]:
@@ -213,16 +195,16 @@ def axis_planes(axes: Float[np.ndarray, "3 3"], samples: PlaneSamples, known: Se
         offsets = samples.xyz @ axis
         low, high = np.percentile(offsets, [0.2, 99.8])
         bins = int(np.clip(np.ceil((high - low) / (0.5 * unit)), 8, 2000))
-        weight = np.where(np.abs(samples.normal @ axis) > NORMAL_COSINE, 1, OBLIQUE_WEIGHT)
+        weight = np.where(np.abs(samples.normal @ axis) > tol.NORMAL_COSINE, 1, tol.OBLIQUE_WEIGHT)
         histogram, edges = np.histogram(offsets, bins, (low, high), weights=weight)
         smooth = np.convolve(histogram, [0.25, 0.5, 0.25], mode="same")
-        enough = smooth > 0.003 * weight.sum()
+        enough = smooth > tol.PEAK_SHARE * weight.sum()
         padded = np.concatenate([[0], smooth, [0]])
         peak = enough & (smooth >= padded[:-2]) & (smooth > padded[2:])
         at = np.nonzero(peak)[0]
         if not len(at):
             continue
-        strongest = at[np.argsort(-smooth[at], kind="stable")][:MOST_AXIS_PLANES]
+        strongest = at[np.argsort(-smooth[at], kind="stable")][: tol.MOST_AXIS_PLANES]
         for i in sorted({*strongest.tolist(), int(at[0]), int(at[-1])}):
             centre = 0.5 * (edges[i] + edges[i + 1])
             near = np.abs(offsets - centre) < unit
@@ -234,7 +216,7 @@ def axis_planes(axes: Float[np.ndarray, "3 3"], samples: PlaneSamples, known: Se
 
 def same_offset(samples: PlaneSamples) -> float:
     """Parallel planes nearer to each other than this are one, scene units."""
-    return SAME_OFFSET * float(np.median(samples.depth))
+    return tol.SAME_OFFSET * float(np.median(samples.depth))
 
 
 def on_plane(plane: ScenePlane, samples: PlaneSamples) -> Bool[np.ndarray, " N"]:
@@ -247,7 +229,7 @@ def outlined(plane: ScenePlane, samples: PlaneSamples) -> ScenePlane:
     place = samples.xyz[on_plane(plane, samples)] @ plane.basis.T
     unit = same_offset(samples)
     cell, count = np.unique(np.floor(place / unit), axis=0, return_inverse=True, return_counts=True)[1:]
-    hull = MultiPoint(place[count[cell.ravel()] >= LEAST_DENSE]).convex_hull
+    hull = MultiPoint(place[count[cell.ravel()] >= tol.LEAST_DENSE]).convex_hull
     # Where a wall ends in a corner, the first points of the next wall lie on it, too.
     inner = hull.buffer(-2 * unit, join_style="mitre")
     outline = hull if inner.is_empty else inner

@@ -13,19 +13,10 @@ from jaxtyping import Bool, Float, Float32, Int
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import dijkstra
 
-from recon.depth.consistency import ray_directions
+from recon.depth import tolerances as tol
 from recon.depth.planes import ScenePlane
 from recon.directions import drawn, line_segments
 from recon.scene import PosedImage
-
-STRIDE = 4
-"""Pixels between the places between which ways are sought."""
-BRIDGE = 0.5
-"""Edges are drawn longer at both ends by this share of their length."""
-BARRIER = 1.0
-"""What crossing an edge costs, as a share of the long side."""
-FARTHEST = 1.0
-"""What no way leads to is as far as this share of the long side; nothing counts as farther."""
 
 
 def path_to_support(
@@ -39,19 +30,20 @@ def path_to_support(
         picked: 1 + index of the plane that each pixel was given; 0 where none.
 
     Returns:
-        Shares of the long side of the photo, at most `FARTHEST`; 0 where no plane was picked.
+        Shares of the long side of the photo, at most `WAY_FARTHEST`; 0 where no plane was picked.
     """
     height, width = picked.shape
-    grid = np.s_[STRIDE // 2 :: STRIDE, STRIDE // 2 :: STRIDE]
+    grid = np.s_[tol.WAY_STRIDE // 2 :: tol.WAY_STRIDE, tol.WAY_STRIDE // 2 :: tol.WAY_STRIDE]
     label, edge = picked[grid], edge_mask(view)[grid]
     support = np.zeros(label.shape, bool)
-    rays = ray_directions(view)[grid].astype(np.float64) @ view.T_world_camera[:3, :3].T
+    rays = view.camera.rays(np.float32)[grid].astype(np.float64) @ view.T_world_camera[:3, :3].T
     for index, plane in enumerate(planes, 1):
         mine = label == index
         if mine.any():
             support[mine] = plane.is_within(view.T_world_camera[:3, 3], rays[mine])
-    way = np.where(label > 0, _ways(label, edge, support, STRIDE / max(height, width)), 0)
-    rows, columns = (np.minimum(np.arange(n) // STRIDE, m - 1) for n, m in zip((height, width), way.shape, strict=True))
+    way = np.where(label > 0, _ways(label, edge, support, tol.WAY_STRIDE / max(height, width)), 0)
+    rows = np.minimum(np.arange(height) // tol.WAY_STRIDE, way.shape[0] - 1)
+    columns = np.minimum(np.arange(width) // tol.WAY_STRIDE, way.shape[1] - 1)
     return way[np.ix_(rows, columns)].astype(np.float32)
 
 
@@ -59,21 +51,21 @@ def _ways(
     label: Int[np.ndarray, "h w"], edge: Bool[np.ndarray, "h w"], support: Bool[np.ndarray, "h w"], step: float
 ) -> Float[np.ndarray, "h w"]:
     if not support.any():
-        return np.full(label.shape, FARTHEST)
+        return np.full(label.shape, tol.WAY_FARTHEST)
     index = np.arange(label.size).reshape(label.shape)
     tails, heads, costs = [], [], []
     for a, b in ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:])):
         same = label[a] == label[b]
         tails.append(index[a][same])
         heads.append(index[b][same])
-        costs.append(step + 0.5 * BARRIER * (edge[a] != edge[b])[same])
+        costs.append(step + 0.5 * tol.WAY_BARRIER * (edge[a] != edge[b])[same])
     where = (np.concatenate(tails), np.concatenate(heads))
     graph = coo_matrix((np.concatenate(costs), where), (label.size, label.size)).tocsr()
-    way = dijkstra(graph, directed=False, indices=index[support], min_only=True, limit=FARTHEST)
-    return np.minimum(way, FARTHEST).reshape(label.shape)
+    way = dijkstra(graph, directed=False, indices=index[support], min_only=True, limit=tol.WAY_FARTHEST)
+    return np.minimum(way, tol.WAY_FARTHEST).reshape(label.shape)
 
 
 def edge_mask(view: PosedImage) -> Bool[np.ndarray, "H W"]:
     """Pixels on straight edges."""
     segments = line_segments(view)
-    return drawn(segments, BRIDGE * (segments[:, 2:] - segments[:, :2]), view.mask.shape)
+    return drawn(segments, tol.WAY_BRIDGE * (segments[:, 2:] - segments[:, :2]), view.mask.shape)

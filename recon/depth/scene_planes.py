@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from recon.depth.covisibility import DepthMap
+from recon.depth import tolerances as tol
+from recon.depth.artifact import DepthMap
 from recon.depth.planes import (
-    LEAST_SAMPLES,
     ScenePlane,
     axis_planes,
     is_same,
@@ -52,7 +52,7 @@ class ScenePlanes:
 def find_planes(views: Sequence[PosedImage], maps: Sequence[DepthMap], seed: int) -> ScenePlanes:
     """Planes by RANSAC on verified points, square with the room where they nearly are, and the room's shell."""
     samples = sample_verified(views, maps)
-    if len(samples.xyz) < LEAST_SAMPLES:
+    if len(samples.xyz) < tol.LEAST_SAMPLES:
         return ScenePlanes([], None)
     planes, shares = largest_planes(samples, seed)
     axes = square_axes(planes, shares)

@@ -9,41 +9,13 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Float32
 
+from recon.depth import tolerances as tol
+from recon.depth.artifact import DepthMap
 from recon.depth.consistency import pixel_index
-from recon.depth.covisibility import DepthMap
-from recon.depth.planes import LEAST_SHARE, PlaneSamples, ScenePlane, is_same, on_plane, same_offset
+from recon.depth.planes import PlaneSamples, ScenePlane, is_same, on_plane, same_offset
 from recon.directions import drawn, interpretation_normals
+from recon.geometry.pose import transform
 from recon.scene import PosedImage, mean_up
-
-STRAY_SHARE = 0.015
-"""Of the verified points that may lie behind an enclosing plane: stereo errs, and windows show what is outside."""
-STRAY_REACH = 4.0
-"""What lies no farther behind a plane than this, in units of its inliers' reach, counts as on it."""
-ALONG_DEG = 1.5
-"""An edge this close to a vanishing direction runs along it."""
-PARALLEL_DEG = 8.0
-"""Planes nearer to parallel than this count as one wall."""
-FARTHEST = 3.0
-"""A border is no farther than this many times the median depth of what was verified."""
-LEAST_COVERED = 0.5
-"""Share of the borders of a plane, as far as photos should show them, that must be edges, beyond the share that planes
-around it have: wood grain and shelves are full of edges along the room."""
-AROUND = (2.0, 2.75, 3.5, 4.25, 5.0)
-"""How far before and behind it these planes are, in units of offset."""
-LEAST_EXCESS = 0.5
-"""By how much the borders that are edges must be longer than those that are not, as a share of a photo's long side and
-times the photos that show such edges: the more of them agree, the less each must show."""
-UPRIGHT_DEG = 30.0
-"""The cameras' mean upward direction is no farther than this from up."""
-LEAST_BORDER = 0.1
-"""Length of edges on the borders that each of two photos must show, as a share of its long side."""
-ACROSS_PX = 4.0
-SHIFTS = 8
-"""Per unit of offset, when a border is looked for more exactly."""
-BRIDGE = 0.02
-"""Edges are drawn longer at both ends by this share of the long side."""
-HIDDEN = 0.05
-"""A surface this share of the depth before a border hides it."""
 
 
 def mark_enclosing(
@@ -61,11 +33,11 @@ def mark_enclosing(
             plane = replace(plane, normal=-plane.normal, offset=-plane.offset)
         one_side = (side < 0).all() or (side > 0).all()
         points.append(int(on_plane(plane, samples).sum()))
-        supported = points[-1] > LEAST_SHARE * len(samples.xyz)
+        supported = points[-1] > tol.LEAST_SHARE * len(samples.xyz)
         out.append(replace(plane, encloses=bool(one_side and supported and _encloses(plane, samples))))
     for k in np.argsort(-np.array(points, int), kind="stable"):
         better = (j for j in range(len(out)) if out[j].encloses and points[j] > points[k])
-        if any(out[j].normal @ out[k].normal > np.cos(np.radians(PARALLEL_DEG)) for j in better):
+        if any(out[j].normal @ out[k].normal > np.cos(np.radians(tol.PARALLEL_DEG)) for j in better):
             out[k] = replace(out[k], encloses=False)
     return out
 
@@ -88,18 +60,18 @@ def border_planes(
     the floor, so that a wall's foot may speak for the wall, but not against it.
     """
     unit = same_offset(samples)
-    farthest = FARTHEST * float(np.median(samples.depth))
+    farthest = tol.BORDER_FARTHEST * float(np.median(samples.depth))
     centers = np.array([view.T_world_camera[:3, 3] for view in views])
     up = mean_up([view.T_world_camera for view in views])
     found: list[ScenePlane] = []
     for normal in np.concatenate([axes, -axes]):
         known = [plane for plane in [*planes, *found] if plane.encloses]
-        if any(plane.normal @ normal > np.cos(np.radians(PARALLEL_DEG)) for plane in known):
+        if any(plane.normal @ normal > np.cos(np.radians(tol.PARALLEL_DEG)) for plane in known):
             continue
         each = [
             _Border.of(normal, known, k, views, segments, farthest, up)
             for k, plane in enumerate(known)
-            if abs(plane.normal @ normal) < np.sin(np.radians(PARALLEL_DEG))
+            if abs(plane.normal @ normal) < np.sin(np.radians(tol.PARALLEL_DEG))
         ]
         borders = _Borders(each, views, maps, farthest)
         offsets = _distinct(np.concatenate([[], *(border.offsets for border in each)]), unit)
@@ -108,11 +80,11 @@ def border_planes(
         if not proposed:
             continue
         best, *_ = borders.best(proposed)
-        near = _moved(best, np.linspace(-0.5, 0.5, SHIFTS + 1) * unit)
+        near = _moved(best, np.linspace(-0.5, 0.5, tol.SHIFTS + 1) * unit)
         plane, covered, excess = borders.best(near)
-        around = _moved(plane, np.outer([-unit, unit], AROUND).ravel())
+        around = _moved(plane, np.outer([-unit, unit], tol.AROUND).ravel())
         clutter = np.mean([borders.covered(other)[0] for other in around])
-        if covered - clutter > LEAST_COVERED and excess > LEAST_EXCESS:
+        if covered - clutter > tol.LEAST_COVERED and excess > tol.LEAST_EXCESS:
             found.append(borders.sharpest(plane, unit))
     return found
 
@@ -128,8 +100,8 @@ def _moved(plane: ScenePlane, shifts: Float[np.ndarray, " S"]) -> list[ScenePlan
 
 
 def _encloses(plane: ScenePlane, samples: PlaneSamples) -> bool:
-    behind = samples.xyz @ plane.normal - plane.offset < -STRAY_REACH * samples.reach
-    return bool(samples.confidence @ behind < STRAY_SHARE * samples.confidence.sum())
+    behind = samples.xyz @ plane.normal - plane.offset < -tol.STRAY_REACH * samples.reach
+    return bool(samples.confidence @ behind < tol.STRAY_SHARE * samples.confidence.sum())
 
 
 @dataclass(frozen=True)
@@ -163,13 +135,13 @@ class _Border:
         edges, offsets = [], []
         for view, lines in zip(views, segments, strict=True):
             sine = np.abs(interpretation_normals(view, lines) @ direction)
-            along = lines[sine < np.sin(np.radians(ALONG_DEG))]
+            along = lines[sine < np.sin(np.radians(tol.EDGE_ALONG_DEG))]
             step = along[:, 2:] - along[:, :2]
-            step *= BRIDGE * max(view.mask.shape) / np.linalg.norm(step, axis=1, keepdims=True)
+            step *= tol.BORDER_BRIDGE * max(view.mask.shape) / np.linalg.norm(step, axis=1, keepdims=True)
             edges.append(drawn(along, step, view.mask.shape))
             middle = _lift(view, known[k], 0.5 * (along[:, :2] + along[:, 2:]), farthest) @ normal
             offsets.append(middle[np.isfinite(middle)])
-        foot = bool(known[k].normal @ up > np.cos(np.radians(UPRIGHT_DEG)) * np.linalg.norm(up))
+        foot = bool(known[k].normal @ up > np.cos(np.radians(tol.UPRIGHT_DEG)) * np.linalg.norm(up))
         return cls(known[k], [*known[:k], *known[k + 1 :]], direction, edges, np.concatenate(offsets), foot)
 
 
@@ -208,7 +180,7 @@ class _Borders:
     def best(self, planes: Sequence[ScenePlane]) -> tuple[ScenePlane, float, float]:
         """Of the planes with enough edges on their borders the one with the largest share, and its `covered`."""
         seen = [(plane, *self.covered(plane)) for plane in planes]
-        return max(seen, key=lambda row: (min(row[2], LEAST_EXCESS), row[1]))
+        return max(seen, key=lambda row: (min(row[2], tol.LEAST_EXCESS), row[1]))
 
     def covered(self, plane: ScenePlane) -> tuple[float, float]:
         """The share of the plane's borders with the known planes that photos show as edges, and by how much these are
@@ -218,7 +190,7 @@ class _Borders:
             hit = part.length[part.is_edge].sum()
             shown[part.view] += hit if part.border.foot else part.length.sum()
             hits[part.view] += hit
-        photos = int((hits > LEAST_BORDER).sum())
+        photos = int((hits > tol.LEAST_BORDER).sum())
         if photos < 2:
             return 0.0, -np.inf
         return float(hits.sum() / shown.sum()), photos * float(2 * hits.sum() - shown.sum())
@@ -228,7 +200,7 @@ class _Borders:
 
         Corners of rooms are in soft shadow, in whose slope edge detectors find an edge that is pixels off.
         """
-        shifts = np.linspace(-2, 2, 4 * SHIFTS + 1) * unit
+        shifts = np.linspace(-2, 2, 4 * tol.SHIFTS + 1) * unit
         bends = np.zeros(len(shifts) - 2)
         for part in self.shown(plane):
             weight = part.length * part.is_edge
@@ -239,8 +211,8 @@ class _Borders:
             move = (plane.normal - (plane.normal @ wall) * wall) / (1 - (plane.normal @ wall) ** 2)
             profile = []
             for shift in shifts:
-                u, v, _ = _project(view, part.points + shift * move)
-                pixels = np.stack([u, v], 1).astype(np.float32)[None] - np.float32(0.5)
+                at = view.camera.project(transform(view.T_camera_world, part.points + shift * move))
+                pixels = at.astype(np.float32)[None] - np.float32(0.5)
                 colours = cv2.remap(
                     view.image, pixels[..., 0], pixels[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
                 )
@@ -259,23 +231,17 @@ class _Borders:
             for other in border.others:
                 inside &= line @ other.normal > other.offset
             for i, (view, depth_map) in enumerate(zip(self.views, self.maps, strict=True)):
-                u, v, z = _project(view, np.where(inside[:, None], line, np.nan))
+                local = transform(view.T_camera_world, np.where(inside[:, None], line, np.nan))
+                u, v = view.camera.project(local).T
                 within, iy, ix = pixel_index(u, v, view.camera.width, view.camera.height)
                 du, dv = np.gradient(u), np.gradient(v)
                 step = np.hypot(du, dv)
-                visible = within & ~(depth_map.depth[iy, ix] < (1 - HIDDEN) * z) & (step > 0)  # False where NaN
+                hidden = depth_map.depth[iy, ix] < (1 - tol.BORDER_HIDDEN) * local[:, 2]
+                visible = within & ~hidden & (step > 0)  # False where NaN
                 across = np.stack([-dv, du], 1)[visible] / step[visible, None]
                 pixels = np.stack([u, v], 1)[visible]
                 is_edge = _divides(view.image, pixels, across, border.edges[i][iy[visible], ix[visible]])
                 yield _Shown(border, i, line[visible], step[visible] / max(view.mask.shape), is_edge)
-
-
-def _project(view: PosedImage, xyz: Float[np.ndarray, "N 3"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Image coordinates and z-depth of world points; NaN behind the camera."""
-    camera, T = view.camera, view.T_camera_world
-    X = xyz @ T[:3, :3].T + T[:3, 3]
-    z = np.where(X[:, 2] > 0, X[:, 2], np.nan)
-    return camera.fx * X[:, 0] / z + camera.cx, camera.fy * X[:, 1] / z + camera.cy, z
 
 
 def _divides(
@@ -292,18 +258,17 @@ def _divides(
     if not is_edge.any():
         return is_edge
     height, width = image.shape[:2]
-    ends = [np.floor(pixels + side * ACROSS_PX * across).astype(int) for side in (-1, 1)]
+    ends = [np.floor(pixels + side * tol.ACROSS_PX * across).astype(int) for side in (-1, 1)]
     below, above = (image[np.clip(e[:, 1], 0, height - 1), np.clip(e[:, 0], 0, width - 1)] for e in ends)
     change = above - below
     typical = np.median(change[is_edge], axis=0)
-    return change @ typical > 0.4 * (typical @ typical)
+    return change @ typical > tol.DIVIDES * (typical @ typical)
 
 
 def _lift(view: PosedImage, plane: ScenePlane, pixels: np.ndarray, farthest: float) -> Float[np.ndarray, "N 3"]:
     """World points on the plane at image points; NaN where it is behind the camera or beyond `farthest`."""
-    camera, T = view.camera, view.T_world_camera
-    x, y = (pixels[:, 0] - camera.cx) / camera.fx, (pixels[:, 1] - camera.cy) / camera.fy
-    rays = np.stack([x, y, np.ones_like(x)], 1) @ T[:3, :3].T
+    T = view.T_world_camera
+    rays = view.camera.rays_at(pixels) @ T[:3, :3].T
     with np.errstate(divide="ignore", invalid="ignore"):
         z = (plane.offset - plane.normal @ T[:3, 3]) / (rays @ plane.normal)
     return T[:3, 3] + rays * np.where((z > 0) & (z < farthest), z, np.nan)[:, None]

@@ -10,18 +10,10 @@ import numpy as np
 import pycolmap
 from jaxtyping import Float, Int
 
+from recon.depth import tolerances as tol
 from recon.errors import InputError, ReconstructionError
+from recon.geometry.pose import transform
 from recon.scene import PosedImage
-
-FULL_WEIGHT_DEG = 6.0
-"""Triangulation angle from which a shared point counts fully."""
-WIDE_DEG = 25.0
-"""Angle from which appearance changes too much for windows to match; weight falls as a Gaussian beyond it."""
-UNMATCHED_WEIGHT = 0.1
-"""Of a point that lies in the other photo's frame but was not matched there (it may be hidden)."""
-RANGE_PERCENTILES = (1, 99)
-RANGE_FACTORS = (0.6, 2.0)
-"""Surfaces lie nearer and farther than the matched points: margins around the percentiles."""
 
 
 @dataclass(frozen=True)
@@ -69,15 +61,15 @@ def depth_range(views: Sequence[PosedImage], points: SparsePoints, i: int) -> tu
     for candidates in (points.xyz[points.seen[i]], points.xyz):
         z = candidates @ T[2, :3] + T[2, 3]
         z = z[z > 0]
-        if len(z) >= 8 or (len(z) and candidates is points.xyz):
+        if len(z) >= tol.RANGE_POINTS or (len(z) and candidates is points.xyz):
             break
     if not len(z):
         raise ReconstructionError(
             f"No triangulated point lies in front of {views[i].name}, so its depth range is unknown.",
             "Take more photos that overlap with it, or leave it out.",
         )
-    near, far = np.percentile(z, RANGE_PERCENTILES)
-    return float(near * RANGE_FACTORS[0]), float(far * RANGE_FACTORS[1])
+    near, far = np.percentile(z, (tol.RANGE_TAIL, 100 - tol.RANGE_TAIL))
+    return float(near * tol.RANGE_FACTORS[0]), float(far * tol.RANGE_FACTORS[1])
 
 
 def choose_sources(views: Sequence[PosedImage], points: SparsePoints, count: int) -> list[list[int]]:
@@ -100,23 +92,19 @@ def choose_sources(views: Sequence[PosedImage], points: SparsePoints, count: int
                 continue
             cosine = np.clip((to_i * _unit(centers[j] - mine)).sum(1), -1, 1)
             angle = np.degrees(np.arccos(cosine))
-            weight = np.minimum(angle / FULL_WEIGHT_DEG, 1)
-            weight *= np.exp(-0.5 * np.square(np.maximum(angle - WIDE_DEG, 0) / 15))
+            weight = np.minimum(angle / tol.FULL_WEIGHT_DEG, 1)
+            weight *= np.exp(-0.5 * np.square(np.maximum(angle - tol.WIDE_DEG, 0) / tol.WIDE_FADE_DEG))
             matched = seen[j, points.seen[i]]
-            weight *= np.where(matched, 1.0, UNMATCHED_WEIGHT * in_frame[j, points.seen[i]])
+            weight *= np.where(matched, 1.0, tol.UNMATCHED_WEIGHT * in_frame[j, points.seen[i]])
             scores[j] = weight.sum()
         order = np.argsort(-scores, kind="stable")
         # A view with a small fraction of the best one's evidence would rather spoil the cost than help it.
-        chosen.append([int(j) for j in order if scores[j] > 0.05 * scores.max()][:count])
+        chosen.append([int(j) for j in order if scores[j] > tol.LEAST_SOURCE * scores.max()][:count])
     return chosen
 
 
 def _in_frame(view: PosedImage, xyz: Float[np.ndarray, "N 3"]) -> np.ndarray:
-    T = view.T_camera_world
-    X = xyz @ T[:3, :3].T + T[:3, 3]
-    z = np.where(X[:, 2] > 0, X[:, 2], np.nan)
-    u = view.camera.fx * X[:, 0] / z + view.camera.cx
-    v = view.camera.fy * X[:, 1] / z + view.camera.cy
+    u, v = view.camera.project(transform(view.T_camera_world, xyz)).T
     return (u >= 0) & (v >= 0) & (u < view.camera.width) & (v < view.camera.height)
 
 

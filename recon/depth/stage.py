@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from recon.depth import DepthConfig, DepthFacts, ViewFact
+from recon.depth.artifact import VERIFIED, DepthMap
 from recon.depth.completion import complete
 from recon.depth.confidence import VERIFIED_WEIGHTS, probability, verified_features
 from recon.depth.consistency import agreement, verified
-from recon.depth.covisibility import VERIFIED, DepthMap, gather_points, kept_pixels
+from recon.depth.covisibility import gather_points, kept_pixels
 from recon.depth.patchmatch import PlaneMap
 from recon.depth.scene_planes import ScenePlanes, find_planes
 from recon.depth.sources import SparsePoints, choose_sources, depth_range, read_sparse
@@ -24,19 +24,6 @@ from recon.photos import load_photos
 from recon.progress import Progress
 from recon.scene import PosedImage
 from recon.views import load_posed
-
-
-@dataclass(frozen=True)
-class DepthConfig:
-    long_side: int = 512
-    """Of the depth maps, pixels."""
-    sources: int = 3
-    """Photos that each photo is matched against (at most 8)."""
-    geometric_rounds: int = 2
-    """Rounds in which the photos' estimates must agree with each other."""
-    completion: bool = True
-    """Fill what only one photo sees or stereo cannot match (marked, with lower confidence)."""
-    seed: int = 0
 
 
 def run(inputs: Mapping[str, Path], config: DepthConfig, out: Path, progress: Progress) -> None:
@@ -58,8 +45,8 @@ def run(inputs: Mapping[str, Path], config: DepthConfig, out: Path, progress: Pr
     cloud = gather_points(views, maps, kept_pixels(views, maps))
     cloud.save(out)
     planes.save(out / "planes.json")
-    progress.fact("views", [_facts(view, depth_map) for view, depth_map in zip(views, maps, strict=True)])
-    progress.fact("points", len(cloud.xyz))
+    told = tuple(_facts(view, depth_map) for view, depth_map in zip(views, maps, strict=True))
+    progress.tell(DepthFacts(views=told, points=len(cloud.xyz)))
 
 
 def dense_depth(
@@ -95,7 +82,7 @@ def dense_depth(
     if config.completion:
         maps = complete(views, maps, planes_found.planes)
     seconds = {"stereo": matched - start, "completion": time.perf_counter() - matched}
-    progress.fact("seconds", {name: round(value, 2) for name, value in seconds.items()})
+    progress.tell(DepthFacts(seconds={name: round(value, 2) for name, value in seconds.items()}))
     return maps, planes_found
 
 
@@ -124,12 +111,12 @@ def verify(views: Sequence[PosedImage], planes: Sequence[PlaneMap | None], i: in
     )
 
 
-def _facts(view: PosedImage, depth_map: DepthMap) -> dict[str, Any]:
+def _facts(view: PosedImage, depth_map: DepthMap) -> ViewFact:
     known = depth_map.source > 0
     confidence = depth_map.confidence[known].astype(np.float32)
-    return {
-        "name": view.name,
-        "verified": round(float((depth_map.source == VERIFIED).mean()), 4),
-        "completed": round(float((depth_map.source > VERIFIED).mean()), 4),
-        "confidence": round(float(confidence.mean()), 4) if known.any() else 0.0,
-    }
+    return ViewFact(
+        name=view.name,
+        verified=round(float((depth_map.source == VERIFIED).mean()), 4),
+        completed=round(float((depth_map.source > VERIFIED).mean()), 4),
+        confidence=round(float(confidence.mean()), 4) if known.any() else 0.0,
+    )

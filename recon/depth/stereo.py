@@ -7,12 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from recon.depth import tolerances as tol
 from recon.depth.patchmatch import PlaneMap, Schedule, half_size, match, warp_matrices
 from recon.scene import PosedImage
-
-COARSE_ROUNDS = 4
-FINE_ROUNDS = 2
-MIN_PLANES, MAX_PLANES = 48, 128
 
 
 @dataclass(frozen=True)
@@ -57,12 +54,12 @@ def estimate(
             sources = [j for j in job.sources if before[j] is not None]
             if start is not None and sources:
                 inverse = (1 / job.far, 1 / job.near)
-                step = 0.5 / pixels_per_inverse_depth(views[i], [views[j] for j in sources], inverse)
+                step = tol.STEP_PX / pixels_per_inverse_depth(views[i], [views[j] for j in sources], inverse)
                 maps[i] = match(
                     views[i],
                     [views[j] for j in sources],
                     inverse,
-                    Schedule(rounds=2, inverse_step=step, slope=0.1),
+                    Schedule(rounds=tol.FINE_ROUNDS, inverse_step=step, slope=tol.MEETING_SLOPE),
                     start=start,
                     source_inverse=[other.inverse for j in sources if (other := before[j]) is not None],
                     seed=_seed(seed, i, 2 + k),
@@ -95,15 +92,15 @@ def _photometric(
     inverse = (1 / job.far, 1 / job.near)
     coarse_sources = [small[j] for j in job.sources]
     speed = pixels_per_inverse_depth(small[i], coarse_sources, inverse)
-    planes = int(np.clip(np.ceil((inverse[1] - inverse[0]) * speed), MIN_PLANES, MAX_PLANES))
+    planes = int(np.clip(np.ceil((inverse[1] - inverse[0]) * speed), tol.MIN_PLANES, tol.MAX_PLANES))
     coarse = match(
         small[i],
         coarse_sources,
         inverse,
         Schedule(
-            rounds=COARSE_ROUNDS,
+            rounds=tol.COARSE_ROUNDS,
             planes=planes,
-            explore_rounds=COARSE_ROUNDS // 2,
+            explore_rounds=tol.COARSE_ROUNDS // 2,
             inverse_step=(inverse[1] - inverse[0]) / planes,
         ),
         seed=_seed(seed, i, 0),
@@ -114,7 +111,7 @@ def _photometric(
         views[i],
         [views[j] for j in job.sources],
         inverse,
-        Schedule(rounds=FINE_ROUNDS, inverse_step=0.5 / speed, slope=0.25),
+        Schedule(rounds=tol.FINE_ROUNDS, inverse_step=tol.STEP_PX / speed, slope=tol.FINE_SLOPE),
         start=coarse.upsampled(camera.width, camera.height),
         seed=_seed(seed, i, 1),
         threads=threads,

@@ -16,6 +16,11 @@ from recon.io.documents import MALFORMED, read_text
 from recon.scene import Camera, View
 
 UNITS = ("unknown", "metre")
+UNDISTORT = (
+    "Undistort the photos first (COLMAP: `colmap image_undistorter`; OpenCV: `cv2.fisheye.undistortImage`) and give "
+    "those with their pinhole cameras, or give the photos without cameras."
+)
+"""What to do with known cameras whose lens no model here describes."""
 _FARTHEST = 1e12
 """Beyond, squares overflow in float32."""
 
@@ -34,6 +39,25 @@ class Verdict:
     """Mean reprojection error in pixels of the original photo."""
     overlap: float | None = None
     """Share of the photo's textured area in which another photo sees the same points."""
+    probability: float | None = None
+    """That the place of a registered photo is right; None where it was given."""
+
+
+@dataclass(frozen=True)
+class LensEstimate:
+    """What is known of the focal length that some photos share."""
+
+    views: tuple[str, ...]
+    focal_px: float
+    """Pixels of the originals, as the bounds."""
+    low_px: float
+    """The true one lies between the bounds with a probability of .9."""
+    high_px: float
+
+    @property
+    def width(self) -> float:
+        """Of the interval, as a share of the focal length."""
+        return (self.high_px - self.low_px) / self.focal_px
 
 
 @dataclass(frozen=True)
@@ -54,6 +78,8 @@ class CameraSet:
     """Names of the views whose pose is the user's own and must stay as it is."""
     advice: tuple[str, ...] = ()
     """What to photograph next, in sentences."""
+    lenses: tuple[LensEstimate, ...] = ()
+    """Of the registered views; empty where nobody asked."""
 
     def view(self, name: str) -> View:
         return next(view for view in self.views if view.name == name)
@@ -67,6 +93,7 @@ def write_cameras(folder: Path, cameras: CameraSet) -> None:
         "prior": cameras.prior,
         "given": list(cameras.given),
         "advice": list(cameras.advice),
+        "lenses": [asdict(lens) for lens in cameras.lenses],
         "views": [_view_entry(view) for view in cameras.views],
         "verdicts": [asdict(verdict) for verdict in cameras.verdicts],
     }
@@ -92,6 +119,7 @@ def read_cameras(folder: Path) -> CameraSet:
             given=tuple(document["given"]),
             advice=tuple(document["advice"]),
             verdicts=[Verdict(**entry) for entry in document["verdicts"]],
+            lenses=tuple(_lens(entry) for entry in document.get("lenses", [])),
         )
         if cameras.units not in UNITS:
             raise ValueError(f"units {cameras.units!r} is none of {', '.join(UNITS)}")
@@ -132,10 +160,23 @@ def canonical_distortion(coefficients: Sequence[float]) -> tuple[float, ...]:
     return padded if padded[4] else padded[:4]
 
 
+def canonical_fisheye(coefficients: Sequence[float]) -> tuple[float, ...]:
+    """(k1, k2, k3, k4) of OpenCV's fisheye model, or nothing where all are 0."""
+    padded = (*map(float, coefficients), 0.0, 0.0, 0.0, 0.0)[:4]
+    return padded if any(padded) else ()
+
+
 def _view_entry(view: View) -> dict[str, Any]:
     entry: dict[str, Any] = asdict(view.camera)
     entry["distortion"] = list(view.camera.distortion)
     return {"name": view.name, "world_from_camera": view.T_world_camera.tolist(), **entry}
+
+
+def _lens(entry: dict[str, Any]) -> LensEstimate:
+    focal, low, high = (float(entry[name]) for name in ("focal_px", "low_px", "high_px"))
+    if not 0 < low <= focal <= high < math.inf:
+        raise ValueError(f"the bounds of a focal length are {low:g}, {focal:g} and {high:g}")
+    return LensEstimate(tuple(map(str, entry["views"])), focal, low, high)
 
 
 def _view(entry: dict[str, Any]) -> View:
@@ -149,6 +190,7 @@ def _view(entry: dict[str, Any]) -> View:
         cx=float(entry["cx"]),
         cy=float(entry["cy"]),
         distortion=tuple(float(value) for value in entry["distortion"]),
+        fisheye=bool(entry.get("fisheye", False)),
     )
     check_intrinsics(camera, entry["name"])
     return View(name=str(entry["name"]), camera=camera, T_world_camera=T)

@@ -14,16 +14,29 @@ import pycolmap
 from jaxtyping import Float, UInt8
 
 from recon.errors import InputError
-from recon.io.cameras import CameraSet, canonical_distortion, check_intrinsics, check_rigid, write_cameras
+from recon.geometry.pose import invert_rigid
+from recon.io.cameras import (
+    UNDISTORT,
+    CameraSet,
+    canonical_distortion,
+    canonical_fisheye,
+    check_intrinsics,
+    check_rigid,
+    write_cameras,
+)
 from recon.io.colmap_files import check_binary
 from recon.io.documents import MALFORMED
 from recon.io.transforms import write_transforms
-from recon.scene import Camera, View, invert_rigid
+from recon.scene import Camera, View
 
 Track = list[tuple[int, Float[np.ndarray, " 2"]]]
 """Who sees a point: index of the view, and where, in pixels of the distorted original."""
 
-_MODELS = "SIMPLE_PINHOLE, PINHOLE, SIMPLE_RADIAL, RADIAL, OPENCV and FULL_OPENCV without its k4 to k6"
+_ONE_FOCAL = ("SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "SIMPLE_RADIAL_FISHEYE", "RADIAL_FISHEYE")
+_MODELS = (
+    "SIMPLE_PINHOLE, PINHOLE, SIMPLE_RADIAL, RADIAL, OPENCV, FULL_OPENCV without its k4 to k6, SIMPLE_RADIAL_FISHEYE, "
+    "RADIAL_FISHEYE and OPENCV_FISHEYE"
+)
 
 
 @dataclass(frozen=True)
@@ -103,8 +116,7 @@ def read_model(folder: Path) -> tuple[list[View], SparsePoints]:
         The registered views in the order of their COLMAP ids, and the points in the order of theirs.
 
     Raises:
-        InputError: no readable model, or a camera model that is not SIMPLE_PINHOLE, PINHOLE, SIMPLE_RADIAL,
-            RADIAL, OPENCV or FULL_OPENCV without its rational terms.
+        InputError: no readable model, or a camera model that is not one of `_MODELS`.
     """
     if not any((folder / f"cameras{suffix}").is_file() for suffix in (".bin", ".txt")):
         raise InputError(f"There is no COLMAP model in {folder}.", "Name the folder with cameras.bin or cameras.txt.")
@@ -144,10 +156,13 @@ def _converted(model: pycolmap.Reconstruction, folder: Path) -> tuple[list[View]
 
 
 def _to_colmap(camera: Camera, camera_id: int) -> pycolmap.Camera:
-    """The simplest of PINHOLE, OPENCV and FULL_OPENCV, which other programs read most widely."""
+    """The simplest of PINHOLE, OPENCV and FULL_OPENCV, which other programs read most widely; or OPENCV_FISHEYE."""
     params = [camera.fx, camera.fy, camera.cx, camera.cy]
     model = "PINHOLE"
-    if not camera.is_pinhole:
+    if camera.fisheye:
+        model = "OPENCV_FISHEYE"
+        params += [*camera.distortion, 0.0, 0.0, 0.0, 0.0][:4]
+    elif not camera.is_pinhole:
         coefficients = [*camera.distortion, 0.0][:5]
         model = "FULL_OPENCV" if coefficients[4] else "OPENCV"
         params += [*coefficients, 0.0, 0.0, 0.0] if coefficients[4] else coefficients[:4]
@@ -156,12 +171,17 @@ def _to_colmap(camera: Camera, camera_id: int) -> pycolmap.Camera:
 
 def _from_colmap(camera: pycolmap.Camera, folder: Path) -> Camera:
     model, params = camera.model_name, [float(value) for value in camera.params]
-    if model in ("SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL"):
+    fisheye = model.endswith("_FISHEYE")
+    if model in _ONE_FOCAL:
         params.insert(0, params[0])
-    elif model not in ("PINHOLE", "OPENCV", "FULL_OPENCV"):
-        raise InputError(f"The COLMAP model in {folder} has a {model} camera.", f"fewview reads {_MODELS}.")
+    elif model not in ("PINHOLE", "OPENCV", "FULL_OPENCV", "OPENCV_FISHEYE"):
+        raise InputError(f"The COLMAP model in {folder} has a {model} camera; fewview reads {_MODELS}.", UNDISTORT)
     fx, fy, cx, cy, *coefficients = params
+    if fisheye:
+        return Camera(camera.width, camera.height, fx, fy, cx, cy, canonical_fisheye(coefficients), fisheye)
     if any(coefficients[5:]):
-        raise InputError(f"The COLMAP model in {folder} has a camera with rational terms.", f"fewview reads {_MODELS}.")
+        raise InputError(
+            f"The COLMAP model in {folder} has a camera with rational terms; fewview reads {_MODELS}.", UNDISTORT
+        )
     distortion = canonical_distortion(coefficients)
     return Camera(camera.width, camera.height, fx, fy, cx, cy, distortion)

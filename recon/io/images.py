@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 import struct
 import warnings
 import zlib
@@ -16,19 +17,28 @@ import numpy as np
 import pillow_heif
 from jaxtyping import UInt8
 from PIL import ExifTags, Image, ImageCms
+from PIL.JpegImagePlugin import JpegImageFile
 
 from recon.io.documents import MALFORMED
 from recon.io.exif import ExifFacts, read_exif
+from recon.io.panoramas import says_panorama, shows_panorama
 
-EXTENSIONS = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".heic", ".heif", ".hif", ".webp", ".bmp"})
+EXTENSIONS = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".pjpeg", ".pjp", ".mpo"}
+    | {".png", ".tif", ".tiff", ".heic", ".heif", ".hif", ".avif", ".webp", ".bmp"}
+)
 RAW_EXTENSIONS = frozenset({".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2", ".pef"})
 MAX_MEGAPIXELS = 178
-"""Pillow's own guard against decompression bombs (twice its warning level)."""
+"""Pillow's own guard against decompression bombs (twice its warning level). A JPEG beyond it is decoded at a half, a
+quarter or an eighth."""
+MAX_JPEG_MEGAPIXELS = 400
+"""Twice the largest sensor of a phone. Of a progressive JPEG, libjpeg holds 2 bytes a coefficient, whatever the
+fraction: 1.2 GB at this size with halved chroma."""
 
 # What Pillow and its codecs raise for damaged files.
 _DECODING_ERRORS = (*MALFORMED, OSError, SyntaxError, EOFError, RuntimeError, struct.error, zlib.error)
-_FORMATS = ("BMP", "GIF", "HEIF", "JPEG", "PNG", "TIFF", "WEBP")
-"""Pillow tells them by content; it would hand PostScript that is named .jpg to an interpreter."""
+_FULL_SIZE = "fewview_full_size"
+"""In `info` of a JPEG that is opened at a fraction: its whole size, pixels."""
 _TURNS: dict[Any, Image.Transpose] = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -40,8 +50,17 @@ _TURNS: dict[Any, Image.Transpose] = {
 }
 """By EXIF orientation, what makes upright."""
 
-Image.init()  # so that Pillow knows the formats above
+Image.init()
 pillow_heif.register_heif_opener()
+_FORMATS = tuple(kind for kind in ("AVIF", "BMP", "GIF", "HEIF", "JPEG", "PNG", "TIFF", "WEBP") if kind in Image.OPEN)
+"""Pillow tells them by content; it would hand PostScript that is named .jpg to an interpreter. AVIF came with 11.3."""
+_JPEG_SIGNATURE = b"\xff\xd8"
+_SIDEWAYS = (
+    Image.Transpose.TRANSPOSE,
+    Image.Transpose.ROTATE_270,
+    Image.Transpose.TRANSVERSE,
+    Image.Transpose.ROTATE_90,
+)
 
 
 class UnusableImage(Exception):
@@ -62,13 +81,16 @@ class DecodedImage:
     exif: ExifFacts
     colour_note: str | None
     """Why an embedded colour profile was not applied, or None."""
+    is_panorama: bool
+    """An equirectangular panorama (`recon.io.panoramas`), by its XMP or by what it shows."""
 
 
 def decode_image(data: bytes, long_side: int) -> DecodedImage:
     """Decode an image file (its first frame) from its bytes.
 
     EXIF rotation is applied once; embedded colour profiles (wide-gamut phones, CMYK) are converted to sRGB;
-    16-bit grey keeps its whole range. Shrinking averages areas; nothing is enlarged.
+    16-bit grey keeps its whole range. Shrinking averages areas; nothing is enlarged. A JPEG of more than
+    `MAX_MEGAPIXELS` is decoded at a fraction, so memory stays bounded; the result may then be smaller than asked.
 
     Args:
         long_side: of the result, pixels.
@@ -79,19 +101,21 @@ def decode_image(data: bytes, long_side: int) -> DecodedImage:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of odd metadata and of images we accept.
-            with Image.open(io.BytesIO(data), formats=_FORMATS) as file:
+            with open_image(data, long_side) as file:
                 file.load()
-                facts, upright = _turned_upright(file)
+                facts, turn = _read_exif(file)
+                upright = file if turn is None else file.transpose(turn)
+                width, height = _full_size(file)
                 upright = _flat(upright)
                 profile = file.info.get("icc_profile")
+                is_panorama = says_panorama(_xmp(file))
     except Image.UnidentifiedImageError:
         raise UnusableImage("not an image that can be decoded") from None
-    except Image.DecompressionBombError:
-        raise UnusableImage(f"more than {MAX_MEGAPIXELS} megapixels") from None
     except _DECODING_ERRORS as error:
         truncated = "truncated" in str(error).lower() or isinstance(error, EOFError)
         raise UnusableImage("truncated" if truncated else f"damaged ({error})") from error
-    width, height = upright.size
+    if turn in _SIDEWAYS:
+        width, height = height, width
     small = shrink_to(np.asarray(upright), long_side)
     alpha = None
     if upright.mode == "RGBA":
@@ -103,7 +127,42 @@ def decode_image(data: bytes, long_side: int) -> DecodedImage:
         else:
             weight = alpha[..., None].astype(np.float32) / 255
             rgb = np.rint(rgb * weight + 128 * (1 - weight)).astype(np.uint8)
-    return DecodedImage(rgb, alpha, width, height, facts, colour_note)
+    is_panorama = is_panorama or shows_panorama(rgb)
+    return DecodedImage(rgb, alpha, width, height, facts, colour_note, is_panorama)
+
+
+def open_image(data: bytes, long_side: int) -> Image.Image:
+    """Read the head of an image file; its pixels are decoded when they are asked for.
+
+    Args:
+        long_side: that is wanted, pixels: a JPEG of more than `MAX_MEGAPIXELS` is opened at the smallest fraction that
+            is no smaller, as far as `MAX_MEGAPIXELS` allows.
+
+    Raises:
+        UnusableImage: too large.
+        PIL.UnidentifiedImageError: no image of a known format.
+    """
+    try:
+        return Image.open(io.BytesIO(data), formats=_FORMATS)
+    except Image.DecompressionBombError:
+        if not data.startswith(_JPEG_SIGNATURE):
+            raise UnusableImage(f"more than {MAX_MEGAPIXELS} megapixels") from None
+    # Only Image.open guards against bombs, and its guard has no exception for a file that is shrunk while decoded.
+    file = JpegImageFile(io.BytesIO(data))
+    width, height = file.size
+    if width * height > MAX_JPEG_MEGAPIXELS * 1e6:
+        raise UnusableImage(f"more than {MAX_JPEG_MEGAPIXELS} megapixels")
+    least = math.ceil(math.sqrt(width * height / (MAX_MEGAPIXELS * 1e6)))
+    shrink = max(least, min(8, max(width, height) // long_side))
+    file.info[_FULL_SIZE] = width, height
+    file.draft(None, (width // shrink, height // shrink))  # None keeps the mode
+    return file
+
+
+def _full_size(file: Image.Image) -> tuple[int, int]:
+    """Of the whole picture, pixels, as stored: `file` may be a fraction of it."""
+    width, height = file.info.get(_FULL_SIZE, file.size)
+    return width, height
 
 
 def shrink_to(image: np.ndarray, long_side: int) -> np.ndarray:
@@ -131,14 +190,23 @@ def sharpness(rgb: UInt8[np.ndarray, "h w 3"]) -> float:
     return float(cv2.Laplacian(grey, cv2.CV_64F).var())
 
 
-def _turned_upright(image: Image.Image) -> tuple[ExifFacts, Image.Image]:
-    """Damaged EXIF is no reason to lose a photo, and damage elsewhere in it none to lose its orientation."""
+def _read_exif(image: Image.Image) -> tuple[ExifFacts, Image.Transpose | None]:
+    """The facts, and what makes the photo upright.
+
+    Damaged EXIF is no reason to lose a photo, and damage elsewhere in it none to lose its orientation.
+    """
     facts, turn = ExifFacts(), None
     with contextlib.suppress(*_DECODING_ERRORS):
         exif = image.getexif()
         turn = _TURNS.get(exif.get(ExifTags.Base.Orientation))
         facts = read_exif(exif)
-    return facts, image if turn is None else image.transpose(turn)
+    return facts, turn
+
+
+def _xmp(image: Image.Image) -> bytes:
+    """The XMP packet, empty where there is none: Pillow names it by the format."""
+    packet = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or b""
+    return packet.encode() if isinstance(packet, str) else bytes(packet)
 
 
 def _flat(image: Image.Image) -> Image.Image:

@@ -7,20 +7,48 @@ import hashlib
 import re
 import stat
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from recon.errors import InputError
 from recon.io import images, video
 
-FORMATS = "JPEG, PNG, TIFF, HEIC, WebP or BMP"
+FORMATS = "JPEG, PNG, TIFF, HEIC, AVIF, WebP or BMP"
 _LONGEST_KEY = 100
 """File systems take 255 bytes, and names of pairs hold two keys."""
 _KNOWN = images.EXTENSIONS | images.RAW_EXTENSIONS | video.EXTENSIONS
 
 
+@dataclass(frozen=True)
+class Found:
+    """What lies at the paths that a user named."""
+
+    sources: tuple[Path, ...]
+    """The photos and videos, each once, in natural order of their names (equal names: in the order of the paths)."""
+    passed_over: tuple[tuple[Path, str], ...]
+    """Every other file in the folders, and why it is not used, in a few words that follow its name and a colon."""
+
+    def names(self) -> list[str]:
+        """How each source is told from the others: its file's name, after as many of its folders' names as that
+        takes."""
+        parts = [source.absolute().parts for source in self.sources]
+        found = []
+        for own in parts:
+            same = [other for other in parts if other != own and other[-1] == own[-1]]
+            count = 1
+            while any(other[-count:] == own[-count:] for other in same):
+                count += 1
+            found.append("/".join(own[-count:]))
+        return found
+
+
 def find_sources(paths: tuple[Path, ...]) -> list[Path]:
-    """The photos and videos that `paths` name, each once, in natural order of their names
-    (equal names: in the order of `paths`).
+    """`find(paths).sources` as a list; raises what `find` raises."""
+    return list(find(paths).sources)
+
+
+def find(paths: tuple[Path, ...]) -> Found:
+    """The photos and videos that `paths` name.
 
     Folders are not searched deeper: the results of an earlier run may lie there. Files of other kinds, hidden
     files, RAW files beside their developed photo and the clips of live photos are passed over.
@@ -31,13 +59,18 @@ def find_sources(paths: tuple[Path, ...]) -> list[Path]:
     if not paths:
         raise InputError("No photos were named.", "Name a folder of photos, photos or a video.")
     found: dict[Path, Path] = {}
+    passed_over: dict[Path, str] = {}
     for path in paths:
         try:
-            for file in _list(path):
+            files, others = _list(path)
+            for file in files:
                 found.setdefault(_identity(file), file)
+            passed_over.update(others)
         except PermissionError:
             raise InputError(f"{path} cannot be read: permission denied.", "Allow reading it, or copy it.") from None
-    return sorted(found.values(), key=lambda file: natural(file.name))
+    sources = tuple(sorted(found.values(), key=lambda file: natural(file.name)))
+    by_name = sorted(passed_over.items(), key=lambda entry: natural(entry[0].name))
+    return Found(sources, tuple((file, why) for file, why in by_name if _identity(file) not in found))
 
 
 def _identity(file: Path) -> Path:
@@ -129,23 +162,37 @@ def _first_free(make: Callable[[str], str], taken: set[str]) -> str:
     return text
 
 
-def _list(path: Path) -> list[Path]:
+def _list(path: Path) -> tuple[list[Path], dict[Path, str]]:
+    """The photos and videos at a path, and why other files there are none."""
     if path.is_file():
         if not _is(path, _KNOWN):
             raise InputError(f"{path} is not a photo or a video.", f"Name {FORMATS} files, videos or folders.")
-        return [path]
+        return [path], {}
     if not path.is_dir():
         raise InputError(f"There is no file or folder {path}.", "Check the spelling.")
-    within = [entry for entry in path.iterdir() if _is(entry, _KNOWN)]
+    everything = sorted(path.iterdir())
+    within = [entry for entry in everything if _is(entry, _KNOWN)]
     developed = {entry.stem for entry in within if _is(entry, images.EXTENSIONS)}
-    kept = [entry for entry in sorted(within) if _is(entry, images.EXTENSIONS) or entry.stem not in developed]
+    kept = [entry for entry in within if _is(entry, images.EXTENSIONS) or entry.stem not in developed]
     if not kept:
         inner = sorted(p.name for p in path.iterdir() if p.is_dir() and any(_is(e, _KNOWN) for e in p.iterdir()))
         remedy = (
             f"Name the folder within it: {', '.join(inner)}." if inner else f"Put {FORMATS} files or a video there."
         )
         raise InputError(f"There are no photos in {path}.", remedy)
-    return kept
+    used = set(kept)
+    return kept, {entry: _why_not(entry) for entry in everything if entry not in used and not entry.is_dir()}
+
+
+def _why_not(file: Path) -> str:
+    """Why a file in a folder is neither photo nor video for a run."""
+    if file.name.startswith("."):
+        return "a hidden file"
+    if is_raw(file):
+        return "the RAW file of a photo that is there"
+    if is_video(file):
+        return "the clip of a live photo that is there"
+    return f"a {file.suffix} file, no photo" if file.suffix else "no photo: it has no extension"
 
 
 def _is(path: Path, extensions: frozenset[str]) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recon.errors import InputError
+from recon.io.transforms import SizeOf, read_transforms
 from recon.scene import View
 
 _COLMAP = ("cameras", "images", "points3D", "rigs", "frames")
@@ -50,15 +51,17 @@ def model_files(path: Path) -> tuple[Path, ...]:
     )
 
 
-def read_known(path: Path) -> KnownCameras:
+def read_known(path: Path, size_of: SizeOf | None = None) -> KnownCameras:
     """Read the cameras at `path`: a file, or a folder that holds them.
+
+    Args:
+        size_of: see `recon.io.transforms.read_transforms`.
 
     Raises:
         InputError: `path` is missing or not readable as cameras.
     """
     from recon.io.cameras import read_cameras
     from recon.io.colmap import read_model  # pycolmap takes a second to import
-    from recon.io.transforms import read_transforms
 
     file = model_files(path)[0]
     nothing = "none: the given cameras do not state their units"
@@ -67,4 +70,4 @@ def read_known(path: Path) -> KnownCameras:
     if file.name == "cameras.json":
         cameras = read_cameras(file.parent)
         return KnownCameras(cameras.views, cameras.units, cameras.scale_source)
-    return KnownCameras(read_transforms(file), "unknown", nothing)
+    return KnownCameras(read_transforms(file, size_of), "unknown", nothing)

@@ -5,6 +5,7 @@ Everything goes through the user's own pip (its index, mirrors, certificates, pr
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import subprocess
@@ -51,6 +52,13 @@ class DownloadError(Exception):
     """pip could not deliver the archive; the message is pip's last line of complaint."""
 
 
+class NoPip(DownloadError):
+    """This interpreter has no pip, as in environments that uv made."""
+
+
+HOW_TO_GET_PIP = f"{sys.executable} -m ensurepip (or, in an environment that uv made, uv pip install pip)"
+
+
 def download_archive(
     package: str,
     version: str,
@@ -68,16 +76,20 @@ def download_archive(
         built_for: Python tag and platform of the wheel to take, whatever this machine is; None: any that fits it.
 
     Raises:
-        DownloadError: no index, no such version on it, no pip, or the disk is full.
+        NoPip: there is none to ask.
+        DownloadError: no index, no such version on it, or the disk is full.
     """
+    if importlib.util.find_spec("pip") is None:
+        raise NoPip("No module named pip")
     temporary, target = folder / "tmp", folder / "archive"
     temporary.mkdir()
     target.mkdir()
     if source:
-        command = [sys.executable, "-c", _FETCH_SOURCE_ARCHIVE, package, version, str(target)]
+        command = [sys.executable, "-P", "-c", _FETCH_SOURCE_ARCHIVE, package, version, str(target)]
     else:
         command = [
             sys.executable,
+            "-P",
             "-m",
             "pip",
             "download",
@@ -119,7 +131,7 @@ def download_archive(
 def _complaint(lines: list[str]) -> str:
     """The most telling line of pip's output: a full disk or a network fault before the generic last one."""
     for line in lines:
-        if "No space left" in line or "No module named pip" in line:
+        if "No space left" in line:
             return line.strip()
         broken = re.search(r"after connection broken by '(.*)': ", line)
         if broken:

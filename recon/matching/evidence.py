@@ -5,11 +5,10 @@ Nothing here decides: `recon.sfm.tie_odds` weighs these measures, by weights tha
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from jaxtyping import Float, Int
 
+from recon.matching.artifact import TieEvidence
 from recon.matching.features import Features, Matches
 from recon.matching.verification import Verified
 from recon.photos import Photo
@@ -25,48 +24,6 @@ _APART = 0.02
 """Keypoints nearer than this, as a share of the long side, are of one spot: descriptors of one spot are alike."""
 _SAMPLE = 256
 """Matches whose uniqueness is looked at, evenly taken: the time is proportional to them."""
-
-
-@dataclass(frozen=True)
-class TieEvidence:
-    """Measures of a pair whose matches survived verification; shares are in [0, 1]."""
-
-    matcher: str
-    """As `pairs.json` names it; the scale of `confidence` and of descriptors is the matcher's own."""
-    keypoints: int
-    """Of the photo that has fewer."""
-    raw: int
-    """Matches before verification, without those that do not move."""
-    verified: int
-    still: int
-    """Matches that were dropped because they do not move while others do: logos, time stamps."""
-    certain_share: float
-    """Verified matches with a confidence above .8."""
-    mean_confidence: float
-    """Of the verified matches."""
-    similarity: float
-    """Median, over the verified matches, of the cosine between their two descriptors."""
-    repetition: float
-    """Median, over the verified matches, of the cosine between their descriptors and the most similar one of another
-    place of the same photo (of the photo where that is more): what repeats itself is matched wrongly."""
-    unique_share: float
-    """Verified matches whose descriptors are nearer to each other than to those of any other place of both photos."""
-    spread: float
-    """Of the cells of a grid over the photo that hold keypoints, those that hold verified matches; of the photo where
-    that is less."""
-    match_rate: float
-    """Verified matches as a share of the keypoints about them, those that ought to match; of the photo where that is
-    less."""
-    plane_share: float
-    """Verified matches that one homography explains within the tolerance."""
-    front_share: float
-    """Verified matches whose rays meet in front of both cameras."""
-    lens: float
-    """How nearly the fundamental matrix is essential for a lens in use: smaller over larger singular value."""
-    roll_deg: float
-    """By which the one photo is turned against the other about the line of sight, beyond quarter turns; 0 to 45."""
-    angle_deg: float
-    """Median angle between the two rays of a match."""
 
 
 def measure(

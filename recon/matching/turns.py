@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import product
 
-from recon.matching.evidence import TieEvidence
+from recon.matching.artifact import TieEvidence
 from recon.matching.verification import Verified
 from recon.progress import Progress
 

@@ -12,6 +12,7 @@ from scipy.optimize import least_squares
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
+from recon.geometry.fit import nearest_rotation
 from recon.matching.features import Matches
 from recon.photos import Photo
 
@@ -110,16 +111,16 @@ def verify(
     keep = np.isin(matches.pairs[:, 0], geometry.inlier_matches[:, 0])
     F, H = geometry.F, geometry.H
     # A plane leaves F open, but the matches beside it may tell; and H is not kept where nothing is flat.
+    a, b = _points(keypoints, matches)
     if F is None:
-        found = pycolmap.estimate_fundamental_matrix(*_points(keypoints, matches), options.ransac)
+        found = pycolmap.estimate_fundamental_matrix(a, b, options.ransac)
         F = None if found is None else found["F"]
     if H is None:
-        found = pycolmap.estimate_homography_matrix(*_points(keypoints, matches), options.ransac)
+        found = pycolmap.estimate_homography_matrix(a, b, options.ransac)
         H = None if found is None else found["H"]
     if model != "general" and F is not None and H is not None:
-        xy = _points(keypoints, matches)
-        there = (_sampson(F, *xy) < max_error_px) | (_distance(H, *xy) < max_error_px)
-        turned = _is_from_one_spot(photos, (xy[0][there], xy[1][there]), H, F, max_error_px)
+        there = (_sampson(F, a, b) < max_error_px) | (_distance(H, a, b) < max_error_px)
+        turned = _is_from_one_spot(photos, (a[there], b[there]), H, F, max_error_px)
         model = "panoramic" if turned else "planar"
     angle = float(np.degrees(geometry.tri_angle))
     has_angle = model != "panoramic" and np.isfinite(angle) and angle > 0
@@ -226,11 +227,11 @@ def _turn_and_zoom(
         M *= np.sign(np.linalg.det(M))
         rows = np.linalg.norm(M, axis=1)
         other = (rows[0] + rows[1]) / 2 / rows[2]
-        U, _, Vt = np.linalg.svd(M / np.array([[other], [other], [1]]))
+        R = nearest_rotation(M / np.array([[other], [other], [1]]))
         start = np.array([np.log(focal), np.log(other), 0, 0, 0])
-        error = float(np.median(np.linalg.norm(_transfer(homography(start, U @ Vt), a, b), axis=1)))
+        error = float(np.median(np.linalg.norm(_transfer(homography(start, R), a, b), axis=1)))
         if error < best[0]:
-            best = error, start, U @ Vt
+            best = error, start, R
     error, start, R0 = best
     scale = max(error, 1.0)
     found = least_squares(
@@ -269,8 +270,11 @@ def _sampson(
     return np.abs((lines * y).sum(axis=1)) / np.maximum(norm, 1e-12)
 
 
-def _points(keypoints: tuple[np.ndarray, np.ndarray], matches: Matches) -> list[Float[np.ndarray, "M 2"]]:
-    return [keypoints[k][matches.pairs[:, k]].astype(np.float64) for k in range(2)]
+def _points(
+    keypoints: tuple[np.ndarray, np.ndarray], matches: Matches
+) -> tuple[Float[np.ndarray, "M 2"], Float[np.ndarray, "M 2"]]:
+    a, b = (keypoints[k][matches.pairs[:, k]].astype(np.float64) for k in range(2))
+    return a, b
 
 
 def _camera(photo: Photo, field_of_view_deg: float = _FIELD_OF_VIEW_DEG) -> pycolmap.Camera:

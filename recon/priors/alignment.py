@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float
 
+from recon.geometry.pose import rigid
 from recon.priors.maps import PlacedMap, estimate_focal
 from recon.priors.pairs import PointmapPair, consistent, own_maps, tie
 from recon.priors.refinement import Alignment, depth_of, refine_alignment
-from recon.priors.similarity import Similarity
 from recon.priors.spanning import spanning_tree
 
 
@@ -40,7 +39,7 @@ def align_pairs(pairs: Sequence[PointmapPair], names: Sequence[str]) -> tuple[li
     worlds = spanning_tree(ties, names)
     pairs_left = [one.pair for one in ties]
     start = Alignment(
-        np.stack([_pose(world) for world in worlds]),
+        np.stack([rigid(world.R, world.t) for world in worlds]),
         np.array([_focal(pairs_left, view, name) for view, name in enumerate(names)]),
         [worlds[one.pair.i] @ one.to_first for one in ties],
     )
@@ -52,13 +51,6 @@ def align_pairs(pairs: Sequence[PointmapPair], names: Sequence[str]) -> tuple[li
         placed.append(PlacedMap(T, focal, depth, weights, pointmap.x, pointmap.y))
     used = {(pair.i, pair.j) for pair in pairs_left}
     return placed, sorted({(pair.i, pair.j) for pair in pairs} - used)
-
-
-def _pose(world: Similarity) -> Float[np.ndarray, "4 4"]:
-    """Of the camera whose own map `world` takes to the world."""
-    T = np.eye(4)
-    T[:3, :3], T[:3, 3] = world.rotation, world.shift
-    return T
 
 
 def _focal(pairs: Sequence[PointmapPair], view: int, name: str) -> float:

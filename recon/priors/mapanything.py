@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from recon.photos import Photo
-from recon.priors.networks import window
+from recon.priors.window import window
 
 _LONG_SIDE, _PATCH = 518, 14
 _MEAN, _DEVIATION = np.array([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]], np.float32)

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Bool, Float
 
-from recon.scene import invert_rigid
+from recon.geometry.fit import reweighted
+from recon.geometry.pose import invert_rigid, transform
 
 SAMPLES = 2000
 """Maps are thinned to a grid of about so many pixels: cameras have few parameters, and memory stays small."""
@@ -104,11 +105,16 @@ def estimate_focal(pointmap: Pointmap) -> float:
     steep = np.linalg.norm(slopes, axis=1)
     sound = steep <= _STEEPEST * np.median(steep)
     pixels, weights, slopes = pointmap.pixels[usable][sound], pointmap.weights[usable][sound], slopes[sound]
-    focal = float(np.median((pixels * slopes).sum(axis=1) / np.maximum((slopes**2).sum(axis=1), _TINY)))
+    along, square = (pixels * slopes).sum(axis=1), (slopes**2).sum(axis=1)
     least = 1e-4 * np.abs(pixels).max()
-    for _ in range(_ROUNDS):
-        share = weights / np.maximum(np.linalg.norm(pixels - focal * slopes, axis=1), least)
-        focal = float((share @ (pixels * slopes).sum(axis=1)) / max(share @ (slopes**2).sum(axis=1), _TINY))
+
+    def weigh(focal: float) -> Float[np.ndarray, " N"]:
+        return weights / np.maximum(np.linalg.norm(pixels - focal * slopes, axis=1), least)
+
+    def fit(share: Float[np.ndarray, " N"]) -> float:
+        return float((share @ along) / max(share @ square, _TINY))
+
+    focal = reweighted(fit, weigh, weigh(float(np.median(along / np.maximum(square, _TINY)))), _ROUNDS)
     if focal <= 0:
         raise ValueError("the points contradict the grid of their pixels: no focal length fits")
     return focal
@@ -121,7 +127,7 @@ def place_map(pointmap: Pointmap, T_world_camera: Float[np.ndarray, "4 4"]) -> P
         ValueError: the pose contradicts the points.
     """
     T = invert_rigid(T_world_camera)
-    own = replace(pointmap, points=pointmap.points @ T[:3, :3].T + T[:3, 3])
+    own = replace(pointmap, points=transform(T, pointmap.points))
     focal, depth = estimate_focal(own), own.points[..., 2]
     weights = np.where(depth > 0, pointmap.weights, 0.0)
     slopes = own.points[..., :2] / np.where(weights > 0, depth, 1.0)[..., None]

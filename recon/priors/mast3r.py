@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from recon.photos import Photo
-from recon.priors.networks import window
+from recon.priors.window import window
 
 _LONG_SIDE, _PATCH = 512, 16
 

@@ -8,8 +8,9 @@ from itertools import combinations, product
 
 import numpy as np
 
+from recon.geometry.fit import fit_sim3_robustly
+from recon.geometry.pose import Sim3
 from recon.priors.maps import Pointmap
-from recon.priors.similarity import Similarity, fit_similarity
 
 _CLOSES = 0.15
 """Share of the depth by which points may miss themselves after a journey around two or three photos."""
@@ -40,9 +41,9 @@ class Tie:
     """What a pair says of its photos, in terms of each photo's own map (see `own_maps`)."""
 
     pair: PointmapPair
-    to_first: Similarity
+    to_first: Sim3
     """From the frame of the pair to that of the first photo's own map: nearly a change of scale."""
-    second_to_first: Similarity
+    second_to_first: Sim3
     """From the frame of the second photo's own map to that of the first's."""
 
 
@@ -84,9 +85,9 @@ def consistent(ties: Sequence[Tie], own: Sequence[Pointmap]) -> list[Tie]:
         stays.remove(max(failures, key=lambda k: (*failures[k], k)))
 
 
-def _fit(source: Pointmap, target: Pointmap) -> Similarity:
+def _fit(source: Pointmap, target: Pointmap) -> Sim3:
     weights = np.sqrt(source.weights * target.weights).ravel()
-    return fit_similarity(source.points.reshape(-1, 3), target.points.reshape(-1, 3), weights)
+    return fit_sim3_robustly(source.points.reshape(-1, 3), target.points.reshape(-1, 3), weights)
 
 
 def _journeys(by_photos: Mapping[tuple[int, int], int]) -> list[tuple[int, ...]]:

@@ -9,9 +9,9 @@ import numpy as np
 from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
+from recon.geometry.least_squares import Groups, NormalEquations, levenberg_marquardt
+from recon.geometry.pose import Sim3, invert_rigid, skew, transform
 from recon.priors.pairs import PointmapPair
-from recon.priors.similarity import Similarity
-from recon.scene import invert_rigid
 
 _ROUNDS = 40
 _SETTLED = 1e-5
@@ -31,7 +31,7 @@ class Alignment:
     Ts_world_camera: Float[np.ndarray, "N 4 4"]
     focals: Float[np.ndarray, " N"]
     """Pixels of the originals."""
-    fits: list[Similarity]
+    fits: list[Sim3]
     """One a pair."""
 
 
@@ -41,34 +41,20 @@ def refine_alignment(start: Alignment, pairs: Sequence[PointmapPair]) -> Alignme
     It is then sought again without strays: these pull with a bounded force, but all to one side, towards the camera.
     """
     views = [_View(start, pairs, view) for view in range(len(start.focals))]
-    depths = [view.depths for view in views]
-    now, depths = _descend(start, depths, views)
-    for view, depth in zip(views, depths, strict=True):
-        distance = view.distances(now, depth)
+    state = _State(start, [view.depths for view in views])
+    state = levenberg_marquardt(_Problem(views), state, _ROUNDS, _SETTLED)
+    for view, depth in zip(views, state.depths, strict=True):
+        distance = view.distances(state.alignment, depth)
         limit = _STRAY * np.median(distance[view.weights > 0]) + _EXACT * np.median(depth)
         view.weights = np.where(distance < limit, view.weights, 0.0)
-    return _descend(now, depths, views)[0]
+    return levenberg_marquardt(_Problem(views), state, _ROUNDS, _SETTLED).alignment
 
 
-def _descend(
-    now: Alignment, depths: list[np.ndarray], views: Sequence[_View]
-) -> tuple[Alignment, list[Float[np.ndarray, " S"]]]:
-    damping, value = 1e-3, _cost(now, depths, views)
-    for _ in range(_ROUNDS):
-        step, by_depth = _step(now, depths, views, damping)
-        candidate = _apply(now, step)
-        moved = [depth * np.exp(np.clip(change, -1, 1)) for depth, change in zip(depths, by_depth, strict=True)]
-        new_value = _cost(candidate, moved, views)
-        if new_value < value:
-            settled = value - new_value < _SETTLED * value
-            now, depths, value, damping = candidate, moved, new_value, max(damping / 5, 1e-9)
-            if settled:
-                break
-        else:
-            damping *= 10
-            if damping > 1e6:
-                break
-    return now, depths
+@dataclass(frozen=True)
+class _State:
+    alignment: Alignment
+    depths: list[Float[np.ndarray, " S"]]
+    """Of each view's pixels."""
 
 
 class _View:
@@ -90,75 +76,87 @@ class _View:
     ) -> tuple[Float[np.ndarray, "S 3"], Float[np.ndarray, "K S 3"], Float[np.ndarray, "K S 3"]]:
         """Points in the camera's frame; points of the pairs, turned and scaled; world point less the pairs' points."""
         local = depths[:, None] * np.column_stack([self.grid / now.focals[self.index], np.ones(len(depths))])
-        T = now.Ts_world_camera[self.index]
-        world = local @ T[:3, :3].T + T[:3, 3]
-        turned = np.stack([now.fits[k](p) - now.fits[k].shift for k, p in zip(self.pairs, self.points, strict=True)])
-        shifts = np.stack([now.fits[k].shift for k in self.pairs])
+        world = transform(now.Ts_world_camera[self.index], local)
+        turned = np.stack([now.fits[k](p) - now.fits[k].t for k, p in zip(self.pairs, self.points, strict=True)])
+        shifts = np.stack([now.fits[k].t for k in self.pairs])
         return local, turned, world - turned - shifts[:, None]
+
+    def derivatives(
+        self, now: Alignment, depths: Float[np.ndarray, " S"]
+    ) -> tuple[Float[np.ndarray, "K S 3"], Float[np.ndarray, "K S 3 14"], Float[np.ndarray, "S 3"]]:
+        """Residuals; their derivatives by the camera and by their own pair, side by side; and by the log depth."""
+        local, turned, residual = self.residuals(now, depths)
+        R = now.Ts_world_camera[self.index][:3, :3]
+        by_camera = np.empty((len(depths), 3, 7))
+        by_camera[:, :, :3] = -R @ skew(local)
+        by_camera[:, :, 3:6] = np.eye(3)
+        by_camera[:, :, 6] = -(local * [1, 1, 0]) @ R.T
+        by_pair = np.empty((*residual.shape, 7))
+        by_pair[..., :3], by_pair[..., 3:6], by_pair[..., 6] = skew(turned), -np.eye(3), -turned
+        both = np.concatenate([np.broadcast_to(by_camera, by_pair.shape), by_pair], axis=-1)
+        return residual, both, local @ R.T
 
     def distances(self, now: Alignment, depths: Float[np.ndarray, " S"]) -> Float[np.ndarray, "K S"]:
         return np.linalg.norm(self.residuals(now, depths)[2], axis=-1)
 
 
-def _cost(now: Alignment, depths: Sequence[np.ndarray], views: Sequence[_View]) -> float:
-    return sum(
-        float((view.weights * view.distances(now, depth)).sum()) for view, depth in zip(views, depths, strict=True)
-    )
+class _Problem:
+    """`recon.geometry.least_squares.Problem`: cameras (turn, shift, log focal length), then pairs (turn, shift, log
+    scale) are kept, 7 each; the logarithms of the depths are eliminated.
+
+    A distance counts by its square over what it was: reweighted, so that the sum of distances falls.
+    """
+
+    def __init__(self, views: Sequence[_View]) -> None:
+        self.views = views
+
+    def cost(self, state: _State) -> float:
+        return sum(
+            float((view.weights * view.distances(state.alignment, depth)).sum())
+            for view, depth in zip(self.views, state.depths, strict=True)
+        )
+
+    def normal_equations(self, state: _State) -> NormalEquations:
+        now, cameras = state.alignment, len(self.views)
+        blocks = cameras + len(now.fits)
+        H, g = np.zeros((blocks, 7, blocks, 7)), np.zeros((blocks, 7))
+        groups = []
+        for view, depth in zip(self.views, state.depths, strict=True):
+            residual, both, by_depth = view.derivatives(now, depth)
+            distance = np.linalg.norm(residual, axis=-1)
+            weight = view.weights / np.maximum(distance, _FLAT * np.median(distance[view.weights > 0]) + 1e-12)
+            flat = both.reshape(len(view.pairs), -1, 14)
+            heavy = (weight[..., None, None] * both).reshape(flat.shape)
+            square = np.swapaxes(heavy, 1, 2) @ flat
+            slope = (np.swapaxes(heavy, 1, 2) @ residual.reshape(len(view.pairs), -1, 1))[..., 0]
+            own, others = view.index, [cameras + k for k in view.pairs]
+            for k, other in enumerate(others):
+                H[own, :, own] += square[k, :7, :7]
+                H[own, :, other] += square[k, :7, 7:]
+                H[other, :, own] += square[k, 7:, :7]
+                H[other, :, other] += square[k, 7:, 7:]
+                g[own] += slope[k, :7]
+                g[other] += slope[k, 7:]
+            mixed = np.einsum("ksic,ks,si->ksc", both, weight, by_depth, optimize=True)
+            coupling = np.concatenate([mixed[..., :7].sum(axis=0), *mixed[..., 7:]], axis=1)
+            square_by_depth = weight.sum(axis=0) * (by_depth**2).sum(axis=1)
+            toward = np.einsum("ks,ksi,si->s", weight, residual, by_depth, optimize=True)
+            kept = (7 * np.array([own, *others])[:, None] + np.arange(7)).ravel()
+            groups.append(Groups(kept, square_by_depth[:, None, None], coupling[:, None], toward[:, None]))
+        system = H.reshape(7 * blocks, -1)
+        # The mean log scale is pinned: all would shrink to nothing, without error, otherwise.
+        scales = 7 * np.arange(cameras, blocks) + 6
+        system[np.ix_(scales, scales)] += system.diagonal().max()
+        return NormalEquations(system, g.ravel(), groups)
+
+    def moved(self, state: _State, kept: Float[np.ndarray, " N"], eliminated: list[Float[np.ndarray, "S 1"]]) -> _State:
+        depths = [
+            depth * np.exp(np.clip(change[:, 0], -1, 1)) for depth, change in zip(state.depths, eliminated, strict=True)
+        ]
+        return _State(_moved(state.alignment, kept.reshape(-1, 7)), depths)
 
 
-def _step(
-    now: Alignment, depths: Sequence[np.ndarray], views: Sequence[_View], damping: float
-) -> tuple[Float[np.ndarray, "M 7"], list[Float[np.ndarray, " S"]]]:
-    """Changes of cameras (turn, shift, log focal length), then of pairs (turn, shift, log scale); of log depths."""
-    cameras, blocks = len(views), len(views) + len(now.fits)
-    H, g = np.zeros((blocks, 7, blocks, 7)), np.zeros((blocks, 7))
-    kept = []
-    for view, depth in zip(views, depths, strict=True):
-        local, turned, residual = view.residuals(now, depth)
-        R = now.Ts_world_camera[view.index][:3, :3]
-        distance = np.linalg.norm(residual, axis=-1)
-        weight = view.weights / np.maximum(distance, _FLAT * np.median(distance[view.weights > 0]) + 1e-12)
-        by_depth = local @ R.T
-        by_camera = np.empty((len(depth), 3, 7))
-        by_camera[:, :, :3] = -R @ _skew(local)
-        by_camera[:, :, 3:6] = np.eye(3)
-        by_camera[:, :, 6] = -(local * [1, 1, 0]) @ R.T
-        by_pair = np.empty((*residual.shape, 7))
-        by_pair[..., :3], by_pair[..., 3:6], by_pair[..., 6] = _skew(turned), -np.eye(3), -turned
-        # Rows of one pixel and pair, in terms of the camera and of that pair; both blocks of columns side by side.
-        both = np.concatenate([np.broadcast_to(by_camera, by_pair.shape), by_pair], axis=-1)
-        flat = both.reshape(len(view.pairs), -1, 14)
-        heavy = (weight[..., None, None] * both).reshape(flat.shape)
-        square = np.swapaxes(heavy, 1, 2) @ flat
-        slope = (np.swapaxes(heavy, 1, 2) @ residual.reshape(len(view.pairs), -1, 1))[..., 0]
-        own, others = view.index, [cameras + k for k in view.pairs]
-        for k, other in enumerate(others):
-            H[own, :, own] += square[k, :7, :7]
-            H[own, :, other] += square[k, :7, 7:]
-            H[other, :, own] += square[k, 7:, :7]
-            H[other, :, other] += square[k, 7:, 7:]
-            g[own] += slope[k, :7]
-            g[other] += slope[k, 7:]
-        mixed = np.einsum("ksic,ks,si->ksc", both, weight, by_depth, optimize=True)
-        coupling = np.concatenate([mixed[..., :7].sum(axis=0), *mixed[..., 7:]], axis=1)
-        diagonal = (1 + damping) * weight.sum(axis=0) * (by_depth**2).sum(axis=1) + 1e-12
-        toward = np.einsum("ks,ksi,si->s", weight, residual, by_depth, optimize=True)
-        where = [own, *others]
-        eliminated = coupling / diagonal[:, None]
-        H[np.ix_(where, range(7), where, range(7))] -= (eliminated.T @ coupling).reshape(len(where), 7, len(where), 7)
-        g[where] -= (eliminated.T @ toward).reshape(-1, 7)
-        kept.append((where, eliminated, toward / diagonal))
-    system = H.reshape(7 * blocks, -1)
-    diagonal = system.diagonal().copy()
-    system[np.diag_indices(len(system))] += damping * diagonal + 1e-9 * diagonal.mean()
-    # The mean log scale is pinned: all would shrink to nothing, without error, otherwise.
-    scales = 7 * np.arange(cameras, blocks) + 6
-    system[np.ix_(scales, scales)] += diagonal.max()
-    step = np.linalg.solve(system, -g.ravel()).reshape(-1, 7)
-    return step, [-alone - eliminated @ step[where].ravel() for where, eliminated, alone in kept]
-
-
-def _apply(now: Alignment, step: Float[np.ndarray, "M 7"]) -> Alignment:
+def _moved(now: Alignment, step: Float[np.ndarray, "M 7"]) -> Alignment:
     cameras, pairs = step[: len(now.focals)], step[len(now.focals) :]
     Ts = now.Ts_world_camera.copy()
     Ts[:, :3, :3] = Ts[:, :3, :3] @ Rotation.from_rotvec(cameras[:, :3]).as_matrix()
@@ -166,15 +164,10 @@ def _apply(now: Alignment, step: Float[np.ndarray, "M 7"]) -> Alignment:
     scales = pairs[:, 6] - pairs[:, 6].mean()
     turns = Rotation.from_rotvec(pairs[:, :3]).as_matrix()
     fits = [
-        Similarity(fit.scale * float(np.exp(scale)), turn @ fit.rotation, fit.shift + one[3:6])
+        Sim3(fit.scale * float(np.exp(scale)), turn @ fit.R, fit.t + one[3:6])
         for fit, scale, turn, one in zip(now.fits, scales, turns, pairs, strict=True)
     ]
     return replace(now, Ts_world_camera=Ts, focals=now.focals * np.exp(cameras[:, 6]), fits=fits)
-
-
-def _skew(v: Float[np.ndarray, "... 3"]) -> Float[np.ndarray, "... 3 3"]:
-    """[v]x, with [v]x w = v x w."""
-    return np.cross(v[..., None, :], -np.eye(3))
 
 
 def depth_of(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from recon.geometry.pose import Sim3
 from recon.priors.pairs import Tie
-from recon.priors.similarity import IDENTITY, Similarity
 
 
-def spanning_tree(ties: Sequence[Tie], names: Sequence[str]) -> list[Similarity]:
+def spanning_tree(ties: Sequence[Tie], names: Sequence[str]) -> list[Sim3]:
     """For each photo what takes its own map's frame to the world: from the best pair on, always the best that adds one.
 
     Raises:
@@ -17,7 +17,7 @@ def spanning_tree(ties: Sequence[Tie], names: Sequence[str]) -> list[Similarity]
     if not ties:
         raise ValueError("every pair contradicts the others")
     left = sorted(ties, key=lambda one: (-one.pair.score, one.pair.i, one.pair.j))
-    placed = {left[0].pair.i: IDENTITY}
+    placed = {left[0].pair.i: Sim3.identity()}
     while len(placed) < len(names):
         best = next((one for one in left if (one.pair.i in placed) != (one.pair.j in placed)), None)
         if best is None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -15,10 +14,13 @@ from recon.errors import InputError, ReconstructionError
 from recon.io.cameras import CameraSet, Verdict, write_cameras
 from recon.io.pointmaps import PairPoints, ViewPoints, check_pointmaps, read_pointmaps
 from recon.ladder import CameraSource, parse_source
+from recon.matching.artifact import load_pairs
+from recon.networks import NETWORKS
 from recon.photos import Photo, load_photos, named_like
+from recon.priors import PointmapsFacts
 from recon.priors.alignment import align_pairs
+from recon.priors.artifact import StoredPointmap
 from recon.priors.maps import PlacedMap, Pointmap, make_pointmap, place_map
-from recon.priors.networks import NETWORKS, predict
 from recon.priors.pairs import PointmapPair
 from recon.progress import Progress
 from recon.scene import Camera, View
@@ -56,8 +58,8 @@ def place_by_pointmaps(photos_folder: Path, matches: Path | None, source: str, o
             f"Name them after the photos' files, such as {photos[0].name}.",
         )
     _write(out, photos, views, rung, units.pop() if units else "unknown")
-    progress.fact("photos", f"{len(views)} of {len(photos)}")
-    progress.fact("focal_px", {photos[i].name: round(views[i].focal_px, 1) for i in sorted(views)})
+    focals_px = {photos[i].name: round(views[i].focal_px, 1) for i in sorted(views)}
+    progress.tell(PointmapsFacts(photos=f"{len(views)} of {len(photos)}", focal_px=focals_px))
 
 
 def _read(
@@ -72,11 +74,30 @@ def _read(
         return
     network = NETWORKS[rung.rung]
     progress.note(network.notice())
-    progress.fact("licence", f"{network.licence}.")
+    progress.tell(PointmapsFacts(licence=f"{network.licence}."))
     worth = _matched_pairs(matches, photos) if matches else []
-    for done, arrays in enumerate(predict(rung.rung, photos, folder, worth)):
+    for done, arrays in enumerate(_predict(rung.rung, photos, folder, worth)):
         progress.step(done, 2 * len(worth) or 1, "prediction")
         yield network.title, check_pointmaps(arrays, network.title)
+
+
+def _predict(
+    name: str, photos: Sequence[Photo], folder: Path, pairs: Sequence[tuple[int, int]]
+) -> Iterator[Mapping[str, np.ndarray]]:
+    """Pointmaps as the files of docs/pointmaps.md hold them.
+
+    Args:
+        folder: of the `photos` artifact.
+        pairs: of photos that are worth looking at together; a network that takes all at once leaves them alone.
+
+    Raises:
+        InputError: the package is not installed.
+    """
+    from recon.priors import mapanything, mast3r  # torch takes seconds to import
+
+    NETWORKS[name].require()
+    adapters = {"mapanything": mapanything.predict, "mast3r": mast3r.predict}
+    return adapters[name](NETWORKS[name].weights, photos, folder, pairs)
 
 
 def _add(held: dict[K, V], more: dict[K, V], where: str) -> None:
@@ -88,8 +109,7 @@ def _add(held: dict[K, V], more: dict[K, V], where: str) -> None:
 def _matched_pairs(matches: Path, photos: Sequence[Photo]) -> list[tuple[int, int]]:
     """The pairs that matching looked at: all of few photos, the promising ones of many."""
     index = {photo.name: i for i, photo in enumerate(photos)}
-    entries = json.loads((matches / "pairs.json").read_text(encoding="utf-8"))["pairs"]
-    return [(index[entry["a"]], index[entry["b"]]) for entry in entries]
+    return [(index[pair.a], index[pair.b]) for pair in load_pairs(matches).pairs]
 
 
 def _views(read: ViewPoints, photos: Sequence[Photo], folder: Path, where: str) -> dict[int, PlacedMap]:
@@ -138,7 +158,7 @@ def _joined(
     """By photo, the place of its name."""
     found = {}
     for i, photo in enumerate(photos):
-        fitting = named_like(photo.name, names)
+        fitting = named_like(photo.told, names)
         if len(fitting) != 1:
             continue
         k = fitting[0]
@@ -179,8 +199,8 @@ def _aligned(
             f"The pairwise pointmaps do not fit together: {error}.",
             "Give more pairs: they must tie all photos together, and each must be the first of one at least.",
         ) from error
-    progress.fact("pairs", len(usable))
-    progress.fact("pairs_left_out", [[photos[there[i]].name, photos[there[j]].name] for i, j in left_out])
+    pairs_left_out = tuple((photos[there[i]].name, photos[there[j]].name) for i, j in left_out)
+    progress.tell(PointmapsFacts(pairs=len(usable), pairs_left_out=pairs_left_out))
     return dict(zip(there, placed, strict=True))
 
 
@@ -194,12 +214,11 @@ def _write(out: Path, photos: Sequence[Photo], views: dict[int, PlacedMap], sour
         camera = Camera(photo.width, photo.height, view.focal_px, view.focal_px, photo.width / 2, photo.height / 2)
         cameras.append(View(photo.name, camera, view.T_world_camera))
         known = view.weights > 0
-        np.savez_compressed(
-            out / f"{photo.key}.npz",
+        StoredPointmap(
             depth=np.where(known, view.depth, np.nan).astype(np.float32),
             confidence=np.exp(view.weights).astype(np.float32),
             x=(view.x + photo.width / 2).astype(np.float32),
             y=(view.y + photo.height / 2).astype(np.float32),
-        )
+        ).save(out, photo.key)
     scale_source = f"estimated by {source.rung}, which may be wrong by a tenth" if units == "metre" else "none"
     write_cameras(out, CameraSet(cameras, units, scale_source, source.rung, verdicts))

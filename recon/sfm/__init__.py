@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -11,23 +11,28 @@ import tyro
 
 from recon.errors import InputError
 from recon.io.known import model_files
-from recon.ladder import parse_source
+from recon.ladder import parse_source, rung_of
 from recon.progress import Progress
-from recon.sfm.known import check_known, focal_or_path
+from recon.sfm.known import check_known, focal_or_kind, focal_or_path
 from recon.sfm.scale import parse_length
+from recon.stage import StageSpec
 
 
 @dataclass(frozen=True)
 class MappingConfig:
     """How cameras are found."""
 
-    source: Annotated[str, tyro.conf.arg(name="cameras", aliases=["--prior"], prefix_name=False)] = "matching"
+    source: Annotated[str, tyro.conf.arg(name="cameras", aliases=["--prior"], prefix_name=False)] = field(
+        default="matching", metadata={"key": rung_of}
+    )
     """Where cameras come from: `matching` (what the photos share), `known:PATH` (a COLMAP model, a transforms.json or
     a cameras.json; photos that it lacks are added to it), `pointmaps:PATH` (pre-computed pointmaps, an npz or a folder
     of them, made exact by matches; docs/pointmaps.md), `mapanything` or `mast3r` (pointmaps by that network, where its
     package is installed), or `keypoints` (a folder of videos of a rig of static cameras, calibrated from the people in
     them as by `fewview calibrate`)."""
-    intrinsics: Annotated[str | None, tyro.conf.arg(prefix_name=False)] = None
+    intrinsics: Annotated[str | None, tyro.conf.arg(prefix_name=False)] = field(
+        default=None, metadata={"key": focal_or_kind}
+    )
     """Known intrinsics: a focal length in pixels of the originals, or a file of cameras as for `known:`."""
     scale: Annotated[str | None, tyro.conf.arg(prefix_name=False)] = None
     """A known distance in metres, between two cameras (A.jpg:B.jpg=1.5) or two points that are each picked
@@ -67,6 +72,12 @@ class MappingConfig:
         given = model_files(intrinsics) if isinstance(intrinsics, Path) else ()
         return (*parse_source(self.source).files(), *given)
 
+    def needs(self) -> tuple[str, ...]:
+        """Where the cameras come from decides."""
+        source = parse_source(self.source)
+        further = ("motion",) if source.rung == "keypoints" else ("pointmaps",) if source.is_learned else ()
+        return ("photos", "matches", *further)
+
     def check(self, photos: Sequence[str] | None) -> None:
         """Reads the cameras that are given: bad ones are refused before photos are matched for minutes.
 
@@ -78,6 +89,70 @@ class MappingConfig:
         """
         source = parse_source(self.source)
         check_known(photos, source.path if source.rung == "known" else None, self.intrinsics)
+
+
+@dataclass(frozen=True)
+class ModelFact:
+    """A model that mapping found, and what speaks for it."""
+
+    start: str
+    registered: int
+    believed: int
+    """Photos whose places are."""
+    expected: float
+    """How many photos have their right place: the sum of their probabilities."""
+    observations: int
+    held_out_agree: int
+    held_out: int
+    """Matches kept from mapping."""
+    median_error_px: float
+
+
+@dataclass(frozen=True)
+class LensFact:
+    """How many lenses were tried, and how much more agrees with them than with one."""
+
+    lenses: int
+    support: float
+
+
+@dataclass(frozen=True)
+class MappingFacts:
+    """What the stage tells."""
+
+    models: tuple[ModelFact, ...] = ()
+    """Best first."""
+    model_chosen: str | None = None
+    """Its start."""
+    lens_models: tuple[LensFact, ...] = ()
+    doubted_given: tuple[tuple[str, str], ...] = ()
+    """Pairs of photos that contradict their given poses."""
+    prior: str | None = None
+    """Rung of `recon.ladder`."""
+    prior_reason: str | None = None
+    units: str | None = None
+    scale_source: str | None = None
+    given_poses: int | None = None
+    advice: tuple[str, ...] = ()
+    """What to photograph next."""
+    bare_sides: tuple[tuple[str, str], ...] = ()
+    """Photo, and `left` or `right` where no other sees what it shows."""
+    lenses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Photos by their lens."""
+    focal_source: Mapping[str, str] = field(default_factory=dict)
+    """By the lens."""
+    registered: str | None = None
+    """Photos, of how many."""
+    observations: int | None = None
+    points: int | None = None
+    reprojection_px: float | None = None
+    """Mean, in working pixels."""
+    uncertain_focals: tuple[str, ...] = ()
+    """A sentence for each lens whose focal length the photos hardly tell."""
+    probability: float | None = None
+    """That all photos that were placed have their right place."""
+    moved_from_keypoints: float | None = None
+    """Mean, of a rig's cameras, in units of the world."""
 
 
 def run(inputs: Mapping[str, Path], config: MappingConfig, out: Path, progress: Progress) -> None:
@@ -103,4 +178,17 @@ def run(inputs: Mapping[str, Path], config: MappingConfig, out: Path, progress: 
     place_photos(inputs["photos"], inputs["matches"], inputs.get("pointmaps"), config, out, progress)
 
 
-__all__ = ["MappingConfig", "run"]
+STAGE = StageSpec(
+    name="cameras",
+    title="Cameras",
+    run=run,
+    Config=MappingConfig,
+    Facts=MappingFacts,
+    needs=MappingConfig.needs,
+    sources=MappingConfig.files,
+    isolated=True,  # pycolmap can abort the interpreter
+    result="transforms.json",
+    typical_s=5.0,
+)
+
+__all__ = ["STAGE", "LensFact", "MappingConfig", "MappingFacts", "ModelFact", "run"]

@@ -23,6 +23,8 @@ _CHUNK = 4096
 """Points that are eliminated at once, to bound the memory."""
 _UNDISTORT = 8
 """Fixed-point steps to undo the distortion."""
+_FREE = 1e-11
+"""Eigenvalue of the scaled normal equations, relative to the largest, below which a direction is free."""
 _SETTLED = 1e-5
 """Relative decrease of the cost that ends the iteration."""
 
@@ -85,6 +87,9 @@ class Bundle:
     k1: Float[np.ndarray, " L"]
     """Radial distortion: the image point at radius r from the principal point, in focal lengths, moves to
     r (1 + k1 r^2)."""
+    fisheye: Bool[np.ndarray, " L"]
+    """Lenses for which r is the angle from the axis in radians (equidistant projection; with k1 the first terms of
+    OpenCV's fisheye model), not its tangent."""
     principal: Float[np.ndarray, "S 2"]
     """Pixels."""
     points: Float[np.ndarray, "P 3"]
@@ -110,31 +115,42 @@ class Bundle:
         return np.einsum("nij,nj->ni", self.R[self.image], self.points[self.point]) + self.t[self.image]
 
     def rays(self, image: int, xy: Float[np.ndarray, "M 2"]) -> Float[np.ndarray, "M 3"]:
-        """Viewing rays (z = 1) of pixels of one image, in its camera's frame."""
+        """Viewing rays of pixels of one image, in its camera's frame: z = 1, or of unit length for a fisheye."""
         lens = self.lens[image]
         distorted = (xy - self.principal[self.sensor[image]]) / np.exp(self.log_focal[lens])
         uv = distorted
         for _ in range(_UNDISTORT if self.k1[lens] else 0):
             uv = distorted / (1 + self.k1[lens] * (uv**2).sum(axis=1, keepdims=True))
-        return np.column_stack([uv, np.ones(len(uv))])
+        if not self.fisheye[lens]:
+            return np.column_stack([uv, np.ones(len(uv))])
+        angle = np.linalg.norm(uv, axis=1)
+        return np.column_stack([uv * np.sinc(angle / np.pi)[:, None], np.cos(angle)])
 
     def project(self, image: Int[np.ndarray, " M"], points: Float[np.ndarray, "M 3"]) -> Float[np.ndarray, "M 2"]:
-        """Where images see world points that lie before them, in pixels."""
+        """Where images see world points that they can see, in pixels."""
         X = np.einsum("nij,nj->ni", self.R[image], points) + self.t[image]
-        uv = X[:, :2] / np.maximum(X[:, 2:], _MIN_DEPTH)
         lens = self.lens[image]
+        uv = _onto_plane(X, self.fisheye[lens])
         radial = 1 + self.k1[lens] * (uv**2).sum(axis=1)
         scale = np.exp(self.log_focal[lens]) * radial
         return uv * scale[:, None] + self.principal[self.sensor[image]]
+
+    def in_frame(self, image: int) -> Bool[np.ndarray, " P"]:
+        """Which points an image would see if nothing stood before them; its frame is about its principal point."""
+        X, lens = self.points @ self.R[image].T + self.t[image], self.lens[image]
+        uv = _onto_plane(X, np.broadcast_to(self.fisheye[lens], len(X))) * np.exp(self.log_focal[lens])
+        before = self.fisheye[lens] | (X[:, 2] > 0)
+        return before & (np.abs(uv) < self.principal[self.sensor[image]]).all(axis=1)
 
     def residuals(self) -> Float[np.ndarray, "N 2"]:
         """Projected minus observed, in pixels."""
         return self.project(self.image, self.points[self.point]) - self.xy
 
     def errors_px(self) -> Float[np.ndarray, " N"]:
-        """Distance between projection and observation; infinite behind the camera."""
+        """Distance between projection and observation; infinite where the lens cannot see the point."""
         distance = np.linalg.norm(self.residuals(), axis=1)
-        return np.where(self.in_camera()[:, 2] > _MIN_DEPTH, distance, np.inf)
+        seen = self.fisheye[self.lens[self.image]] | (self.in_camera()[:, 2] > _MIN_DEPTH)
+        return np.where(seen, distance, np.inf)
 
     def noise_px(self) -> float:
         """Standard deviation per axis of the observations, robustly.
@@ -222,9 +238,9 @@ def jacobians(bundle: Bundle) -> tuple[Float[np.ndarray, "N 2 10"], Float[np.nda
         By rotation (left increment), translation, log focal length, k1 and principal point; and by the point.
     """
     X = bundle.in_camera()
-    z = np.maximum(X[:, 2], _MIN_DEPTH)
-    u, v = X[:, 0] / z, X[:, 1] / z
     lens = bundle.lens[bundle.image]
+    uv, uv_by_X = _onto_plane(X, bundle.fisheye[lens]), _plane_jacobians(X, bundle.fisheye[lens])
+    u, v = uv[:, 0], uv[:, 1]
     focal, k1 = np.exp(bundle.log_focal[lens]), bundle.k1[lens]
     r2 = u * u + v * v
     radial = 1 + k1 * r2
@@ -233,9 +249,6 @@ def jacobians(bundle: Bundle) -> tuple[Float[np.ndarray, "N 2 10"], Float[np.nda
     by_uv[:, 0, 0] = focal * (radial + 2 * k1 * u * u)
     by_uv[:, 1, 1] = focal * (radial + 2 * k1 * v * v)
     by_uv[:, 0, 1] = by_uv[:, 1, 0] = focal * 2 * k1 * u * v
-    uv_by_X = np.zeros((count, 2, 3))
-    uv_by_X[:, 0, 0] = uv_by_X[:, 1, 1] = 1 / z
-    uv_by_X[:, 0, 2], uv_by_X[:, 1, 2] = -u / z, -v / z
     by_X = by_uv @ uv_by_X
     R = bundle.R[bundle.image]
     turned = X - bundle.t[bundle.image]
@@ -243,15 +256,100 @@ def jacobians(bundle: Bundle) -> tuple[Float[np.ndarray, "N 2 10"], Float[np.nda
     # d(exp(w) y)/dw = -[y]x, and row a of A [y]x is a x y.
     by_camera[:, :, :3] = -np.cross(by_X, turned[:, None, :])
     by_camera[:, :, 3:6] = by_X
-    uv = np.stack([u, v], axis=1)
     by_camera[:, :, 6] = uv * (focal * radial)[:, None]
     by_camera[:, :, 7] = uv * (focal * r2)[:, None]
     by_camera[:, :, 8:] = np.eye(2)
     return by_camera, by_X @ R
 
 
+def _onto_plane(X: Float[np.ndarray, "N 3"], fisheye: Bool[np.ndarray, " N"]) -> Float[np.ndarray, "N 2"]:
+    """Points of camera frames to the image plane at focal length 1, before k1: by tangent or by angle."""
+    uv = X[:, :2] / np.maximum(X[:, 2:], _MIN_DEPTH)
+    if fisheye.any():
+        radius = np.hypot(X[fisheye, 0], X[fisheye, 1])
+        angle = np.arctan2(radius, X[fisheye, 2])
+        uv[fisheye] = X[fisheye, :2] * (angle / np.maximum(radius, _MIN_DEPTH))[:, None]
+    return uv
+
+
+def _plane_jacobians(X: Float[np.ndarray, "N 3"], fisheye: Bool[np.ndarray, " N"]) -> Float[np.ndarray, "N 2 3"]:
+    """Derivatives of `_onto_plane`."""
+    z = np.maximum(X[:, 2], _MIN_DEPTH)
+    by_X = np.zeros((len(X), 2, 3))
+    by_X[:, 0, 0] = by_X[:, 1, 1] = 1 / z
+    by_X[:, :, 2] = -X[:, :2] / z[:, None] ** 2
+    if fisheye.any():
+        xy, z = X[fisheye, :2], X[fisheye, 2]
+        radius = np.maximum(np.linalg.norm(xy, axis=1), _MIN_DEPTH)
+        squared = radius**2 + z**2
+        share = np.arctan2(radius, z) / radius
+        outer = xy[:, :, None] * xy[:, None, :] / (radius**2)[:, None, None]
+        by_X[fisheye, :, :2] = share[:, None, None] * np.eye(2) + outer * (z / squared - share)[:, None, None]
+        by_X[fisheye, :, 2] = -xy / squared[:, None]
+    return by_X
+
+
+def epipolar_px(
+    bundle: Bundle,
+    images: tuple[int, int],
+    rays: tuple[Float[np.ndarray, "M 3"], Float[np.ndarray, "M 3"]],
+) -> Float[np.ndarray, " M"]:
+    """Sampson's distance of matches to the epipolar lines of two images of a bundle, in pixels.
+
+    Args:
+        rays: as `Bundle.rays` gives them. On a fisheye's sphere, distances are angles times the focal length.
+    """
+    (k, m), (x, y) = images, rays
+    R = bundle.R[m] @ bundle.R[k].T
+    E = np.cross(np.eye(3), bundle.t[m] - R @ bundle.t[k]) @ R
+    lines, back = y @ E, x @ E.T
+    flat = [slice(3) if bundle.fisheye[bundle.lens[image]] else slice(2) for image in images]
+    squared = (lines[:, flat[0]] ** 2).sum(axis=1) + (back[:, flat[1]] ** 2).sum(axis=1)
+    focal = np.exp(bundle.log_focal[bundle.lens[[k, m]]].mean())
+    return np.abs((lines * x).sum(axis=1)) * focal / np.sqrt(np.maximum(squared, 1e-24))
+
+
+def focal_deviations(bundle: Bundle, prior: Prior, noise_px: float) -> Float[np.ndarray, " L"]:
+    """Standard deviation of each logarithm of a focal length, whatever all else may be (Laplace's approximation).
+
+    Args:
+        noise_px: of observations that err independently.
+    """
+    H = _reduced(bundle, prior, noise_px, 0.0).H
+    scale = 1 / np.sqrt(np.maximum(H.diagonal(), 1e-300))
+    # The world's position, orientation and scale may be free; no focal length depends on them.
+    covariance = np.linalg.pinv(H * scale[:, None] * scale, rcond=_FREE, hermitian=True)
+    focal = 6 * len(bundle.R) + np.arange(len(bundle.log_focal))
+    return np.sqrt(covariance[focal, focal]) * scale[focal]
+
+
+@dataclass(frozen=True)
+class _Reduced:
+    """Normal equations of the camera parameters, points eliminated; and what gives the points back."""
+
+    H: Float[np.ndarray, "C C"]
+    g: Float[np.ndarray, " C"]
+    inverse: Float[np.ndarray, "P 3 3"]
+    mixed: Float[np.ndarray, "N 10 3"]
+    columns: Int[np.ndarray, "N 10"]
+    gp: Float[np.ndarray, "P 3"]
+
+
 def _step(bundle: Bundle, prior: Prior, noise: float, damping: float) -> tuple[np.ndarray, np.ndarray] | None:
     """The damped Gauss-Newton step: (camera parameters, points (P, 3)); None where it needs more damping to exist."""
+    reduced, points = _reduced(bundle, prior, noise, damping), len(bundle.points)
+    try:
+        camera_step = np.linalg.solve(reduced.H, -reduced.g)
+    except np.linalg.LinAlgError:
+        return None
+    axes = 3 * bundle.point[:, None] + np.arange(3)
+    moved = np.einsum("nci,nc->ni", reduced.mixed, camera_step[reduced.columns])
+    toward = reduced.gp + _sum_into(axes, moved, 3 * points).reshape(points, 3)
+    return camera_step, -(reduced.inverse @ toward[:, :, None])[:, :, 0]
+
+
+def _reduced(bundle: Bundle, prior: Prior, noise: float, damping: float) -> _Reduced:
+    """See `_Reduced`; images whose pose is held do not move."""
     by_camera, by_point = jacobians(bundle)
     residual = bundle.residuals() / noise
     root_weight = 1 / np.sqrt(1 + (residual**2).sum(axis=1) / _KERNEL**2)
@@ -305,13 +403,7 @@ def _step(bundle: Bundle, prior: Prior, noise: float, damping: float) -> tuple[n
     held = pose[np.repeat(bundle.held, 6)]
     H[held], H[:, held], g[held] = 0, 0, 0
     H[held, held] = 1
-    try:
-        camera_step = np.linalg.solve(H, -g)
-    except np.linalg.LinAlgError:
-        return None
-    moved = np.einsum("nci,nc->ni", mixed, camera_step[columns])
-    toward = gp + _sum_into(axes, moved, 3 * points).reshape(points, 3)
-    return camera_step, -(inverse @ toward[:, :, None])[:, :, 0]
+    return _Reduced(H, g, inverse, mixed, columns, gp)
 
 
 def _sum_into(cells: np.ndarray, values: np.ndarray, size: int) -> Float[np.ndarray, " size"]:

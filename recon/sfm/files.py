@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
+from recon.geometry.pose import invert_rigid
 from recon.io.colmap import SparsePoints
 from recon.photos import Photo
-from recon.scene import Camera, View, invert_rigid
+from recon.scene import Camera, View
 from recon.sfm.graph import MatchGraph
 from recon.sfm.lens import from_ideal
 from recon.sfm.mapping import Candidate, Sensors
@@ -24,7 +25,9 @@ def make_views(model: Candidate, sensors: Sensors, graph: MatchGraph, given: Map
         focal = float(np.exp(bundle.log_focal[bundle.lens[k]]) / scale)
         cx, cy = (float(value) for value in bundle.principal[bundle.sensor[k]] / scale)
         k1 = float(bundle.k1[bundle.lens[k]])
-        found = Camera(photo.width, photo.height, focal, focal, cx, cy, (k1, 0.0, 0.0, 0.0) if k1 else ())
+        fisheye = bool(bundle.fisheye[bundle.lens[k]])
+        distortion = (k1, 0.0, 0.0, 0.0) if k1 else ()
+        found = Camera(photo.width, photo.height, focal, focal, cx, cy, distortion, fisheye)
         T = np.eye(4)
         T[:3, :3], T[:3, 3] = bundle.R[k], bundle.t[k]
         views.append(View(photo.name, given.get(i, found), invert_rigid(T)))

@@ -10,7 +10,7 @@ import numpy as np
 import pycolmap
 from jaxtyping import Float
 
-from recon.scene import invert_rigid
+from recon.geometry.pose import invert_rigid
 from recon.sfm.graph import MatchGraph
 from recon.sfm.mapping import Candidate, Sensors, mapping_options, read_candidate, working_cameras, write_database
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +12,10 @@ from jaxtyping import Float, Int
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from recon.matching.artifact import TieEvidence, load_keypoints, load_matches, load_pairs
 from recon.photos import Photo, load_photos
-
-# Of the matches that survive verification, a network is sure of .3 to .9 where two photos show one scene, also
-# from far apart, and of .0 to .36, mostly less than .2, where they show two facades of one style (eight scenes,
-# 500 pairs). SIFT's ratios tell less, but there far fewer of the wrong matches survive: .2 to .42 against .45 to 1.
-_SURE = {"aliked+lightglue": 0.8, "sift": 0.35}
-_CONFIDENT_SHARE = 0.25
-_SIFT_SURVIVORS = 0.45
-_MIN_CONFIDENT = 20
+from recon.sfm.belief import NOTHING
+from recon.sfm.tie_odds import tie_log_odds
 
 
 @dataclass(frozen=True)
@@ -36,15 +31,13 @@ class Pair:
     model: str
     """`general`, `planar`, `panoramic` or `none`."""
     median_angle_deg: float | None
-    trusted: bool
-    """Whether the matches are those of one scene, and not of things that look alike."""
-    sure: float
-    """Confidence from which the matcher is sure."""
+    log_odds: float
+    """Natural logarithm of the odds that the matches are those of one scene, and not of things that look alike."""
 
     @property
-    def confident(self) -> int:
-        """Matches that the matcher is sure of."""
-        return int((self.confidence > self.sure).sum())
+    def expected(self) -> float:
+        """Matches times the probability that they are of one scene."""
+        return len(self.matches) / (1 + math.exp(-self.log_odds))
 
 
 @dataclass(frozen=True)
@@ -55,6 +48,8 @@ class MatchGraph:
     keypoints: list[Float[np.ndarray, "N 2"]]
     """Pixels of the originals."""
     pairs: list[Pair]
+    fisheyes: Mapping[str, float] = field(default_factory=dict)
+    """Focal lengths in long sides, by camera group, of the lenses that matching took for fisheyes."""
 
     def partners(self, i: int) -> list[tuple[Pair, int]]:
         """Pairs of photo `i` with matches, and the other photo; most matches first."""
@@ -74,34 +69,25 @@ def groups(count: int, ties: Iterable[tuple[int, int]]) -> list[list[int]]:
 def load_graph(photos_folder: Path, matches_folder: Path) -> MatchGraph:
     photos = load_photos(photos_folder)
     index = {photo.name: i for i, photo in enumerate(photos)}
-    keypoints = []
-    for photo in photos:
-        with np.load(matches_folder / "features" / f"{photo.key}.npz") as file:
-            keypoints.append(file["keypoints"].astype(np.float64))
-    document = json.loads((matches_folder / "pairs.json").read_text(encoding="utf-8"))
-    matcher, pairs = document["matcher"], []
-    for entry in document["pairs"]:
-        a, b = index[entry["a"]], index[entry["b"]]
-        with np.load(matches_folder / "pairs" / f"{photos[a].key}--{photos[b].key}.npz") as file:
-            matches, confidence = file["matches"], file["confidence"]
+    keypoints = [load_keypoints(matches_folder, photo.key).astype(np.float64) for photo in photos]
+    matched, pairs = load_pairs(matches_folder), []
+    for entry in matched.pairs:
+        a, b = index[entry.a], index[entry.b]
+        matches, confidence = load_matches(matches_folder, (photos[a].key, photos[b].key))
         pairs.append(
             Pair(
                 a,
                 b,
-                entry["raw"],
+                entry.raw,
                 matches,
                 confidence,
-                entry["model"],
-                entry["median_angle_deg"],
-                trusted=_is_trusted(matcher, entry["raw"], confidence),
-                sure=_SURE[matcher],
+                entry.model,
+                entry.median_angle_deg,
+                _log_odds(entry.evidence),
             )
         )
-    return MatchGraph(photos, keypoints, pairs)
+    return MatchGraph(photos, keypoints, pairs, matched.fisheyes)
 
 
-def _is_trusted(matcher: str, raw: int, confidence: Float[np.ndarray, " M"]) -> bool:
-    """Of the matches that survived verification of `raw`."""
-    if matcher == "sift":
-        return len(confidence) >= max(_MIN_CONFIDENT, _SIFT_SURVIVORS * raw)
-    return bool((confidence > _SURE[matcher]).sum() >= max(_MIN_CONFIDENT, _CONFIDENT_SHARE * len(confidence)))
+def _log_odds(evidence: TieEvidence | None) -> float:
+    return NOTHING if evidence is None else tie_log_odds(evidence)

@@ -12,6 +12,7 @@ from jaxtyping import Float
 
 from recon.errors import InputError
 from recon.io.known import read_known
+from recon.io.transforms import SizeOf
 from recon.photos import Photo, named_like
 from recon.scene import Camera, View
 
@@ -46,8 +47,8 @@ def join_known(photos: Sequence[Photo], known: Path | None, intrinsics: str | No
     """
     out = Known()
     if known is not None:
-        read = read_known(known)
-        views = _by_photo([photo.name for photo in photos], read.views, known)
+        read = read_known(known, _sizes(photos))
+        views = _by_photo([photo.told for photo in photos], read.views, known)
         cameras, misfits = _fitted(photos, views)
         poses = {i: views[i].T_world_camera for i in cameras}
         _check_count(len(poses), known)
@@ -62,18 +63,19 @@ def check_known(photos: Sequence[str] | None, known: Path | None, intrinsics: st
     """Whether what `join_known` will be given can be read and names the photos: told before they are matched.
 
     Args:
-        photos: names of all that may come, also of those that turn out to be unfit; None where they are not known yet.
+        photos: what tells each of all that may come from the others (`Photo.told`), also of those that turn out to be
+            unfit; None where they are not known yet.
 
     Raises:
         InputError: as `join_known`, as far as names tell.
     """
     if known is not None:
-        views = read_known(known).views
+        views = read_known(known, _any_size).views
         if photos is not None:
             _check_count(len(_by_photo(photos, views, known)), known)
     given = None if intrinsics is None else focal_or_path(intrinsics)
     if isinstance(given, Path):
-        views = read_known(given).views
+        views = read_known(given, _any_size).views
         if photos is not None:
             _by_photo(photos, views, given)
 
@@ -93,10 +95,17 @@ def focal_or_path(text: str) -> float | Path:
     return focal
 
 
+def focal_or_kind(text: str | None) -> float | str | None:
+    """What of `--intrinsics` counts, besides what the file holds."""
+    given = None if text is None else focal_or_path(text)
+    return "file" if isinstance(given, Path) else given
+
+
 def _intrinsics(photos: Sequence[Photo], text: str) -> tuple[dict[int, Camera], dict[int, str]]:
     given = focal_or_path(text)
     if isinstance(given, Path):
-        return _fitted(photos, _by_photo([photo.name for photo in photos], read_known(given).views, given))
+        views = read_known(given, _sizes(photos)).views
+        return _fitted(photos, _by_photo([photo.told for photo in photos], views, given))
     focal = given
     return {
         i: Camera(photo.width, photo.height, focal, focal, photo.width / 2, photo.height / 2)
@@ -104,11 +113,32 @@ def _intrinsics(photos: Sequence[Photo], text: str) -> tuple[dict[int, Camera], 
     }, {}
 
 
+def _sizes(photos: Sequence[Photo]) -> SizeOf:
+    """Tells the size of the photo that a camera's name means."""
+
+    def size_of(name: str) -> tuple[int, int] | None:
+        fitting = (photo for photo in photos if named_like(photo.told, [name]))
+        return next(((photo.width, photo.height) for photo in fitting), None)
+
+    return size_of
+
+
+def _any_size(name: str) -> tuple[int, int]:
+    """Where names alone count: the photos have not been read yet."""
+    return 1, 1
+
+
 def _by_photo(photos: Sequence[str], views: Sequence[View], path: Path) -> dict[int, View]:
-    """The view of each photo that has one, by the photos' names."""
+    """The view of each photo that has one, by what tells the photos apart."""
     names = [view.name for view in views]
     fitting = {i: named_like(photo, names) for i, photo in enumerate(photos)}
     found = {i: views[places[0]] for i, places in fitting.items() if len(places) == 1}
+    if not found and (several := next((places for places in fitting.values() if places), None)):
+        raise InputError(
+            f"The cameras in {path} do not say which photo is whose: {' and '.join(names[k] for k in several[:2])} are "
+            "named alike.",
+            "Give the photos as the folders that the cameras name, such as cam0 and cam1.",
+        )
     if not found:
         raise InputError(
             f"The cameras in {path} are of other photos: none is named like {photos[0]}.",

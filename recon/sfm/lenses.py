@@ -17,8 +17,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from recon.progress import LogProgress, Progress
+from recon.sfm import LensFact, MappingFacts
 from recon.sfm.bundle import adjust, support
-from recon.sfm.hypotheses import Start
+from recon.sfm.focals import Start
 from recon.sfm.mapping import Candidate, Sensors, divided
 from recon.sfm.placing import Placed, Placing
 
@@ -75,7 +76,7 @@ def by_evidence(shared: Placed, placing: Placing, progress: Progress) -> Placed:
     if gains.max() > _CLEARLY * gains[chosen]:
         chosen = int(np.argmax(gains))
     compared = zip(lenses.tolist(), (supports - supports[0]).tolist(), strict=True)
-    progress.fact("lens_models", [{"lenses": count, "support": round(value, 1)} for count, value in compared])
+    progress.tell(MappingFacts(lens_models=tuple(LensFact(count, round(value, 1)) for count, value in compared)))
     _say(found[chosen], shared.sensors, placing, progress)
     return found[chosen]
 
@@ -84,7 +85,8 @@ def _map(shared: Placed, sensors: Sensors, placing: Placing) -> Placed | None:
     """Mapped anew with other lenses, from the focal lengths that the photos had."""
     focals = np.full(len(sensors.groups), np.exp(shared.model.bundle.log_focal.mean()))
     focals[sensors.lens[shared.model.photos]] = np.exp(shared.model.bundle.log_focal[shared.model.bundle.lens])
-    return placing.map(sensors, [Start(focals, "focal lengths found")], LogProgress())
+    ties = frozenset((pair.a, pair.b) for pair in placing.graph.pairs if pair.log_odds > 0)
+    return placing.map(sensors, [Start(focals, "focal lengths found")], LogProgress(), ties)
 
 
 def _merged(own: Placed | None, sensors: Sensors, placing: Placing) -> list[Placed]:
@@ -125,6 +127,7 @@ def with_lenses(model: Candidate, sensors: Sensors) -> Candidate:
         bundle,
         log_focal=mean(bundle.log_focal[bundle.lens], lens),
         k1=mean(bundle.k1[bundle.lens], lens),
+        fisheye=mean(bundle.fisheye[bundle.lens], lens) > 0,
         principal=mean(bundle.principal[bundle.sensor], sensor),
         lens=lens,
         sensor=sensor,
@@ -141,7 +144,7 @@ def _left_out(shared: Placed, placing: Placing) -> list[int]:
     """Photos without a place that certainly show what one with a place does."""
     placed, found = set(shared.model.photos), set()
     for pair in placing.graph.pairs:
-        if pair.trusted and (pair.a in placed) != (pair.b in placed):
+        if pair.log_odds > 0 and (pair.a in placed) != (pair.b in placed):
             found.add(pair.b if pair.a in placed else pair.a)
     return sorted(found)
 

@@ -45,6 +45,12 @@ class Sensors:
     """Working pixels per original pixel."""
     exact: Bool[np.ndarray, " L"]
     """Lenses whose intrinsics are given; the keypoints of their photos are those of `recon.sfm.lens.ideal`."""
+    fisheye_px: Float[np.ndarray, " L"]
+    """Focal length in working pixels at which matching took the lens for a fisheye; NaN for others."""
+
+    @property
+    def is_fisheye(self) -> Bool[np.ndarray, " L"]:
+        return np.isfinite(self.fisheye_px)
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,7 @@ def find_sensors(graph: MatchGraph, working_px: int, given: dict[int, Camera]) -
     """
     groups: list[str] = []
     exact: list[bool] = []
+    fisheye: list[float] = []
     names: dict[Camera, str] = {}
     kinds: list[tuple[str, float, float]] = []
     lens, sensor, scale = [], [], []
@@ -77,6 +84,7 @@ def find_sensors(graph: MatchGraph, working_px: int, given: dict[int, Camera]) -
         if group not in groups:
             groups.append(group)
             exact.append(i in given)
+            fisheye.append(graph.fisheyes.get(group, np.nan) * max(photo.width, photo.height) * shrink)
         if kind not in kinds:
             kinds.append(kind)
         lens.append(groups.index(group))
@@ -90,6 +98,7 @@ def find_sensors(graph: MatchGraph, working_px: int, given: dict[int, Camera]) -
         size=np.array([[width, height] for _, width, height in kinds]),
         scale=np.array(scale),
         exact=np.array(exact),
+        fisheye_px=np.array(fisheye),
     )
 
 
@@ -110,6 +119,7 @@ def divided(sensors: Sensors, part: Int[np.ndarray, " I"]) -> Sensors:
         size=sensors.size[kinds[:, 0]],
         scale=sensors.scale,
         exact=sensors.exact[lenses[:, 0]],
+        fisheye_px=sensors.fisheye_px[lenses[:, 0]],
     )
 
 
@@ -164,10 +174,10 @@ def working_cameras(sensors: Sensors, focals: Float[np.ndarray, " L"]) -> list[p
         lens = sensors.lens_of_sensor[k]
         camera = pycolmap.Camera(
             camera_id=k + 1,
-            model="SIMPLE_PINHOLE",
+            model="SIMPLE_RADIAL_FISHEYE" if sensors.is_fisheye[lens] else "SIMPLE_PINHOLE",
             width=round(width),
             height=round(height),
-            params=[focals[lens], width / 2, height / 2],
+            params=[focals[lens], width / 2, height / 2, 0.0][: 4 if sensors.is_fisheye[lens] else 3],
         )
         camera.has_prior_focal_length = bool(sensors.exact[lens])
         cameras.append(camera)
@@ -221,21 +231,19 @@ def read_candidate(
     used, lens = np.unique(sensors.lens[photos], return_inverse=True)
     used_sensors, sensor = np.unique(sensors.sensor[photos], return_inverse=True)
     # A lens that two sensors share (portrait and landscape) has two focal lengths here: take their mean.
-    log_focal = [
-        np.mean(
-            [
-                np.log(model.camera(model.image(i).camera_id).focal_length)
-                for i, m in zip(image_ids, lens, strict=True)
-                if m == k
-            ]
-        )
-        for k in range(len(used))
-    ]
+    found = [model.camera(model.image(i).camera_id) for i in image_ids]
+    log_focal, k1 = np.zeros(len(used)), np.zeros(len(used))
+    for k in range(len(used)):
+        cameras = [camera for camera, m in zip(found, lens, strict=True) if m == k]
+        log_focal[k] = np.mean([np.log(camera.focal_length) for camera in cameras])
+        if sensors.is_fisheye[used[k]]:
+            k1[k] = np.mean([camera.params[3] for camera in cameras])
     bundle = Bundle(
         R=np.array([pose.rotation.matrix() for pose in poses]),
         t=np.array([pose.translation for pose in poses]),
-        log_focal=np.array(log_focal),
-        k1=np.zeros(len(used)),
+        log_focal=log_focal,
+        k1=k1,
+        fisheye=sensors.is_fisheye[used],
         principal=sensors.size[used_sensors] / 2,
         points=np.array([model.point3D(point_id).xyz for point_id in point_ids]),
         lens=lens,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float
 
-from recon.scene import invert_rigid
+from recon.geometry.pose import invert_rigid
 from recon.sfm.bundle import PosePrior, Prior
 from recon.sfm.given import map_around
 from recon.sfm.graph import MatchGraph

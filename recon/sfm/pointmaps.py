@@ -9,8 +9,11 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float
 
+from recon.geometry.pose import invert_rigid
 from recon.io.cameras import read_cameras
-from recon.scene import Camera, View, invert_rigid
+from recon.priors.artifact import StoredPointmap
+from recon.scene import Camera, View
+from recon.sfm.belief import WEIGHTS
 from recon.sfm.bundle import Bundle
 from recon.sfm.evidence import agreements
 from recon.sfm.graph import MatchGraph
@@ -22,7 +25,7 @@ DEVIATIONS = Deviations(rotation_deg=1.5, center=0.05)
 """Networks place photos to a degree or two."""
 TOLERANCES_PX = (50.0, 12.0)
 _ENOUGH = 30
-"""Certain matches with which a photo needs no points of its pointmap."""
+"""Matches that are likely right with which a photo needs no points of its pointmap."""
 _POINTS = 200
 """That a photo without matches gets, at most."""
 _SAME_SURFACE = 0.05
@@ -68,21 +71,21 @@ def load_pointmaps(folder: Path, graph: MatchGraph) -> Pointmaps:
     maps = {}
     for i, photo in enumerate(graph.photos):
         if photo.name in views:
-            with np.load(folder / f"{photo.key}.npz") as file:
-                depth, x, y = (file[name].astype(np.float64) for name in ("depth", "x", "y"))
+            stored = StoredPointmap.load(folder, photo.key)
+            depth, x, y = (each.astype(np.float64) for each in (stored.depth, stored.x, stored.y))
             maps[i] = SeenMap(views[photo.name], depth, x, y)
     return Pointmaps(maps, cameras.units, cameras.scale_source)
 
 
 def hardly_matched(graph: MatchGraph, maps: Mapping[int, SeenMap]) -> list[int]:
     """Photos with pointmaps that share too little with others, or no parallax, to be placed by it."""
-    telling = [pair for pair in graph.pairs if pair.trusted and pair.model in ("general", "planar")]
-    certain = dict.fromkeys(maps, 0)
+    telling = [pair for pair in graph.pairs if pair.model in ("general", "planar")]
+    expected = dict.fromkeys(maps, 0.0)
     for pair in telling:
         if pair.a in maps and pair.b in maps:
-            certain[pair.a] += pair.confident
-            certain[pair.b] += pair.confident
-    return [i for i in maps if certain[i] < _ENOUGH]
+            expected[pair.a] += pair.expected
+            expected[pair.b] += pair.expected
+    return [i for i in maps if expected[i] < _ENOUGH]
 
 
 def with_points(
@@ -105,7 +108,8 @@ def with_points(
         depth, xy = maps[i].depth.ravel()[chosen], xy[chosen]
         xy = (to_ideal(xy, given[i]) if i in given else xy) * sensors.scale[i]
         k = model.photos.index(i)
-        points = (depth[:, None] * bundle.rays(k, xy) - bundle.t[k]) @ bundle.R[k]
+        rays = bundle.rays(k, xy)
+        points = (depth[:, None] * rays / rays[:, 2:] - bundle.t[k]) @ bundle.R[k]
         seen = [_seen(bundle, m, maps.get(j), float(sensors.scale[j]), points) for m, j in enumerate(model.photos)]
         seen[k] = np.ones(len(points), bool)
         bundle = _added(bundle, points, np.stack(seen, axis=1))
@@ -138,18 +142,19 @@ def posed(near: Near, sensors: Sensors) -> Candidate:
     kinds, sensor = np.unique(sensors.sensor[photos], return_inverse=True)
     none = np.zeros(0, int)
     bundle = Bundle(
-        T[:, :3, :3], T[:, :3, 3], np.log(near.guess[used]), np.zeros(len(used)), sensors.size[kinds] / 2,
-        np.zeros((0, 3)), lens, sensor, none, none, np.zeros((0, 2)), np.zeros(len(photos), bool),
+        T[:, :3, :3], T[:, :3, 3], np.log(near.guess[used]), np.zeros(len(used)), sensors.is_fisheye[used],
+        sensors.size[kinds] / 2, np.zeros((0, 3)), lens, sensor, none, none, np.zeros((0, 2)),
+        np.zeros(len(photos), bool),
     )  # fmt: skip
     return Candidate(near.start, photos, bundle)
 
 
 def believed_pairs(graph: MatchGraph, sensors: Sensors, near: Near) -> MatchGraph:
-    """Only with pairs that are certain, or that are because they agree with the poses, which do not rest on them."""
+    """Only with pairs that are likely right, also because they agree with the poses, which do not rest on them."""
     found = agreements(posed(near, sensors), graph, sensors, near.tolerances_px[0])
-    fitting = {(one.pair.a, one.pair.b) for one in found if one.supports}
-    pairs = [pair for pair in graph.pairs if pair.trusted or (pair.a, pair.b) in fitting]
-    return replace(graph, pairs=[replace(pair, trusted=True) for pair in pairs])
+    fitting = {(one.pair.a, one.pair.b): one.pair.log_odds + WEIGHTS.agreeing for one in found if one.supports}
+    pairs = [replace(p, log_odds=fitting.get((p.a, p.b), p.log_odds)) for p in graph.pairs]
+    return replace(graph, pairs=[pair for pair in pairs if pair.log_odds > 0])
 
 
 def _seen(

@@ -13,7 +13,9 @@ from recon.sfm.mapping import Candidate, Sensors
 EXIF_DEVIATION = 0.05
 """Of the logarithm of a recorded focal length: a 35 mm equivalent is rounded to whole millimetres."""
 GUESS_DEVIATION = 0.5
-"""Of the logarithm of a focal length that nothing is known of, about 60 degrees of field of view."""
+"""Of the logarithm of a focal length that nothing is known of, about 60 degrees of field of view along the long side,
+31 mm of a 35 mm camera: 19 times in 20 between 12 and 83 mm, from the ultra-wide (13 mm) to the telephoto lenses
+(77 mm) of phones and over what is sold with cameras (18 to 55 mm of APS-C: 27 to 83 mm)."""
 # The principal point and k1 are held tighter than lenses are made, because matches err together over whole
 # regions, and few photos explain that by moving the principal point. Measured at 3 and 6 photos of five
 # scenes: a deviation of .001 gives mean rotation errors of .41 and .22 degrees, .006 .53 and .26, a fixed

@@ -17,7 +17,7 @@ from recon.ladder import parse_source
 from recon.photos import load_photos
 from recon.progress import Progress
 from recon.scene import Camera
-from recon.sfm import MappingConfig
+from recon.sfm import MappingConfig, MappingFacts
 from recon.sfm.files import make_points, make_views
 from recon.sfm.graph import MatchGraph, load_graph
 from recon.sfm.known import Known, join_known
@@ -65,15 +65,19 @@ def place_rig(
         for i, view in zip(found.photos, views, strict=True)
         if i in known.poses
     ]
-    progress.fact("prior", "keypoints")
-    progress.fact("prior_reason", parse_source(config.source).reason())
-    progress.fact("units", known.units)
-    progress.fact("scale_source", known.scale_source)
-    progress.fact("registered", f"{len(views)} of {len(graph.photos)}")
-    progress.fact("observations", len(errors))
-    progress.fact("points", len(found.bundle.points))
-    progress.fact("reprojection_px", round(float(errors.mean()), 3))
-    progress.fact("moved_from_keypoints", round(float(np.mean(moved)), 4))
+    progress.tell(
+        MappingFacts(
+            prior="keypoints",
+            prior_reason=parse_source(config.source).reason(),
+            units=known.units,
+            scale_source=known.scale_source,
+            registered=f"{len(views)} of {len(graph.photos)}",
+            observations=len(errors),
+            points=len(found.bundle.points),
+            reprojection_px=round(float(errors.mean()), 3),
+            moved_from_keypoints=round(float(np.mean(moved)), 4),
+        )
+    )
 
 
 def refine_rig(graph: MatchGraph, sensors: Sensors, known: Known, max_error_px: float, seed: int) -> Candidate | None:

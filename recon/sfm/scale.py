@@ -15,7 +15,10 @@ from recon.scene import View
 from recon.sfm.lens import ideal, to_ideal
 
 _FORM = "Write A.jpg:B.jpg=METRES, or for each end a point picked in two photos: A.jpg@X,Y+B.jpg@X,Y."
-_PIXEL = re.compile(r"(?P<name>.+)@(?P<x>[0-9.]+),(?P<y>[0-9.]+)")
+_NUMBER = r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)"
+_PICK = re.compile(rf"(?P<name>.+?)@(?P<x>{_NUMBER}),(?P<y>{_NUMBER})(?:\+(?=.)|$)", re.DOTALL)
+_PICKED = re.compile(r"@[0-9.]+,[0-9.]+(?=[+:]|$)")
+"""No name may hold this: all else that a file may be called can be told apart."""
 _MAX_MISS = 0.02
 """How far, in long sides, a picked pixel may lie from the point that its picks have in common."""
 
@@ -34,7 +37,8 @@ class End:
 class KnownLength:
     """A distance in metres between two ends."""
 
-    ends: tuple[End, End]
+    readings: tuple[tuple[End, End], ...]
+    """Both ends; several ways to read them where names hold colons, of which the photos' names tell the right one."""
     metres: float
     text: str
     """As the user wrote it."""
@@ -51,29 +55,37 @@ def parse_length(text: str) -> KnownLength:
         metres = float(length)
     except ValueError:
         metres = math.nan
-    parts = ends.split(":")
-    if len(parts) != 2 or not all(parts) or not (math.isfinite(metres) and metres > 0):
+    splits = [(ends[:at], ends[at + 1 :]) for at in range(1, len(ends) - 1) if ends[at] == ":"]
+    if not splits or not (math.isfinite(metres) and metres > 0):
         raise InputError(f"--scale {text} is no known length.", _FORM)
-    first, second = (_end(part, text) for part in parts)
-    return KnownLength((first, second), metres, text)
+    readings = tuple((first, second) for a, b in splits if (first := _end(a)) and (second := _end(b)))
+    if not readings:
+        wrong = next(part for part in splits[0] if _end(part) is None)
+        raise InputError(f"--scale {text} does not pick a point: {wrong}.", _FORM)
+    return KnownLength(readings, metres, text)
 
 
 def metres_per_unit(length: KnownLength, views: Sequence[View]) -> float:
     """How many metres a scene unit is.
 
     Raises:
-        InputError: a photo is not among the views, the two ends coincide, or the pixels picked for a point do
-            not show one point.
+        InputError: a photo is not among the views, the two ends coincide, the pixels picked for a point do not
+            show one point, or the names can be read in two ways.
     """
     by_name = {view.name: view for view in views}
-    for end in length.ends:
-        for name in [end.photo] if end.photo else [name for name, _, _ in end.pixels]:
-            if name not in by_name:
-                raise InputError(
-                    f"--scale {length.text} names {name}, which was not placed.",
-                    f"Use placed photos: {', '.join(by_name)}.",
-                )
-    first, second = (_position(end, by_name, length.text) for end in length.ends)
+    missing = [[name for end in ends for name in _names(end) if name not in by_name] for ends in length.readings]
+    if all(missing):
+        raise InputError(
+            f"--scale {length.text} names {min(missing, key=len)[0]}, which was not placed.",
+            f"Use placed photos: {', '.join(by_name)}.",
+        )
+    fitting = [ends for ends, lacks in zip(length.readings, missing, strict=True) if not lacks]
+    if len(fitting) > 1:
+        ways = " or ".join(" and ".join(_names(end)[0] for end in ends) for ends in fitting)
+        raise InputError(
+            f"--scale {length.text} can be read in {len(fitting)} ways: {ways}.", "Rename photos with a colon."
+        )
+    first, second = (_position(end, by_name, length.text) for end in fitting[0])
     distance = float(np.linalg.norm(first - second))
     centers = np.array([view.center for view in views])
     extent = float(np.linalg.norm(centers - centers.mean(axis=0), axis=1).max())
@@ -82,14 +94,19 @@ def metres_per_unit(length: KnownLength, views: Sequence[View]) -> float:
     return length.metres / distance
 
 
-def _end(part: str, text: str) -> End:
-    picks = part.split("+")
-    if len(picks) == 1 and "@" not in part:
+def _end(part: str) -> End | None:
+    """A photo or a picked point; None where it is neither."""
+    if not _PICKED.search(part):
         return End(part)
-    matched = [_PIXEL.fullmatch(pick) for pick in picks]
-    if len(picks) < 2 or None in matched:
-        raise InputError(f"--scale {text} does not pick a point: {part}.", _FORM)
-    return End("", tuple((m["name"], float(m["x"]), float(m["y"])) for m in matched if m))
+    found = list(_PICK.finditer(part))
+    whole = "".join(pick[0] for pick in found) == part
+    if len(found) < 2 or not whole or any(_PICKED.search(pick["name"]) for pick in found):
+        return None
+    return End("", tuple((pick["name"], float(pick["x"]), float(pick["y"])) for pick in found))
+
+
+def _names(end: End) -> list[str]:
+    return [end.photo] if end.photo else [name for name, _, _ in end.pixels]
 
 
 def _position(end: End, by_name: Mapping[str, View], text: str) -> Float[np.ndarray, " 3"]:

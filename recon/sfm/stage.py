@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,13 +13,14 @@ from recon.io.colmap import write_camera_exports
 from recon.ladder import parse_source
 from recon.photos import Photo, load_photos
 from recon.progress import Progress
-from recon.sfm import MappingConfig
+from recon.sfm import MappingConfig, MappingFacts
 from recon.sfm.advice import bare_sides, overlaps, what_next
 from recon.sfm.evidence import agreements
 from recon.sfm.files import make_points, make_views
-from recon.sfm.focals import GUESS_DEG, focal_sources, focals_at, known_focals, starts
+from recon.sfm.focals import GUESS_DEG, focal_sources, focals_at, known_focals, lens_estimates, starts, uncertain
 from recon.sfm.frame import normalise, scaled
 from recon.sfm.graph import MatchGraph, load_graph
+from recon.sfm.hypotheses import judge
 from recon.sfm.known import MIN_POSES, Known, join_known
 from recon.sfm.lens import to_ideal
 from recon.sfm.lenses import by_evidence
@@ -67,17 +69,23 @@ def place_photos(
     if len(best.photos) < 2:
         raise no_model(graph)
     _doubt_given(best, graph, sensors, config, progress)
+    judged = judge(best, graph, sensors, config.max_error_px)
+    believed = dict(zip(judged.photos, judged.belief.probability.tolist(), strict=True))
+    # Where poses come from pointmaps or the user, matches are not all that speaks for them.
+    probable = {i: believed.get(i, 0.0) for i in best.photos if seen is None and i not in known.poses}
     best, units, scale_source = _in_frame(best, known, seen, sensors, graph, config)
     cameras = CameraSet(
         views=make_views(best, sensors, graph, known.cameras),
         units=units,
         scale_source=scale_source,
         prior=rung,
-        verdicts=_verdicts(load_photos(photos_folder, excluded=True), graph, best, sensors, fates, known),
+        verdicts=_verdicts(load_photos(photos_folder, excluded=True), graph, best, sensors, fates, known, probable),
         given=tuple(graph.photos[i].name for i in best.photos if i in known.poses),
-        advice=tuple(what_next(best, graph, sensors)),
+        advice=tuple(what_next(best, graph, sensors, probable)),
+        lenses=lens_estimates(best, Placing(graph, known, config).prior(best, sensors), sensors, graph),
     )
     write_camera_exports(out, cameras, make_points(best, sensors, graph, known.cameras, photos_folder))
+    progress.tell(MappingFacts(probability=round(judged.belief.whole, 4)))
     _say(graph, best, sensors, known, why, cameras, progress)
 
 
@@ -153,7 +161,7 @@ def _doubt_given(
     held = {i for i, is_held in zip(best.photos, best.bundle.held, strict=True) if is_held}
     doubted = [(graph.photos[p.a].name, graph.photos[p.b].name) for p in against if p.a in held and p.b in held]
     if doubted:
-        progress.fact("doubted_given", [list(names) for names in doubted])
+        progress.tell(MappingFacts(doubted_given=tuple(doubted)))
         listed = ", ".join(f"{a} and {b}" for a, b in doubted)
         progress.note(f"What these photos share contradicts their given poses, which were kept: {listed}.")
 
@@ -189,6 +197,7 @@ def _verdicts(
     sensors: Sensors,
     fates: dict[int, str],
     known: Known,
+    probable: Mapping[int, float],
 ) -> list[Verdict]:
     index = {photo.name: i for i, photo in enumerate(graph.photos)}
     errors, overlap = best.bundle.errors_px(), overlaps(best, graph, sensors)
@@ -204,7 +213,8 @@ def _verdicts(
             continue
         seen = errors[best.bundle.image == best.photos.index(i)]
         error = round(float(seen.mean() / sensors.scale[i]), 4) if len(seen) else None
-        verdicts.append(Verdict(photo.name, True, None, len(seen), error, overlap[i]))
+        probability = round(probable[i], 4) if i in probable else None
+        verdicts.append(Verdict(photo.name, True, None, len(seen), error, overlap[i], probability))
     return verdicts
 
 
@@ -218,18 +228,25 @@ def _say(
     progress: Progress,
 ) -> None:
     """The facts of the manifest."""
-    progress.fact("prior", cameras.prior)
-    progress.fact("prior_reason", why)
-    progress.fact("units", cameras.units)
-    progress.fact("scale_source", cameras.scale_source)
-    progress.fact("given_poses", len(cameras.given))
-    progress.fact("advice", list(cameras.advice))
-    progress.fact("bare_sides", [list(found) for found in bare_sides(best, graph, sensors)])
+    progress.tell(
+        MappingFacts(
+            prior=cameras.prior,
+            prior_reason=why,
+            units=cameras.units,
+            scale_source=cameras.scale_source,
+            given_poses=len(cameras.given),
+            advice=cameras.advice,
+            bare_sides=tuple(bare_sides(best, graph, sensors)),
+            registered=f"{len(best.photos)} of {len(graph.photos)}",
+            observations=len(best.bundle.xy),
+            points=len(best.bundle.points),
+            reprojection_px=round(float(best.bundle.errors_px().mean()), 3),
+            uncertain_focals=tuple(uncertain(cameras.lenses)),
+        )
+    )
     _say_lenses(graph, best, sensors, known, progress)
-    progress.fact("registered", f"{len(best.photos)} of {len(graph.photos)}")
-    progress.fact("observations", len(best.bundle.xy))
-    progress.fact("points", len(best.bundle.points))
-    progress.fact("reprojection_px", round(float(best.bundle.errors_px().mean()), 3))
+    for sentence in uncertain(cameras.lenses):
+        progress.note(sentence)
     for i, misfit in known.misfits.items():
         progress.fallback(f"the given camera of {graph.photos[i].name}", "one found from the photos", misfit)
     left_out = [graph.photos[i].name for i in range(len(graph.photos)) if i not in best.photos]
@@ -244,5 +261,5 @@ def _say_lenses(graph: MatchGraph, best: Candidate, sensors: Sensors, known: Kno
         lens = int(sensors.lens[i])
         lenses.setdefault(sensors.groups[lens], []).append(graph.photos[i].name)
         found[lens] = float(np.exp(best.bundle.log_focal[best.bundle.lens[k]]))
-    progress.fact("lenses", lenses)
-    progress.fact("focal_source", focal_sources(graph, sensors, known_focals(graph, sensors, known), found))
+    sources = focal_sources(graph, sensors, known_focals(graph, sensors, known), found)
+    progress.tell(MappingFacts(lenses={name: tuple(photos) for name, photos in lenses.items()}, focal_source=sources))

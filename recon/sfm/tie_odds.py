@@ -14,7 +14,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from recon.matching.evidence import TieEvidence
+from recon.matching.artifact import TieEvidence
 
 PRIOR_LOG_ODDS = 0.0
 """At which `tie_log_odds` is stated: of the pairs that survive verification, as many right as wrong. Who knows better

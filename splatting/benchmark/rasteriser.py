@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import tempfile
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from recon.dag import run_isolated
 from splatting.benchmark.arithmetic import BACKWARD_FLOPS, FORWARD_FLOPS, blended_pairs, peak_gflops
 from splatting.benchmark.scenes import CAMERA, SCENES, VIEWS
 from splatting.benchmark.step import time_steps, time_torch_step
@@ -75,5 +76,5 @@ def _row(count: int, scene: str, steps: int, peak: float, with_torch: bool) -> d
 
 
 def _alone(function: Callable[..., Any], *args: Any) -> Any:
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(function, *args).result()
+    with tempfile.TemporaryDirectory() as folder:
+        return run_isolated(function, args, log=Path(folder) / "log")

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from recon.geometry.pose import invert_rigid
 from recon.progress import LogProgress
-from recon.scene import PosedImage, invert_rigid
+from recon.scene import PosedImage
 from splatting.benchmark.scenes import CAMERA, surface_scene, view_poses
 from splatting.benchmark.step import peak_mib
 from splatting.config import SplatConfig

@@ -1,4 +1,4 @@
-// The C interface of the rasteriser (splatting/kernels.py). All pointers are float32 and contiguous unless stated.
+// The C interface of the rasteriser (splatting/_cpu.py). All pointers are float32 and contiguous unless stated.
 #include <algorithm>
 #include <cstdint>
 #include <vector>

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import resource
+import shutil
 import struct
+import sys
 import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,12 +21,12 @@ from PIL import Image
 
 from apps.web.command import Choices, arguments
 from apps.web.limits import Limits
-from apps.web.processes import session_of
-from apps.web.progress import StageLine, estimate, look
+from apps.web.progress import Progress, StageLine, estimate, look
 from apps.web.queue import Job, Place, Queue
 from apps.web.store import Run, Store, within
 from apps.web.uploads import accept, safe_name, thumbnail
 from recon.dag.live import Step
+from recon.dag.process import session_of
 from recon.errors import InputError
 
 LIMITS = Limits(files=4, photo_bytes=200_000, upload_bytes=300_000, megapixels=1, waiting=2)
@@ -107,9 +112,87 @@ def test_runs_are_found_by_their_names_only_and_swept_when_old(tmp_path: Path) -
     old = time.time() - 1000
     for path in (mine.photos, mine.folder):
         os.utime(path, (old, old))
-    assert store.sweep(time.time() - 500, busy={mine.id}) == []
-    assert store.sweep(time.time() - 500, busy=set()) == [mine.id]
+    assert store.sweep(time.time() - 500, lambda: {mine.id}) == []
+    assert store.sweep(time.time() - 500, set) == [mine.id]
     assert store.find(other.id) == other
+
+
+def test_a_sweep_that_others_disturb(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Runs that vanish while it looks, and one that cannot be deleted: the others still go."""
+    served = Store(tmp_path / "runs").served
+    store = Store(tmp_path / "runs")
+    kept, *runs = (store.new() for _ in range(5))
+    for run in (kept, *runs):
+        photo(run.photos, "photo.jpg")
+        for path in (run.photos, run.folder):
+            os.utime(path, (0, 0))
+    (kept.photos / "held.jpg").touch()
+    os.utime(kept.photos, (0, 0))
+    unlink, iterdir = os.unlink, Path.iterdir
+
+    def deny(path: str, **where: Any) -> None:
+        if path == "held.jpg":
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        unlink(path, **where)
+
+    def vanishing(folder: Path) -> Iterator[Path]:
+        entries = list(iterdir(folder))
+        if folder == store.root:
+            shutil.rmtree(runs[0].folder)  # between the listing and the look
+        return iter(entries)
+
+    def busy() -> set[str]:
+        shutil.rmtree(runs[1].folder, ignore_errors=True)  # between the look and the deletion
+        return {runs[3].id}
+
+    monkeypatch.setattr(os, "unlink", deny)
+    monkeypatch.setattr(Path, "iterdir", vanishing)
+    assert {runs[2].id} <= set(store.sweep(time.time() - 500, busy)) <= {runs[1].id, runs[2].id}
+    assert [path.name for path in iterdir(kept.photos)] == ["held.jpg"]
+    assert f"{kept.folder} is old and could not be deleted: [Errno 13] Permission denied" in caplog.text
+    monkeypatch.undo()
+    shutil.rmtree(store.root)
+    assert store.sweep(time.time(), set) == []
+    assert f"{served} could not be looked through" in caplog.text
+
+
+def test_a_start_that_fails_does_not_stop_the_line(
+    tmp_path: Path, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path / "runs")
+
+    def outcome(*words: str) -> Progress:
+        run = store.new()
+        queue.submit(Job(run, words))
+        deadline = time.monotonic() + 60
+        while queue.place(run.id).state != "ended":
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        return look(queue.place(run.id), run.out, run.log, time.monotonic(), LIMITS)
+
+    def told(progress: Progress) -> str:
+        assert (progress.state, progress.moving) == ("failed", False)
+        [problem] = progress.problems
+        return f"{problem.what} {problem.remedy}"
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "executable", str(tmp_path / "no python"))
+        assert told(outcome("--help")) == (
+            "The run could not be started: No such file or directory. Try again in some minutes."
+        )
+    most, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(0)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+    try:
+        told_then = told(outcome("--help"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    assert told_then == "The run could not be started: Too many open files. Try again in some minutes."
+    assert "embedded null byte" in told(outcome("run", "a\0b"))
+    assert outcome("--help").state == "done"
 
 
 def test_no_file_outside_a_run_is_found_in_it(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -86,6 +87,23 @@ def test_every_way_to_end(tmp_path: Path, photos: Path) -> None:
     assert 'href="good/manifest.json"' in shown
     assert "preset fast instead of preset default" in shown
     assert shown.index("do not overlap") < shown.index(">good<")  # what failed comes first
+
+
+def test_a_process_that_does_not_start(tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    start, faults = subprocess.Popen, [errno.ENOMEM, errno.EMFILE]
+
+    def popen(*words: Any, **options: Any) -> Any:
+        if faults:
+            raise OSError(faults[0], os.strerror(faults.pop(0)))
+        return start(*words, **options)
+
+    monkeypatch.setattr(subprocess, "Popen", popen)
+    history = run([task(photos, tmp_path / "out", name) for name in ("a", "b")], tmp_path / "out")
+    assert [row.status for row in rows(history)] == ["done", "done"]
+    assert [event["message"] for event in events(tmp_path / "out", "retry")] == [
+        "Its process could not be started: [Errno 12] Cannot allocate memory.",
+        "Its process could not be started: [Errno 24] Too many open files.",
+    ]
 
 
 def test_a_scene_that_hangs(tmp_path: Path, photos: Path) -> None:

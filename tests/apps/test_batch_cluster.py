@@ -34,6 +34,10 @@ def test_a_lost_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
 
     photos, out = tmp_path / "photos", tmp_path / "ray"
     photos.mkdir()
+    (tmp_path / "user").mkdir()
+    for module in ("apps", "batch_toys", "calibration", "data", "layout", "recon", "splatting"):
+        (tmp_path / "user" / f"{module}.py").write_text("raise SystemExit('the working folder was imported')\n")
+    monkeypatch.chdir(tmp_path / "user")
     node = {"num_cpus": 1, "node_ip_address": "127.0.0.1", "object_store_memory": 80 << 20}
     nodes = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
     try:

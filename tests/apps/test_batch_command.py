@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from apps.batches.summary import Row, doubtful, remarks
 from apps.cli import main
 from data.gallery import generate, write_scene
 
@@ -22,11 +23,12 @@ def test_a_batch_of_photos(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert main([*command, "--dry-run"]) == 0
     assert [plan["plan"] for plan in json.loads(capsys.readouterr().out)["scenes"]] == ["run", "leave"]
     assert not out.exists()
-    for news in ("empty  failed (input): There are no photos in", "1 done, 1 failed"):
+    for _ in range(2):  # given again, it says again what failed and why
         assert main(command) == 1
         said = capsys.readouterr()
         told = json.loads(said.out)
-        assert news in said.err
+        assert "empty  failed (input): There are no photos in" in said.err
+        assert "1 done, 1 failed" in said.err
         assert told["counts"] == {"done": 1, "failed": 1, "running": 0, "waiting": 0}
         room, empty = told["scenes"]
         assert (room["name"], room["status"], room["attempts"]) == ("room", "done", 1)
@@ -34,6 +36,8 @@ def test_a_batch_of_photos(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
         assert "There are no photos in" in empty["message"]
     manifest = json.loads((out / "room" / "manifest.json").read_text())
     assert manifest["digest"] == room["digest"]
+    assert (manifest["verdict"]["level"], manifest["verdict"]["text"]) == (room["level"], room["verdict"])
+    assert room["verdict"] == "good"
     assert (out / "room" / "report.html").is_file()
     assert 'href="room/report.html"' in (out / "index.html").read_text()
     assert manifest["stages"]["photos"]["config"]["long_side"] == 128
@@ -46,9 +50,25 @@ def test_a_batch_of_photos(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     )
 
 
+def test_scenes_that_are_less_than_good_are_named() -> None:
+    found = [
+        Row("a", "done", level="good", verdict="good"),
+        Row("b", "done", level="usable", verdict="usable, but: c.jpg was left out: It is blurred."),
+        Row("d", "failed", "input", "There are no photos."),
+        Row("e", "done"),
+    ]
+    assert remarks(found) == [
+        "b  usable, but: c.jpg was left out: It is blurred.",
+        "d  failed (input): There are no photos.",
+    ]
+    assert not doubtful(found)
+    assert doubtful([*found, Row("f", "done", level="doubtful", verdict="do not rely on it: ...")])
+
+
 def test_status_is_quick_to_import(tmp_path: Path) -> None:
     code = (
-        f"import sys, apps.cli; apps.cli.main(['batch', 'status', {str(tmp_path)!r}]); sys.exit('torch' in sys.modules)"
+        f"import sys; from apps.cli import main; main(['batch', 'status', {str(tmp_path)!r}]); "
+        "sys.exit('torch' in sys.modules)"
     )
     result = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
     assert result.returncode == 0

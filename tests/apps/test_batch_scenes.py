@@ -71,6 +71,13 @@ def test_the_three_formats_say_the_same(tmp_path: Path, suffix: str, text: str) 
         ("a.jsonl", '{"photos": "a"}\n["b"]\n', 2, "this is not an object"),
         ("a.jsonl", '{"photos": "a", "quality": 1}\n', 1, "there is no field `quality`"),
         ("a.jsonl", '{"photos": "a", "preset": 1}\n', 1, "`preset` must be text"),
+        (
+            "a.csv",
+            "photos,preset,options\na,fast,--preset=best\n",
+            2,
+            "`preset` and --preset=best in `options` say the same",
+        ),
+        ("a.jsonl", '{"photos": "a", "cameras": "c", "options": {"prior": "keypoints"}}\n', 1, "`cameras` and --prior"),
         ("a.jsonl", '{"photos": []}\n', 1, "`photos` must be a path or a list of paths"),
         ("a.csv", "name,photos\nx,a\ny,b,c\n", 3, "3 values for 2 columns"),
         ("a.csv", "name,fotos\nx,a\n", 1, "no column is called photos"),

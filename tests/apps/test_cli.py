@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from itertools import permutations
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from apps import doctor
+from apps import demo, doctor, run
+from apps.batches import command as batches
+from apps.benchmarks import benchmark
 from apps.cli import COMMANDS, main
 from apps.doctor import Finding
+from apps.pipeline import PRESETS
 from data.gallery import generate, write_scene
 
 
@@ -61,6 +65,50 @@ def test_unknown_option_is_usage_error() -> None:
     with pytest.raises(SystemExit) as stopped:
         main(["run", "photos", "--out", "out", "--no-such-option"])
     assert stopped.value.code == 2
+
+
+TWICE = (
+    ("--preset fast", "--preset best"),
+    ("--preset=best", "--preset fast"),
+    ("--preset fast --splat.steps 7", "--preset=default --splat.steps=8"),
+    ("--out first", "--out=second"),
+    ("--cameras keypoints", "--prior known:second"),
+    ("--prior known:first", "--cameras matching"),
+    ("--intrinsics first", "--intrinsics second"),
+    ("--no-layout --until depth --force photos splat", "--layout --until mesh --force depth"),
+)
+PRESETTING = (
+    "run photos --out out",
+    "demo",
+    "benchmark set --views 3",
+    "benchmark --structured3d set",
+    "batch scenes --out out",
+)
+
+
+@pytest.mark.parametrize("words", PRESETTING)
+@pytest.mark.parametrize(("first", "last"), TWICE)
+def test_of_an_option_given_twice_the_last_counts(words: str, first: str, last: str) -> None:
+    name, *base = words.split()
+    module = {"run": run, "demo": demo, "benchmark": benchmark, "batch": batches}[name]
+    if "--structured3d" in base and {"--until", "--no-layout"} & set(first.split()):
+        return  # rooms have no such options
+
+    def parse(*options: str) -> object:
+        parsed = module.parse([*base, *" ".join(options).split()])
+        return getattr(parsed, "arguments", parsed)  # a batch keeps its words, too
+
+    assert parse(first, last) == parse(last)
+    assert parse(last) != parse(first)
+
+
+def test_a_preset_is_what_it_is_called() -> None:
+    """The name that is told and the options that are run, in whatever order presets are given."""
+    for names in permutations(PRESETS, 2):
+        stages = run.parse(["photos", "--out", "out", *(f"--preset={name}" for name in names)]).stages
+        assert (stages.preset, stages.options) == (names[-1], PRESETS[names[-1]])
+    with pytest.raises(SystemExit):
+        run.parse(["photos", "--out", "out", "--preset", "fast", "--preset", "quick"])
 
 
 def test_empty_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

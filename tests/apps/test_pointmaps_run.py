@@ -12,8 +12,9 @@ from scipy.spatial.transform import Rotation
 
 from apps.cli import main
 from data.gallery import Room, generate, write_scene
+from recon.geometry.pose import invert_rigid
 from recon.io.cameras import read_cameras
-from recon.scene import View, invert_rigid
+from recon.scene import View
 
 
 def _write_pointmaps(path: Path, room: Room, step: int = 8) -> None:

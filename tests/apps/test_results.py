@@ -15,6 +15,7 @@ import pytest
 from apps.results import Failure, Results, read_results
 from apps.results.judging import judge, next_photos
 from apps.results.photos import read_comparison
+from recon.dag.verdict import RunVerdict
 from recon.errors import InputError
 from recon.io.images import write_png
 from splatting.pictures import compared
@@ -64,8 +65,14 @@ def test_doubts_are_named(results: Results) -> None:
         *others[1:],
     )
     verdict = judge("complete", None, results.stages, doubted, None)
-    assert verdict.level == "warnings"
-    assert verdict.sentence == "3 of 4 photos were placed and every result was made."
+    why = f"{others[0].name} was left out: It shows nothing that another photo shows too."
+    assert verdict.level == "usable"
+    assert verdict.lines() == [
+        "3 of 4 photos were placed and every result was made.",
+        f"  left out: {others[0].name}: It shows nothing that another photo shows too.",
+        f"Verdict: usable, but: {why} (3 more in the report)",
+    ]
+    assert (verdict.exit_code(strict=True), verdict.exit_code(strict=False)) == (0, 0)
     assert verdict.warnings == (
         f"{others[0].name} was left out: It shows nothing that another photo shows too.",
         f"Other photos see only 10% of what {first.name} shows.",
@@ -78,6 +85,33 @@ def test_doubts_are_named(results: Results) -> None:
     )
     kept_out = replace(first, psnr_db=12.0, held_out=True)
     assert judge("complete", None, results.stages, (kept_out, *others), None).level == "good"
+
+
+def test_what_nobody_should_rely_on_is_said(results: Results) -> None:
+    first, second, *others = results.photos
+    lost = tuple(replace(photo, registered=False, reason="It shares nothing.") for photo in (second, *others))
+    verdict = judge("complete", "cameras", results.stages, (first, *lost), None)
+    assert verdict.level == "doubtful"
+    assert verdict.text == "do not rely on it: only 1 of 4 photos go together"
+    assert (verdict.exit_code(strict=True), verdict.exit_code(strict=False)) == (1, 0)
+    unread = tuple(replace(photo, image=None) for photo in lost)
+    assert judge("complete", None, results.stages, (first, *unread), None).level == "usable"
+    loose = tuple(replace(photo, reprojection_px=3.0) for photo in (first, second, others[0]))
+    verdict = judge("complete", None, results.stages, (*loose, *others[1:]), None)
+    assert verdict.text == "do not rely on it: the points of 3 of 4 photos lie more than 2 px off"
+    doubted = tuple(
+        replace(stage, facts={**stage.facts, "doubted_given": [["a", "b"]]}) if stage.name == "cameras" else stage
+        for stage in results.stages
+    )
+    verdict = judge("complete", None, doubted, results.photos, None)
+    assert verdict.text == "do not rely on it: what the photos share contradicts their given poses"
+
+
+def test_the_manifest_holds_the_same_verdict(results: Results) -> None:
+    stored = json.loads((results.out / "manifest.json").read_text())["verdict"]
+    assert RunVerdict(**{key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()}) == (
+        results.verdict
+    )
 
 
 def test_a_run_that_has_not_ended_is_no_good_one(results: Results) -> None:
@@ -132,7 +166,8 @@ def test_artifacts_of_an_earlier_run_do_not_count_and_licences_do(room: tuple[Pa
     manifest = json.loads((out / "manifest.json").read_text())
     for name in ("splat", "mesh", "renders"):
         manifest["stages"][name]["status"] = "skipped"
-    manifest["stages"]["depth"]["facts"]["licence"] = "Weights under CC BY-NC-SA 4.0: not for commercial use."
+    told = {"licence": "Weights under CC BY-NC-SA 4.0: not for commercial use."}
+    manifest["stages"]["pointmaps"] = {**manifest["stages"]["cameras"], "facts": told}
     (out / "manifest.json").write_text(json.dumps(manifest))
     found = read_results(out)
     assert not found.finished("splat")

@@ -36,8 +36,8 @@ def scene_midway(raylet: int, out: Path) -> str | None:
     for pid in descendants(raylet):
         with contextlib.suppress(OSError, KeyError, ValueError):  # ended, or has no manifest yet
             words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
-            if "apps.batches.child" in words:
-                name = words[words.index("apps.batches.child") + 1]
+            if any("batches.child" in word for word in words):
+                name = words[-2]  # the last word ends with a zero, too
                 stages = json.loads((out / name / "manifest.json").read_text())["stages"]
                 if list(stages).index(MIDWAY) <= _at(stages):
                     return name

@@ -18,8 +18,9 @@ from pathlib import Path
 
 import numpy as np
 
+from calibration.calibrate import calibrate_rig
+from calibration.config import CalibrationConfig
 from calibration.observations import Detections
-from calibration.solve import CalibrationConfig, calibrate_rig
 from data.people import CaptureConfig
 from recon.progress import LogProgress
 from tests.calibration.captures import HEIGHT_M, compare, record

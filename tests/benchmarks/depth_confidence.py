@@ -20,13 +20,15 @@ from scipy.special import expit
 
 from data.gallery import generate
 from data.gallery.layout import Shape
+from recon.depth import DepthConfig
+from recon.depth.artifact import VERIFIED
 from recon.depth.completion import fill
 from recon.depth.confidence import COMPLETED_WEIGHTS, VERIFIED_WEIGHTS, local_contrast, verified_features
 from recon.depth.consistency import agreement
-from recon.depth.covisibility import VERIFIED, world_points
+from recon.depth.covisibility import world_points
 from recon.depth.scene_planes import find_planes
 from recon.depth.sources import SparsePoints, choose_sources, depth_range
-from recon.depth.stage import DepthConfig, available_threads, verify
+from recon.depth.stage import available_threads, verify
 from recon.depth.stereo import StereoJob, estimate
 from recon.scene import PosedImage
 

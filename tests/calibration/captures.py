@@ -8,7 +8,7 @@ import numpy as np
 
 from calibration.observations import Rig
 from data.people import Capture, CaptureConfig, Walker, capture, ring
-from recon.metrics import umeyama
+from recon.geometry.fit import fit_sim3, nearest_rotation
 from recon.scene import View
 
 HEIGHT_M = 1.75
@@ -47,11 +47,9 @@ def compare(rig: Rig, views: list[View], truth: Capture) -> Errors:
     pairs = [(view, by_name[view.name]) for view in rig.views]
     found = np.array([a.center for a, _ in pairs])
     true = np.array([b.center for _, b in pairs])
-    s, R, t = umeyama(found, true)
-    distance = np.linalg.norm(s * found @ R.T + t - true, axis=1)
-    M = sum(b.T_world_camera[:3, :3] @ a.T_world_camera[:3, :3].T for a, b in pairs)
-    U, _, Vt = np.linalg.svd(M)
-    Q = U @ np.diag([1, 1, np.linalg.det(U @ Vt)]) @ Vt
+    fit = fit_sim3(found, true)
+    distance = np.linalg.norm(fit(found) - true, axis=1)
+    Q = nearest_rotation(np.sum([b.T_world_camera[:3, :3] @ a.T_world_camera[:3, :3].T for a, b in pairs], axis=0))
     chord = [np.linalg.norm(Q @ a.T_world_camera[:3, :3] - b.T_world_camera[:3, :3]) for a, b in pairs]
     first = rig.views[0].name
     offsets = [
@@ -63,5 +61,5 @@ def compare(rig: Rig, views: list[View], truth: Capture) -> Errors:
         float(np.degrees(2 * np.arcsin(max(chord) / np.sqrt(8)))),
         max(abs(a.camera.fx / b.camera.fx - 1) for a, b in pairs),
         float(np.abs(offsets).max()),
-        1 / s - 1,
+        1 / fit.scale - 1,
     )

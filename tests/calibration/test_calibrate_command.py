@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from pages import faults, faults_in_browser
 from playwright.sync_api import Browser
 from small_rig import people_of, ring, seen_by, walker, write_openpose
 
+import fewview
 from apps.cli import main
 from data.people import Capture, CaptureConfig, Walker, capture
 from data.people import ring as people_ring
@@ -142,6 +144,26 @@ def test_synthetic_walker_from_files_to_figures(walker_rig: tuple[Path, Capture]
         assert rig["offsets_s"][camera] == pytest.approx(offset, abs=0.5 / 25)
     assert measured["motion"]["similarity_mm"] < 20
     assert measured["motion"]["known"] > 0.9
+
+
+def test_a_rig_calibrated_from_python_is_that_of_the_command(
+    walker_rig: tuple[Path, Capture], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, truth = walker_rig
+    out = shutil.copytree(folder / "out", tmp_path / "out")
+    sizes, fps = [(1920, 1080)], (30, 25, 30, 25)
+    run = fewview.calibrate(folder / "rig", out, sizes=sizes, fps=fps, height_m=1.82, progress=lambda step: None)
+    assert capsys.readouterr().err == ""
+    assert _statuses(out) == {"keypoints": "cached", "motion": "cached"}
+    assert [view.name for view in run.cameras.views] == [each.camera for each in truth.detections]
+    take = run.results.rig.takes[0] if run.results.rig else ""
+    motion = run.motion()
+    assert np.array_equal(motion.xyz, np.load(out / "motion" / f"{take}.npz")["xyz"], equal_nan=True)
+    assert np.array_equal(motion.xyz, run.motion(take).xyz, equal_nan=True)
+    with pytest.raises(fewview.FewviewError, match=rf"noon is no take of .* Choose from: {take}\."):
+        run.motion("noon")
+    with pytest.raises(fewview.FewviewError, match=r"has no stage `depth`\. Its stages: keypoints, motion\."):
+        run.depth("cam01")
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1280, "light")])

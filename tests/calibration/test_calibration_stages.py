@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tomllib
 from pathlib import Path
 
@@ -14,14 +13,14 @@ from scipy.io import wavfile
 from small_rig import ring, seen_by, solved, walker
 
 from calibration import stage
-from calibration.artifact import Take, load_takes, save_takes
+from calibration.artifact import RigRecord, Take, load_rig, load_takes, save_rig, save_takes
+from calibration.clocks.sound import offsets_by_sound
 from calibration.formats.known import read_cameras_file
 from calibration.formats.motion import read_motion
 from calibration.moment import MomentConfig, people_mask
 from calibration.moment import run as take_pictures
 from calibration.observations import Detections
 from calibration.skeleton import JOINTS
-from calibration.sound import offsets_by_sound
 from calibration.stage import MotionConfig
 from recon.errors import InputError
 from recon.io.cameras import read_cameras
@@ -48,7 +47,7 @@ def _calibrated(monkeypatch: pytest.MonkeyPatch, keypoints: Path, out: Path, con
         rig, motion = solved(ring(), walker())
         return rig, [motion for _ in takes]
 
-    monkeypatch.setattr("calibration.solve.calibrate_takes", solve)
+    monkeypatch.setattr("calibration.calibrate.calibrate_takes", solve)
     out.mkdir()
     progress = LogProgress()
     stage.run({"keypoints": keypoints}, config, out, progress)
@@ -75,7 +74,7 @@ def test_motion_is_written_for_every_program(monkeypatch: pytest.MonkeyPatch, ke
         assert np.array_equal(read_motion(out / f"{take}.npz").xyz, walker())
         assert (out / f"{take}_P1.trc").is_file()
         assert (out / f"{take}.c3d").is_file()
-    assert json.loads((out / "rig.json").read_text())["takes"] == ["one", "two"]
+    assert load_rig(out).takes == ["one", "two"]
     again = tmp_path / "again"
     _calibrated(monkeypatch, keypoints, again, MotionConfig())
     for path in sorted(path for path in out.rglob("*") if path.is_file()):
@@ -133,7 +132,8 @@ def _people_before_a_wall(folder: Path) -> tuple[Path, np.ndarray, Path]:
     (folder / "keypoints").mkdir()
     save_takes(folder / "keypoints", [Take("videos", detections)])
     (folder / "motion").mkdir()
-    (folder / "motion" / "rig.json").write_text(json.dumps({"offsets_s": {"cam0": 0.0, "cam1": 2 / 30}}))
+    offsets_s = {"cam0": 0.0, "cam1": 2 / 30}
+    save_rig(folder / "motion", RigRecord(offsets_s, {}, "metre", "assumed", 0.1, ["videos"], {}))
     return videos, wall, folder
 
 

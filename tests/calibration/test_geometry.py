@@ -11,20 +11,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from calibration.bones import bones
-from calibration.bundle import Prior, Robust, State, _Problem, residuals
-from calibration.consensus import consensus
-from calibration.lens import Lenses, normalise, project, project_with_derivatives
+from calibration.clocks.sync import Proposal, chain
 from calibration.observations import Detections
-from calibration.pairs import RelativePose, angle_deg
-from calibration.sample import Sample
 from calibration.skeleton import INDEX, JOINTS, MIRRORED
-from calibration.smoothing import smooth_motion
-from calibration.sync import Proposal, chain
-from calibration.tracks import link, smooth
-from calibration.triangulation import triangulate
-from calibration.viewgraph import average_rotations, place_centers
-from calibration.world import body_scale, find_floor
+from calibration.solve.bones import bones
+from calibration.solve.bundle import Prior, Robust, State, _Problem, residuals
+from calibration.solve.consensus import consensus
+from calibration.solve.lens import Lenses, normalise, project, project_with_derivatives
+from calibration.solve.pairs import RelativePose, angle_deg
+from calibration.solve.triangulation import triangulate
+from calibration.solve.viewgraph import average_rotations, place_centers
+from calibration.tracks.sample import Sample
+from calibration.tracks.smoothing import smooth_motion
+from calibration.tracks.tracklets import link, smooth
+from calibration.world.bodies import body_scale, find_floor
 from data.people import CaptureConfig, Walker, capture, ring
 from recon.scene import View
 
@@ -96,13 +96,14 @@ def _small_problem() -> tuple[State, Sample, Prior]:
 def test_gradients_of_bundle_adjustment() -> None:
     state, sample, prior = _small_problem()
     problem = _Problem(sample, prior, None, Robust(2.0, (True, True, True, True)))
-    *_, g_camera, g_point = problem.normal_equations(state)
+    equations = problem.normal_equations(state)
+    g_camera, g_point = equations.g, equations.groups[0].g
     random = np.random.default_rng(1)
     for _ in range(8):
         dx = random.normal(0, 1, g_camera.shape) * np.tile([1e-5] * 6 + [1e-5] + [1e-4] * 5 + [1e-5], 3)
         dp = random.normal(0, 1e-5, g_point.shape)
-        up = problem.cost(problem.step(state, dx, dp))
-        down = problem.cost(problem.step(state, -dx, -dp))
+        up = problem.cost(problem.moved(state, dx, [dp]))
+        down = problem.cost(problem.moved(state, -dx, [-dp]))
         assert (up - down) / 2 == pytest.approx(float(g_camera @ dx + (g_point * dp).sum()), rel=1e-3, abs=1e-6)
 
 

@@ -9,13 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from calibration.calibrate import calibrate
+from calibration.config import CalibrationConfig
 from calibration.observations import Detections
 from calibration.skeleton import INDEX, JOINTS
-from calibration.solve import CalibrationConfig, calibrate
 from data.people import Capture
-from recon.metrics import umeyama
+from recon.geometry.fit import fit_sim3
+from recon.geometry.pose import invert_rigid
 from recon.progress import LogProgress
-from recon.scene import Camera, View, invert_rigid
+from recon.scene import Camera, View
 from tests.calibration.captures import compare
 
 BODY_25B = (
@@ -86,6 +88,6 @@ def test_nine_cameras_one_started_late(mocap: Path) -> None:
     count = min(len(motion.xyz), len(true) - begin)
     found, true = motion.xyz[:count, 0, :17], true[begin : begin + count]
     known = np.isfinite(found).all(axis=-1) & np.isfinite(true).all(axis=-1)
-    s, R, t = umeyama(found[known], true[known])
+    fit = fit_sim3(found[known], true[known])
     assert known.mean() > 0.98
-    assert np.linalg.norm(s * found[known] @ R.T + t - true[known], axis=1).mean() < 0.028
+    assert np.linalg.norm(fit(found[known]) - true[known], axis=1).mean() < 0.028

@@ -11,7 +11,7 @@ from small_rig import ring, walker
 
 from calibration import metrics
 from calibration.evaluate import camera_figures, motion_figures
-from calibration.swapped import swapped_cameras
+from calibration.world.swapped import swapped_cameras
 from recon.errors import InputError
 from recon.io.cameras import CameraSet
 from recon.scene import View

@@ -8,12 +8,13 @@ from itertools import permutations
 import numpy as np
 import pytest
 
+from calibration.calibrate import calibrate, calibrate_rig, calibrate_takes
+from calibration.config import CalibrationConfig
 from calibration.observations import Detections
 from calibration.skeleton import JOINTS
-from calibration.solve import CalibrationConfig, calibrate, calibrate_rig, calibrate_takes
 from data.people import CaptureConfig, Walker, capture, ring
 from recon.errors import InputError, ReconstructionError
-from recon.metrics import umeyama
+from recon.geometry.fit import fit_sim3
 from recon.progress import LogProgress
 from tests.calibration.captures import HEIGHT_M, compare, record, walkers
 
@@ -38,12 +39,12 @@ def test_one_walker_nothing_known() -> None:
     known = np.isfinite(found).all(axis=-1)
     assert known.mean() > 0.95
     assert not (motion.xyz == 0).all(axis=-1).any()
-    s, R, t = umeyama(found[known], true[known])
-    distance = np.linalg.norm(s * found[known] @ R.T + t - true[known], axis=1)
+    fit = fit_sim3(found[known], true[known])
+    distance = np.linalg.norm(fit(found[known]) - true[known], axis=1)
     assert np.median(distance) < 0.01
-    assert abs(s - 1) < 0.02
-    assert R[1, 1] > np.cos(np.radians(3))
-    assert abs(t[1]) < 0.06
+    assert abs(fit.scale - 1) < 0.02
+    assert fit.R[1, 1] > np.cos(np.radians(3))
+    assert abs(fit.t[1]) < 0.06
     assert (motion.support[:, 0][known] >= 2).all()
     assert np.median(motion.score[:, 0][known]) > 0.3
 
@@ -63,8 +64,7 @@ def test_three_walkers_with_swaps_wild_joints_and_mixed_frame_rates() -> None:
     for order in permutations(range(3)):
         a, b = motion.xyz[:, :3], true[:, order]
         known = np.isfinite(a).all(axis=-1)
-        s, R, t = umeyama(a[known], b[known])
-        fits.append(np.linalg.norm(s * a[known] @ R.T + t - b[known], axis=1))
+        fits.append(np.linalg.norm(fit_sim3(a[known], b[known])(a[known]) - b[known], axis=1))
     best = min(fits, key=np.median)
     assert known.mean() > 0.8
     assert np.median(best) < 0.01

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from calibration.artifact import RigRecord, save_rig
 from calibration.formats.motion import write_motion
 from calibration.observations import Motion
 from calibration.skeleton import JOINTS
@@ -19,8 +20,7 @@ def write_motion_run(out: Path) -> None:
     shutil.copy(out / "cameras" / "cameras.json", out / "motion")
     xyz = np.random.default_rng(0).normal(size=(8, 1, len(JOINTS), 3))
     write_motion(out / "motion" / "take.npz", Motion(30.0, 0.0, xyz, np.ones(xyz.shape[:3]), np.full(xyz.shape[:3], 2)))
-    rig = {"takes": ["take"], "offsets_s": {"a.jpg": 0.0}, "scale_uncertainty": 0.1, "facts": {"reprojection_px": 1.0}}
-    (out / "motion" / "rig.json").write_text(json.dumps(rig))
+    save_rig(out / "motion", RigRecord({"a.jpg": 0.0}, {}, "metre", "given", 0.1, ["take"], {"reprojection_px": 1.0}))
     manifest = json.loads((out / "manifest.json").read_text())
     manifest["stages"]["motion"] = {"seconds": 1.0}
     (out / "manifest.json").write_text(json.dumps(manifest))

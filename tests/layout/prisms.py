@@ -1,12 +1,13 @@
-"""Empty rooms of known shape, seen by cameras in them: exact depth without a renderer."""
+"""Empty rooms of known shape, seen by cameras in them: exact depth without a renderer, and without `layout.raycast`."""
 
 from __future__ import annotations
 
 import numpy as np
+import trimesh
 from scipy.spatial.transform import Rotation
+from shapely import Polygon
 
 from layout.model import RoomLayout, Slab, Wall
-from layout.raycast import cast
 from layout.surfaces import DepthView
 from recon.scene import Camera, PosedImage
 
@@ -41,6 +42,55 @@ def turning(sweep_deg: float = 200.0, count: int = 6) -> list[np.ndarray]:
     return [pose(2.1 - 0.4 * np.cos(np.radians(a)), 1.2 - 0.4 * np.sin(np.radians(a)), a) for a in yaws]
 
 
+def rays(truth: RoomLayout, camera: Camera, T_world_camera: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The camera's centre in the room frame, and the rays through its pixels, of unit z in the camera's."""
+    v, u = np.mgrid[: camera.height, : camera.width] + 0.5
+    pixels = np.stack([(u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy, np.ones_like(u)], -1)
+    T_room_camera = truth.R_room_world @ T_world_camera[:3]
+    return T_room_camera[:, 3], np.einsum("ij,hwj->hwi", T_room_camera[:, :3], pixels)
+
+
+def see(truth: RoomLayout, camera: Camera, T_world_camera: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Label (0 floor, 1 ceiling, 2 and up the walls) and z-depth of each pixel; -1 and NaN where it sees no inner side.
+
+    Triangle by triangle (Moeller and Trumbore 1997), those that face the eye.
+    """
+    eye, directions = rays(truth, camera, T_world_camera)
+    depth, labels = np.full(directions.shape[:2], np.inf), np.full(directions.shape[:2], -1)
+    for label, (a, b, c) in _triangles(truth):
+        across = np.cross(directions, c - a)
+        facing = -(across @ (b - a))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            u = -(across @ (eye - a)) / facing
+            turned = np.cross(eye - a, b - a)
+            v = -(directions @ turned) / facing
+            times = -((c - a) @ turned) / facing
+            hit = (facing > 0) & (u >= -1e-9) & (v >= -1e-9) & (u + v <= 1 + 1e-9) & (times > 0) & (times < depth)
+        depth[hit], labels[hit] = times[hit], label
+    return labels, np.where(labels >= 0, depth, np.nan)
+
+
+def _triangles(truth: RoomLayout) -> list[tuple[int, np.ndarray]]:
+    """Of the inside, with their labels; clockwise as seen from there."""
+    corners = np.array([wall.start for wall in truth.walls])
+    low, high = truth.floor.height, truth.ceiling.height
+    found = []
+    for number, (a, b) in enumerate(zip(corners, np.roll(corners, -1, 0), strict=True)):
+        quad = [np.array([*a, low]), np.array([*b, low]), np.array([*b, high]), np.array([*a, high])]
+        found += [
+            (2 + number, np.array([quad[0], quad[1], quad[2]])),
+            (2 + number, np.array([quad[0], quad[2], quad[3]])),
+        ]
+    flat, faces = trimesh.creation.triangulate_polygon(Polygon(corners), engine="earcut")
+    for face in faces:
+        plan = flat[face]
+        if np.linalg.det([plan[1] - plan[0], plan[2] - plan[0]]) > 0:  # counter-clockwise from above
+            plan = plan[::-1]
+        found.append((0, np.c_[plan, np.full(3, low)]))
+        found.append((1, np.c_[plan[::-1], np.full(3, high)]))
+    return found
+
+
 def look(
     truth: RoomLayout,
     poses: list[np.ndarray],
@@ -54,7 +104,7 @@ def look(
     turn[:3, :3] = np.eye(3) if R_world_room is None else R_world_room
     views = []
     for index, T in enumerate(poses):
-        depth = cast(truth, CAMERA, T)[1]
+        depth = see(truth, CAMERA, T)[1]
         depth = depth * (1 + noise * rng.standard_normal(depth.shape))
         views.append(DepthView(f"view{index}", CAMERA, turn @ T, depth, np.ones_like(depth)))
     return views
@@ -64,7 +114,7 @@ def photos(truth: RoomLayout, views: list[DepthView], blank: bool = False) -> li
     """Each plane in a grey of its own; or all in one."""
     out = []
     for view in views:
-        labels = cast(truth, view.camera, view.T_world_camera)[0]
+        labels = see(truth, view.camera, view.T_world_camera)[0]
         grey = np.full(labels.shape, 0.5) if blank else 0.3 + 0.5 * ((labels * 3) % 7) / 7
         image = np.repeat(grey[..., None], 3, 2).astype(np.float32)
         out.append(PosedImage(view.name, view.camera, view.T_world_camera, image, np.ones(labels.shape, bool)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from layout.freespace import CELL_M, MARGIN_M, MARGIN_SHARE, observe
+from layout.freespace import observe
 from layout.surfaces import Surfaces
 
 
@@ -18,13 +18,12 @@ def test_rays_pass_what_lies_before_their_end(turn_deg: float) -> None:
     xyz = np.tile(eye + 3.0 * way, (20, 1))
     surfaces = Surfaces(xyz, np.tile(-way, (20, 1)), np.ones(20), np.zeros(20, int), eye[None])
     space = observe(surfaces, 0.0, 2.5)
-    ends = 3.0 - MARGIN_M - MARGIN_SHARE * 3.0
     along = (space.centers() - eye[:2]) @ way[:2]
     across = np.abs((space.centers() - eye[:2]) @ [-way[1], way[0]])
     seen = space.seen.ravel() > 0
-    assert not seen[along > ends + CELL_M].any()
-    on_ray = np.histogram(along[seen & (across < CELL_M)], np.arange(0.25, ends - CELL_M, 2 * CELL_M))[0]
+    assert not seen[along > 3.0 - 0.05].any(), "what ends a ray, wrong by some per cent, is not passed"
+    on_ray = np.histogram(along[seen & (across < 0.1)], np.arange(0.25, 2.5, 0.2))[0]
     assert (on_ray > 0).all(), "without gaps"
     behind = space.behind.ravel() > 0
     assert behind.any()
-    assert (along[behind] > 3.0 - CELL_M).all()
+    assert (along[behind] > 2.9).all()

@@ -17,7 +17,7 @@ from shapely.geometry import Polygon
 
 from apps.cli import main
 from layout.document import Scale, write_layout
-from layout.ifc import THICKNESS_M, export_ifc
+from layout.ifc import export_ifc
 from layout.model import Opening, RoomLayout
 from recon.errors import InputError
 from tests.layout.prisms import L_SHAPE, room
@@ -62,8 +62,15 @@ def test_everything_is_read_back_in_metres(truth: RoomLayout, tmp_path: Path) ->
     walls = model.by_type("IfcWall")
     assert len(walls) == 6
     # Outer corners are mitred: together the walls fill the ring around the room, less the openings.
-    ring = Polygon(L_SHAPE).buffer(THICKNESS_M, join_style="mitre").area - truth.area
-    holes = THICKNESS_M * sum((o.end - o.start) * (o.high - o.low) for o in (DOOR, WINDOW))
+    [thickness] = {
+        part.Depth
+        for slab in model.by_type("IfcSlab")
+        for part in model.traverse(slab.Representation)
+        if part.is_a("IfcExtrudedAreaSolid")
+    }
+    assert 0.05 <= thickness <= 0.4
+    ring = Polygon(L_SHAPE).buffer(thickness, join_style="mitre").area - truth.area
+    holes = thickness * sum((o.end - o.start) * (o.high - o.low) for o in (DOOR, WINDOW))
     assert sum(map(_volume, walls)) == pytest.approx(ring * truth.height - holes, rel=1e-4)
     (door,), (window,) = model.by_type("IfcDoor"), model.by_type("IfcWindow")
     assert (door.OverallWidth, door.OverallHeight) == pytest.approx((0.9, 2.0))

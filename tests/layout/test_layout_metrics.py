@@ -7,8 +7,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from layout import metrics
-from layout.raycast import cast
-from tests.layout.prisms import CAMERA, L_SHAPE, RECTANGLE, pose, room
+from tests.layout.prisms import CAMERA, L_SHAPE, RECTANGLE, pose, room, see
 
 TRUTH = room(L_SHAPE).planes()
 
@@ -61,7 +60,7 @@ def test_openings_match_one_to_one_by_their_overlap() -> None:
 
 
 def test_labels() -> None:
-    labels, depth = cast(room(RECTANGLE), CAMERA, pose(1, 1, 40))
+    labels, depth = see(room(RECTANGLE), CAMERA, pose(1, 1, 40))
     renamed = np.array([5, 3, 9, 2, 7, 8])[labels]
     perfect = metrics.compare_labels(labels, renamed)
     assert (perfect.iou, perfect.pixel_error, perfect.edge_error) == (1, 0, 0)

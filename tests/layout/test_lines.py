@@ -10,10 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from layout.lines import Sighting, refine, solve
-from layout.raycast import cast
 from layout.surfaces import DepthView
 from recon.scene import Camera
-from tests.layout.prisms import L_SHAPE, RECTANGLE, SLANTED, photos, room, turning
+from tests.layout.prisms import L_SHAPE, RECTANGLE, SLANTED, photos, room, see, turning
 
 CAMERA = Camera(480, 360, 285.0, 285.0, 240.0, 180.0)
 POLYGONS = [RECTANGLE, L_SHAPE, SLANTED]
@@ -24,7 +23,7 @@ def _views(polygon: np.ndarray) -> list[DepthView]:
     return [
         DepthView(str(i), CAMERA, T, depth, np.ones_like(depth))
         for i, T in enumerate(turning(count=5))
-        for depth in [cast(truth, CAMERA, T)[1]]
+        for depth in [see(truth, CAMERA, T)[1]]
     ]
 
 
@@ -36,7 +35,7 @@ def test_seams_find_their_edges(polygon: np.ndarray) -> None:
     assert found.floor.height == pytest.approx(0, abs=0.006)
     assert found.ceiling.height == pytest.approx(2.5, abs=0.006)
     seen = [
-        i for i in range(len(polygon)) if any((cast(truth, CAMERA, v.T_world_camera)[0] == 2 + i).any() for v in views)
+        i for i in range(len(polygon)) if any((see(truth, CAMERA, v.T_world_camera)[0] == 2 + i).any() for v in views)
     ]
     off = [abs(w.normal @ (w.start - t.start)) for w, t in zip(found.walls, truth.walls, strict=True)]
     assert np.max(np.array(off)[seen]) < 0.012

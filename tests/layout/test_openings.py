@@ -15,13 +15,12 @@ from data.gallery.beyond import find_holes
 from layout import metrics
 from layout.model import Opening, RoomLayout
 from layout.openings import best_rectangle, find_openings
-from layout.raycast import FIRST_WALL, cast, on_wall, room_rays
 from layout.stage import find_room
 from layout.surfaces import DepthView
 from recon.io.cameras import CameraSet
 from recon.progress import LogProgress
 from recon.scene import PosedImage
-from tests.layout.prisms import L_SHAPE, RECTANGLE, look, room, turning, y_down
+from tests.layout.prisms import L_SHAPE, RECTANGLE, look, rays, room, see, turning, y_down
 
 DOOR = Opening("door", 1.2, 2.1, 0.0, 2.0, 1.0)
 WINDOW = Opening("window", 2.6, 3.8, 0.9, 2.1, 1.0)
@@ -34,14 +33,15 @@ def _seen(
     """Depth of the room with holes in a wall, through which a plane `away` metres behind it is seen."""
     out = []
     for view in look(truth, turning(), noise):
-        labels, depth = cast(truth, view.camera, view.T_world_camera)
-        eye, rays = room_rays(truth, view.camera, view.T_world_camera)
-        along, up = on_wall(truth, wall, eye + depth[..., None] * rays)
+        labels, depth = see(truth, view.camera, view.T_world_camera)
+        eye, directions = rays(truth, view.camera, view.T_world_camera)
+        points = eye + depth[..., None] * directions
+        along, up = (points[..., :2] - truth.walls[wall].start) @ truth.walls[wall].direction, points[..., 2]
         inside = np.zeros(labels.shape, bool)
         for hole in holes:
             inside |= (along > hole.start) & (along < hole.end) & (up > hole.low) & (up < hole.high)
         near = (eye[:2] - truth.walls[wall].start) @ truth.walls[wall].normal
-        farther = np.where(inside & (labels == FIRST_WALL + wall), 1 + away / near, 1.0)
+        farther = np.where(inside & (labels == 2 + wall), 1 + away / near, 1.0)
         out.append(replace(view, depth=view.depth * farther))
     return out
 

@@ -17,13 +17,14 @@ import trimesh
 from ezdxf.entitydb import EntityDB
 
 from data.gallery import Room, generate
-from layout import LayoutConfig, run
+from layout import LayoutConfig
 from layout.document import read_layout
 from layout.dxf import write_dxf
 from layout.glb import prism
 from layout.model import Opening
-from layout.stage import unseen
+from layout.stage import run, unseen
 from layout.svg import write_svg
+from recon.depth.artifact import VERIFIED, DepthMap
 from recon.io.cameras import CameraSet, write_cameras
 from recon.photos import Photo, save_photos
 from recon.progress import LogProgress
@@ -45,7 +46,9 @@ def _artifacts(scene: Room, folder: Path, depths: list[np.ndarray]) -> dict[str,
         T = shot.view.T_world_camera.copy()
         T[:3, 3] *= SCALE
         views.append(replace(shot.view, T_world_camera=T))
-        np.savez(inputs["depth"] / f"{key}.npz", depth=np.float32(depth), confidence=np.ones(depth.shape, np.float16))
+        sure, nowhere = np.ones(depth.shape, np.float16), np.full((*depth.shape, 3), np.nan, np.float16)
+        found = DepthMap(depth.astype(np.float32), sure, nowhere, np.full(depth.shape, VERIFIED, np.uint8))
+        found.save(inputs["depth"] / f"{key}.npz")
     save_photos(inputs["photos"], photos)
     write_cameras(inputs["cameras"], CameraSet(views))
     return inputs

@@ -6,6 +6,7 @@ import ctypes
 import os
 import resource
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -27,6 +28,21 @@ class Toy:
     calls: Path | None = field(default=None, metadata={"key": False})
     """A file that gets one line a call."""
     crash: str = ""
+
+
+@dataclass(frozen=True)
+class Letters:
+    """Facts of `write`."""
+
+    letters: int | None = None
+
+
+@dataclass(frozen=True)
+class Told:
+    """Facts of `tell`."""
+
+    size: tuple[int, float | None] | None = None
+    notes: tuple[str, ...] = ()
 
 
 class NoOverlapError(ReconstructionError):
@@ -51,14 +67,14 @@ def write(inputs: Mapping[str, Path], config: Toy, out: Path, progress: Progress
     (out / "deep").mkdir()
     (out / "deep" / "bytes.bin").write_bytes(config.text.encode() * 1000)
     progress.step(2, 2, "half")
-    progress.fact("letters", len(config.text))
+    progress.tell(Letters(len(config.text)))
 
 
 def tell(inputs: Mapping[str, Path], config: Toy, out: Path, progress: Progress) -> None:
     """Says everything that can be said."""
     progress.note("a note")
     progress.fallback("stereo", "guessing", "only one photo")
-    progress.fact("size", (2, float("nan")))
+    progress.tell(Told(size=(2, float("nan"))))
     print("printed")
     (out / "told.txt").write_text("told")
 
@@ -109,13 +125,13 @@ def double(value: int, progress: Progress | None = None) -> int:
     if progress:
         progress.step(1, 1, "doubling")
         progress.fallback("fast", "slow", "toy")
-        progress.fact("value", value)
+        progress.tell(Letters(value))
     return 2 * value
 
 
 def chain(config: Toy, **changes: Any) -> list[Stage]:
     """first -> second -> third, and side, which needs first only."""
-    common = {"run": write, "config": config, **changes}
+    common = {"run": write, "config": config, "facts": Letters, **changes}
     return [
         Stage("first", **common),
         Stage("second", needs=("first",), **common),
@@ -133,3 +149,18 @@ def tree(out: Path) -> dict[str, bytes]:
         and path.relative_to(out).parts[0] not in (".work", "logs", "manifest.json")
         and path.name != ".stage.json"
     }
+
+
+def leave_another() -> int:
+    """Ends while what it started is at work: in its own group or, where its argument says so, in another."""
+    started = subprocess.Popen(["sleep", "600"], process_group=0 if sys.argv[1] else None)
+    Path("left").write_text(str(started.pid))
+    return 7
+
+
+def refuse() -> None:
+    """Listens to nobody."""
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(sign, signal.SIG_IGN)
+    Path("ready").touch()
+    time.sleep(600)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from recon.depth.artifact import VERIFIED, DepthMap
 from recon.depth.completion import depth_normals
-from recon.depth.consistency import ray_directions
-from recon.depth.covisibility import VERIFIED, DepthMap, world_points
+from recon.depth.covisibility import world_points
 from recon.depth.sources import SparsePoints
 from recon.scene import Camera, PosedImage
 
@@ -115,7 +115,7 @@ def textured(view) -> np.ndarray:
 
 
 def _cast(rectangles: tuple[Rectangle, ...], view: PosedImage) -> tuple[np.ndarray, np.ndarray]:
-    rays = ray_directions(view).astype(np.float64) @ view.T_world_camera[:3, :3].T
+    rays = view.camera.rays(np.float32).astype(np.float64) @ view.T_world_camera[:3, :3].T
     origin = view.T_world_camera[:3, 3]
     nearest = np.full(rays.shape[:2], np.inf)
     image = np.broadcast_to(np.array([0.55, 0.75, 0.95]), rays.shape).copy()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,38 @@ import cv2
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from recon.geometry.pose import invert_rigid
 from recon.io.cameras import CameraSet, read_cameras
+from recon.matching.artifact import TieEvidence
 from recon.photos import Photo, save_photos
 from recon.progress import LogProgress
-from recon.scene import Camera, View, invert_rigid
+from recon.scene import Camera, View
 from recon.sfm import MappingConfig, run
 
 POINTS = 300
+
+
+def evidence_of(matches: int, confidence: float) -> TieEvidence:
+    """Of a pair that the matcher is as sure of: from 0, what only looks alike, to 1, what is one scene."""
+    return TieEvidence(
+        matcher="aliked+lightglue",
+        keypoints=POINTS,
+        raw=round(matches / (0.5 + confidence / 2)),
+        verified=matches,
+        still=0,
+        certain_share=float(confidence > 0.8),
+        mean_confidence=confidence,
+        similarity=0.9,
+        repetition=0.95 - 0.3 * confidence,
+        unique_share=confidence,
+        spread=0.5,
+        match_rate=0.5,
+        plane_share=0.95 - 0.5 * confidence,
+        front_share=0.7 + 0.3 * confidence,
+        lens=0.99,
+        roll_deg=0.0,
+        angle_deg=10.0,
+    )
 
 
 def pose(center: np.ndarray, target: np.ndarray, roll_deg: float = 0.0) -> np.ndarray:
@@ -47,6 +73,9 @@ def scene(count: int, focal: float = 900.0, k1: float = 0.0) -> tuple[list[View]
 def project(view: View, points: np.ndarray) -> np.ndarray:
     X = points @ view.T_camera_world[:3, :3].T + view.T_camera_world[:3, 3]
     uv = X[:, :2] / X[:, 2:]
+    if view.camera.fisheye:
+        radius = np.hypot(X[:, 0], X[:, 1])
+        uv = X[:, :2] * (np.arctan2(radius, X[:, 2]) / radius)[:, None]
     k1 = view.camera.distortion[0] if view.camera.distortion else 0.0
     return uv * (view.camera.fx * (1 + k1 * (uv**2).sum(axis=1, keepdims=True))) + [
         view.camera.cx,
@@ -64,6 +93,7 @@ class MatchedScene:
             (folder / name).mkdir(parents=True)
         self.photos = []
         self.pairs: list[dict[str, object]] = []
+        self.fisheyes: dict[str, float] = {}
         for i, view in enumerate(views):
             camera = view.camera
             cv2.imwrite(str(folder / "photos" / "images" / view.name), np.full((8, 8, 3), (0, 128, 255), np.uint8))
@@ -101,14 +131,16 @@ class MatchedScene:
             confidence=np.full(len(matches), confidence, np.float32),
         )
         names = {"a": self.views[a].name, "b": self.views[b].name}
-        model = model if len(matches) else "none"
+        count = len(matches)
+        evidence = None if model == "none" or not count else asdict(evidence_of(count, confidence))
+        model = model if count else "none"
         self.pairs.append(
-            {**names, "raw": len(matches), "verified": len(matches), "model": model, "median_angle_deg": None}
+            {**names, "raw": count, "verified": count, "model": model, "median_angle_deg": None, "evidence": evidence}
         )
 
     def run(self, out: str = "cameras", **options: Any) -> tuple[CameraSet, LogProgress]:
         save_photos(self.folder / "photos", self.photos)
-        text = json.dumps({"matcher": "aliked+lightglue", "pairs": self.pairs})
+        text = json.dumps({"matcher": "aliked+lightglue", "fisheyes": self.fisheyes, "pairs": self.pairs})
         (self.folder / "matches" / "pairs.json").write_text(text)
         (self.folder / out).mkdir()
         progress = LogProgress()

@@ -11,9 +11,9 @@ from dag_toys import Toy, crash, double
 
 from recon.dag import RemoteError, Stage, run_isolated
 from recon.dag.faults import memory_fault
-from recon.dag.stage import import_path
 from recon.errors import EnvironmentFault, FewviewError, ReconstructionError
 from recon.progress import LogProgress
+from recon.stage import import_path
 
 
 def end(tmp_path: Path, how: str) -> None:
@@ -24,7 +24,7 @@ def test_value_and_progress(tmp_path: Path) -> None:
     progress = LogProgress()
     assert run_isolated(double, (21,), log=tmp_path / "log") == 42
     assert run_isolated("dag_toys:double", (21,), log=tmp_path / "log", progress=progress) == 42
-    assert progress.facts == {"value": 21}
+    assert progress.facts == {"letters": 21}
     assert progress.fallbacks == [{"wanted": "fast", "used": "slow", "reason": "toy"}]
 
 

@@ -88,10 +88,10 @@ def test_what_cannot_be_pinned_down_is_refused(value: Any) -> None:
 def test_key_is_pinned() -> None:
     """A change here redoes every artifact of every user: it must be meant."""
     parts = {
-        "name": "photos", "version": 1, "config": encode(Pair((1, 2.5), Colour.RED)),
+        "name": "photos", "program": {"recon/ingest.py": "ab"}, "config": encode(Pair((1, 2.5), Colour.RED)),
         "inputs": {}, "sources": [], "weights": [],
     }  # fmt: skip
-    assert key_of(parts) == "8979b12124aa6b2d93a7f54e789572181576cc1213981938b513fe9de5dc930e"
+    assert key_of(parts) == "065b67cd82fbed1392cb455a8d67ded94a1d961460c4347e92ab06002d9f36f4"
 
 
 def test_readable_configuration() -> None:
@@ -103,7 +103,7 @@ def test_readable_configuration() -> None:
 
 def test_differences_are_named() -> None:
     old: dict[str, Any] = {
-        "name": "s", "version": 1, "config": encode(Pair(1, Pair(2, 3))), "inputs": {"a": "1"},
+        "name": "s", "program": {"a.py": "1"}, "config": encode(Pair(1, Pair(2, 3))), "inputs": {"a": "1"},
         "sources": [{"x.jpg": "1"}, {"m.png": "1"}], "weights": [],
     }  # fmt: skip
     new = {

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
-from dag_toys import Toy, chain, crash, tree, write
+from dag_toys import Letters, Toy, chain, crash, tree, write
 from rich.console import Console
 
 from recon.dag import Manifest, Stage, run_stages
@@ -130,10 +130,10 @@ def test_an_incomplete_redo_leaves_the_old_artifact(tmp_path: Path) -> None:
 SCRIPT = """
 import sys
 from pathlib import Path
-from dag_toys import Stage, Toy, crash, write
+from dag_toys import Letters, Stage, Toy, crash, write
 from recon.dag import run_stages
 slow = Stage("slow", crash, ("first",), Toy(crash=sys.argv[2]), isolated=True)
-run_stages([Stage("first", write, config=Toy()), slow], Path(sys.argv[1]))
+run_stages([Stage("first", write, facts=Letters, config=Toy()), slow], Path(sys.argv[1]))
 """
 
 
@@ -159,7 +159,7 @@ def test_a_child_dies_with_its_killed_parent_and_the_run_resumes(tmp_path: Path)
     stored = json.loads((tmp_path / "out" / "manifest.json").read_text())
     assert (stored["state"], stored["stages"]["slow"]["status"]) == ("running", "running")
     stages = [
-        Stage("first", write, config=Toy()),
+        Stage("first", write, facts=Letters, config=Toy()),
         Stage("slow", crash, ("first",), Toy(crash=""), isolated=True),
     ]
     manifest = run_stages(stages, tmp_path / "out", console=Console(file=io.StringIO()))

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from depth_scene import Rectangle, exact, look, photograph, textured, three_views
 
+from recon.depth.artifact import PLANAR, VERIFIED, DepthMap
 from recon.depth.completion import complete
-from recon.depth.covisibility import PLANAR, VERIFIED, DepthMap
 from recon.depth.diffusion import diffuse
 from recon.depth.evidence import borrowed, pushed_behind
 from recon.depth.scene_planes import find_planes

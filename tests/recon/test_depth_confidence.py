@@ -7,8 +7,9 @@ import pytest
 from depth_scene import sparse_points
 
 from data.gallery import generate
-from recon.depth.covisibility import VERIFIED
-from recon.depth.stage import DepthConfig, dense_depth
+from recon.depth import DepthConfig
+from recon.depth.artifact import VERIFIED
+from recon.depth.stage import dense_depth
 from recon.progress import LogProgress
 from recon.scene import PosedImage
 

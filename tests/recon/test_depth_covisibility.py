@@ -7,7 +7,8 @@ import pytest
 import trimesh
 from depth_scene import look
 
-from recon.depth.covisibility import COMPLETED, VERIFIED, DepthMap, gather_points, kept_pixels
+from recon.depth.artifact import COMPLETED, VERIFIED, DepthMap
+from recon.depth.covisibility import gather_points, kept_pixels
 from recon.scene import Camera, PosedImage
 
 

@@ -7,7 +7,8 @@ import pytest
 from depth_scene import look
 
 from recon.depth.planes import PlaneSamples, ScenePlane, outlined
-from recon.depth.reach import FARTHEST, path_to_support
+from recon.depth.reach import path_to_support
+from recon.depth.tolerances import WAY_FARTHEST as FARTHEST
 from recon.scene import Camera, PosedImage
 
 SIZE = (240, 320)

@@ -7,8 +7,9 @@ import pytest
 from depth_scene import Rectangle, exact, textured, three_views
 from scipy.spatial.transform import Rotation
 
+from recon.depth.artifact import PLANAR
 from recon.depth.completion import complete
-from recon.depth.covisibility import PLANAR, world_points
+from recon.depth.covisibility import world_points
 from recon.depth.scene_planes import find_planes
 from recon.directions import refine_axes
 

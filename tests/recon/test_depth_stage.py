@@ -13,8 +13,9 @@ import pycolmap
 import pytest
 from depth_scene import sparse_points, three_views
 
-from recon.depth import DepthConfig, run
+from recon.depth import DepthConfig
 from recon.depth.sources import SparsePoints
+from recon.depth.stage import run
 from recon.errors import InputError, ReconstructionError
 from recon.io.cameras import CameraSet, write_cameras
 from recon.photos import Photo, save_photos

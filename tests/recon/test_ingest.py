@@ -20,7 +20,7 @@ from PIL import ExifTags, Image
 from recon.errors import InputError
 from recon.ingest import IngestConfig, run
 from recon.io.inputs import Names, natural
-from recon.photos import Photo, load_photos
+from recon.photos import Photo, load_photos, named_like
 from recon.progress import LogProgress
 
 
@@ -97,6 +97,37 @@ def test_a_folder_of_everything(tmp_path: Path, out: Path, ingest: Ingest) -> No
     assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.iterdir()} == before
     assert ingest.progress.fallbacks == []  # type: ignore[attr-defined]
     assert ingest.progress.facts["photos"] == {"given": 4, "used": 4}  # type: ignore[attr-defined]
+    assert ingest.progress.facts["passed_over"] == {  # type: ignore[attr-defined]
+        ".DS_Store": "a hidden file",
+        "._IMG_10.jpg": "a hidden file",
+        "cameras.json": "a .json file, no photo",
+        "IMG_9.MOV": "the clip of a live photo that is there",
+        "IMG_10.dng": "the RAW file of a photo that is there",
+        "notes.txt": "a .txt file, no photo",
+        "Thumbs.db": "a .db file, no photo",
+    }
+
+
+def _panorama(width: int = 400) -> np.ndarray:
+    """A textured sphere as equirectangular projection: the columns close, and the rows narrow to the poles."""
+    longitude = (np.arange(width) + 0.5) / width * 2 * np.pi
+    latitude = np.pi / 2 - (np.arange(width // 2) + 0.5) / (width // 2) * np.pi
+    x, y = (np.cos(latitude)[:, None] * turn(longitude) for turn in (np.cos, np.sin))
+    z = np.sin(latitude)[:, None] + 0 * x
+    waves = np.random.default_rng(3).normal(0, 9, (12, 3))
+    value = sum(np.sin(a * x + b * y + c * z) for a, b, c in waves)
+    return np.repeat(np.uint8(128 + 30 * np.clip(value, -4, 4))[..., None], 3, axis=2)
+
+
+def test_panoramas_are_left_out_by_name_and_photos_of_their_shape_are_not(tmp_path: Path, ingest: Ingest) -> None:
+    sphere = _panorama()
+    Image.fromarray(sphere).save(tmp_path / "sphere.png")
+    Image.fromarray(sphere[:, :300]).save(tmp_path / "said.jpg", xmp=b'GPano:ProjectionType="equirectangular"')
+    Image.fromarray(np.roll(sphere, 7, axis=0)[:, 20:220][:100]).save(tmp_path / "wide.png")
+    _photo(tmp_path / "other.png", 1)
+    reasons = {photo.name: photo.excluded for photo in ingest(tmp_path)}
+    refused = "a panorama of 360 degrees, which no lens takes; cut flat pictures out of it"
+    assert reasons == {"other.png": None, "said.jpg": refused, "sphere.png": refused, "wide.png": None}
 
 
 def test_same_input_same_bytes_and_no_absolute_paths(tmp_path: Path, out: Path, ingest: Ingest) -> None:
@@ -143,6 +174,34 @@ def test_folders_files_and_videos_together(tmp_path: Path, out: Path, ingest: In
     assert {frame.sha256 for frame in frames} == {hashlib.sha256(video.read_bytes()).hexdigest()}
     assert {frame.camera_group for frame in frames} == {"clip.mp4, unknown camera, unknown focal length, 96x72"}
     assert all((out / photo.image).is_file() for photo in photos)
+
+
+def test_folders_with_the_same_names_are_told_apart(tmp_path: Path, ingest: Ingest) -> None:
+    rig = tmp_path / "rig"
+    for number, name in enumerate(("cam0/a.jfif", "cam1/a.jfif", "cam1/b.jpg")):
+        _photo(rig / name, number, format="JPEG")
+    photos = ingest(rig / "cam0", rig / "cam1")
+    assert [photo.name for photo in photos] == ["a.jfif", "a-2.jfif", "b.jpg"]
+    told = ["cam0/a.jfif", "cam1/a.jfif", "b.jpg"]
+    assert [photo.told for photo in photos] == told
+    assert IngestConfig(photos=(rig / "cam0", rig / "cam1")).names() == told
+
+
+@pytest.mark.parametrize(
+    ("photo", "names", "places"),
+    [
+        ("cam0/a.jpg", ["cam1/a.jpg", "cam0/a.jpg"], [1]),
+        ("cam0/a.jpg", ["rig/images/cam1/a.png", "rig/images/cam0/a.png"], [1]),
+        ("cam2/a.jpg", ["cam1/a.jpg", "cam0/a.jpg"], []),
+        ("cam0/a.jpg", ["a.jpg"], [0]),
+        ("a.jpg", ["cam1/a.jpg", "cam0/a.jpg"], [0, 1]),
+        ("r_0.jpg", ["train/r_1", "train/r_0"], [1]),
+        ("frame.001.jpg", ["frame.002", "frame.001"], [1]),
+        ("a.jpg", ["a.png", "images/a.jpg"], [1]),
+    ],
+)
+def test_names_with_folders_and_without_suffix(photo: str, names: list[str], places: list[int]) -> None:
+    assert named_like(photo, names) == places
 
 
 def test_unusable_photos_are_left_out_and_named(tmp_path: Path, ingest: Ingest) -> None:
@@ -236,7 +295,7 @@ def test_what_bad_input_is_told(tmp_path: Path, ingest: Ingest, monkeypatch: pyt
     assert _error(ingest, tmp_path / "no") == f"There is no file or folder {tmp_path / 'no'}. Check the spelling."
     empty = tmp_path / "empty"
     empty.mkdir()
-    formats = "JPEG, PNG, TIFF, HEIC, WebP or BMP"
+    formats = "JPEG, PNG, TIFF, HEIC, AVIF, WebP or BMP"
     assert _error(ingest, empty) == f"There are no photos in {empty}. Put {formats} files or a video there."
     (empty / "notes.txt").touch()
     assert _error(ingest, empty) == f"There are no photos in {empty}. Put {formats} files or a video there."

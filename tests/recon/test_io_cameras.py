@@ -31,10 +31,11 @@ def _finite(low: float, high: float) -> st.SearchStrategy[float]:
 def cameras(draw: st.DrawFn) -> Camera:
     width, height = draw(st.integers(1, 9000)), draw(st.integers(1, 9000))
     coefficients = draw(st.lists(_finite(-0.5, 0.5), min_size=5, max_size=5))
+    fisheye = draw(st.booleans())
     if draw(st.booleans()):
         coefficients = [0.0] * 5
-    # Canonical: no k3 where it is 0, nothing where all is.
-    distortion = tuple(coefficients if coefficients[4] else coefficients[:4])
+    # Canonical: no k3 where it is 0, nothing where all is; a fisheye has four.
+    distortion = tuple(coefficients if coefficients[4] and not fisheye else coefficients[:4])
     return Camera(
         width,
         height,
@@ -43,6 +44,7 @@ def cameras(draw: st.DrawFn) -> Camera:
         cx=draw(_finite(0, width)),
         cy=draw(_finite(0, height)),
         distortion=distortion if any(distortion) else (),
+        fisheye=fisheye,
     )
 
 
@@ -186,8 +188,8 @@ def test_foreign_camera_models(tmp_path: Path, model: str, params: list[float], 
 @pytest.mark.parametrize(
     ("model", "params", "message"),
     [
-        ("OPENCV_FISHEYE", [50, 50, 30, 20, 0, 0, 0, 0], "has a OPENCV_FISHEYE camera."),
-        ("FULL_OPENCV", [50, 50, 30, 20, 0, 0, 0, 0, 0, 0.1, 0, 0], "has a camera with rational terms."),
+        ("FOV", [50, 50, 30, 20, 0.9], "has a FOV camera;"),
+        ("FULL_OPENCV", [50, 50, 30, 20, 0, 0, 0, 0, 0, 0.1, 0, 0], "has a camera with rational terms;"),
     ],
 )
 def test_unsupported_camera_models(tmp_path: Path, model: str, params: list[float], message: str) -> None:
@@ -196,7 +198,10 @@ def test_unsupported_camera_models(tmp_path: Path, model: str, params: list[floa
         read_model(tmp_path)
     assert str(refused.value) == (
         f"The COLMAP model in {tmp_path} {message} fewview reads SIMPLE_PINHOLE, PINHOLE, SIMPLE_RADIAL, "
-        "RADIAL, OPENCV and FULL_OPENCV without its k4 to k6."
+        "RADIAL, OPENCV, FULL_OPENCV without its k4 to k6, SIMPLE_RADIAL_FISHEYE, RADIAL_FISHEYE and OPENCV_FISHEYE. "
+        "Undistort the photos first (COLMAP: "
+        "`colmap image_undistorter`; OpenCV: `cv2.fisheye.undistortImage`) and give those with their pinhole cameras, "
+        "or give the photos without cameras."
     )
 
 
@@ -253,6 +258,20 @@ def test_transforms_of_other_programs(tmp_path: Path) -> None:
     assert np.array_equal(a.center, [2, 3, 4])
 
 
+def test_transforms_without_sizes_and_last_rows(tmp_path: Path) -> None:
+    """As NeRF's synthetic scenes and Record3D write them."""
+    path = tmp_path / "transforms.json"
+    pose = [[1, 0, 0, 2], [0, 0, -1, 3], [0, 1, 0, 4]]
+    frames = [{"file_path": f"./train/{name}", "transform_matrix": pose} for name in ("r_0", "r_1")]
+    path.write_text(json.dumps({"camera_angle_x": np.pi / 2, "frames": frames}))
+    (view,) = read_transforms(path, {"train/r_0": (80, 60)}.get)
+    assert view.name == "train/r_0"
+    assert view.camera == Camera(80, 60, view.camera.fx, view.camera.fx, 40, 30)
+    assert view.camera.fx == pytest.approx(40)
+    assert np.array_equal(view.T_world_camera[3], [0, 0, 0, 1])
+    assert np.array_equal(view.center, [2, 3, 4])
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -261,8 +280,12 @@ def test_transforms_of_other_programs(tmp_path: Path) -> None:
         ({"fl_x": ...}, "lacks 'fl_x'. Give it at the top or in every frame."),
         ({"fl_x": -3}, "the size and focal lengths of a are not positive. Export it again."),
         ({"cx": float("nan")}, "the intrinsics of a are not finite. Export it again."),
-        ({"camera_model": "OPENCV_FISHEYE"}, "camera_model OPENCV_FISHEYE is neither OPENCV nor PINHOLE."),
-        ({"k4": 0.1}, "distortion beyond k3 is not supported."),
+        (
+            {"camera_model": "FOV"},
+            "are of the model FOV, which fewview cannot read. Undistort the photos first (COLMAP: ",
+        ),
+        ({"camera_model": "EQUIRECTANGULAR"}, "are of the model EQUIRECTANGULAR, which fewview cannot read. Undistort"),
+        ({"k4": 0.1}, "are of the model rational OPENCV (k4 to k6), which fewview cannot read. Undistort the photos"),
         ({"transform_matrix": np.zeros((4, 4)).tolist()}, "a pose is not a rotation and a translation."),
         ({"transform_matrix": [[1]]}, "a pose is not a finite 4x4 matrix."),
     ],

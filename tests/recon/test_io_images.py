@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import ExifTags, Image, ImageCms
+from PIL import ExifTags, Image, ImageCms, features
 
+from recon.io import images
 from recon.io.exif import ExifFacts, camera_group, focal_prior, read_exif
-from recon.io.images import UnusableImage, decode_image, sharpness, write_png
+from recon.io.images import UnusableImage, decode_image, open_image, sharpness, write_png
 
 BASE, IFD = ExifTags.Base, ExifTags.IFD
 
@@ -151,6 +152,39 @@ def test_damaged_files_are_refused_or_read_but_never_crash(kind: str) -> None:
         except UnusableImage:
             refused += 1
     assert refused >= 5
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_jpeg_beyond_the_limit_is_decoded_at_a_fraction(orientation: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At a thousandth of the real limits, so that it is quick."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 89_000)
+    monkeypatch.setattr(images, "MAX_MEGAPIXELS", 0.178)
+    monkeypatch.setattr(images, "MAX_JPEG_MEGAPIXELS", 0.4)
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    scene = cv2.resize(_scene(), (512, 384), interpolation=cv2.INTER_CUBIC)
+    data = _encode(Image.fromarray(scene), "JPEG", exif=exif, quality=95)
+    decoded = decode_image(data, 64)
+    expected = cv2.resize(scene, (64, 48), interpolation=cv2.INTER_AREA)
+    if orientation == 6:
+        expected = np.rot90(expected, -1)
+    assert (decoded.width, decoded.height) == ((384, 512) if orientation == 6 else (512, 384))
+    assert decoded.rgb.shape == expected.shape
+    assert np.abs(decoded.rgb.astype(int) - expected).mean() < 5
+    with open_image(data, 1 << 20) as file:
+        assert file.size == (256, 192), "as large as the limit allows"
+    with pytest.raises(UnusableImage, match=r"^more than 0\.4 megapixels$"):
+        decode_image(_encode(Image.new("L", (800, 600)), "JPEG"), 64)
+    with pytest.raises(UnusableImage, match=r"^more than 0\.178 megapixels$"):
+        decode_image(_encode(Image.fromarray(scene), "PNG"), 64)
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow has no AVIF")
+def test_avif_is_turned_once() -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    decoded = decode_image(_encode(Image.fromarray(_scene()), "AVIF", exif=exif, quality=95), 4096)
+    assert np.abs(decoded.rgb.astype(int) - np.rot90(_scene(), -1)).mean() < 10
 
 
 def test_reasons() -> None:

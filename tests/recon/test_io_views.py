@@ -52,6 +52,23 @@ def _photo_of_the_rays(camera: Camera) -> np.ndarray:
     return np.stack([0.5 + 0.4 * x, 0.5 + 0.4 * y, np.full_like(x, 0.5)], 2).astype(np.float32)
 
 
+def test_a_fisheye_photo_becomes_the_pinhole_in_its_middle() -> None:
+    terms = (0.03, -0.006, 0.001, -0.0002)
+    camera = Camera(200, 150, 70, 72, 103, 70, terms, fisheye=True)
+    # A photo that shows where it was taken from: each pixel its own place.
+    place = np.stack(np.meshgrid((np.arange(200) + 0.5) / 200, (np.arange(150) + 0.5) / 150), axis=-1)
+    photo = np.dstack([place, np.full((150, 200), 0.5)]).astype(np.float32)
+    image, mask = undistort(photo, np.ones((150, 200), bool), camera)
+    x, y = _rays(camera)
+    radius = np.hypot(x, y)
+    angle = np.arctan(radius)
+    bent = angle * (1 + sum(k * angle ** (2 * i + 2) for i, k in enumerate(terms)))
+    u, v = (one / radius * bent * focal + at for one, focal, at in ((x, 70, 103), (y, 72, 70)))
+    assert mask.all()
+    assert np.abs(image[..., 0] * 200 - u).max() < 0.01
+    assert np.abs(image[..., 1] * 150 - v).max() < 0.01
+
+
 @pytest.mark.parametrize("coefficients", LENSES)
 def test_undistortion_is_exact_to_a_hundredth_of_a_pixel(coefficients: tuple[float, ...]) -> None:
     camera = Camera(200, 150, 180, 185, 103, 70, coefficients)

@@ -18,6 +18,7 @@ from data.photosets import load_photoset
 from recon.errors import EnvironmentFault, InputError
 from recon.matching import MatchingConfig, run
 from recon.matching.features import Features, Matches, turn_features, turn_image
+from recon.matching.fisheye import Tried, find_fisheyes
 from recon.matching.retrieval import choose_pairs
 from recon.matching.turns import Pair, Turned, find_turns
 from recon.matching.verification import Verified, verify
@@ -82,6 +83,39 @@ def test_verification_refuses_matches_without_geometry() -> None:
     matches = Matches(np.stack([np.arange(80)] * 2, axis=1), np.ones(80, np.float32))
     verified = verify((_photo("a.png"), _photo("b.png")), (a, b), matches, 1.0, 20, 0)
     assert (verified.model, len(verified.matches), verified.median_angle_deg) == ("none", 0, None)
+
+
+def _wide_views(focal: float, fisheye: bool) -> list[np.ndarray]:
+    """300 exact keypoints and 40 wrong ones in two photos of 1000 x 750, by angle or by its tangent."""
+    random = np.random.default_rng(0)
+    X = np.column_stack([random.uniform(-4, 4, (300, 2)), random.uniform(2, 5, 300)])
+    R, t = Rotation.from_rotvec([0.1, 0.3, -0.1]).as_matrix(), np.array([-0.7, 0.2, 0.3])
+    found = []
+    for points in (X, X @ R.T + t):
+        radius = np.hypot(points[:, 0], points[:, 1])
+        angle = np.arctan2(radius, points[:, 2])
+        xy = points[:, :2] * ((angle if fisheye else np.tan(angle)) / radius * focal)[:, None] + [500, 375]
+        noisy = xy + random.normal(0, 0.5, xy.shape)
+        found.append(np.concatenate([noisy, random.uniform(0, [1000, 750], (40, 2))]))
+    return found
+
+
+@pytest.mark.parametrize("fisheye", [True, False])
+def test_a_fisheye_is_told_by_what_two_photos_share_and_a_wide_pinhole_is_none(fisheye: bool) -> None:
+    focal = 440.0
+    photos, keypoints = (
+        [_photo(f"{i}.png", 1000, 750, camera_group="one") for i in range(2)],
+        _wide_views(focal, fisheye),
+    )
+    pairs = np.repeat(np.arange(340)[:, None], 2, axis=1)
+    matches = Matches(pairs.astype(np.int32), np.ones(340, np.float32))
+    verified = len(verify((photos[0], photos[1]), (keypoints[0], keypoints[1]), matches, 4.0, 15, 0).matches)
+    found = find_fisheyes(photos, keypoints, [Tried((0, 1), pairs, verified)], 4 / 1024, 0)
+    if not fisheye:
+        assert found == {}
+        return
+    assert found.keys() == {"one"}
+    assert abs(np.log(found["one"] * 1000 / focal)) < 0.2
 
 
 def test_photos_of_every_direction_are_brought_together() -> None:
@@ -185,6 +219,51 @@ def test_without_weights_sift_is_announced_and_the_artifact_is_whole(
     assert document["pairs"][0]["verified"] == len(matches) > 50
     shift = first[matches[:, 0]] - masked[matches[:, 1]]
     np.testing.assert_allclose(np.median(shift, axis=0), [120, 40], atol=0.3)
+
+
+class _Network:
+    """Stands in for a network: keypoints everywhere, `certain` of 60 right matches and guesses of the others."""
+
+    name, turns = "network", True
+
+    def __init__(self, size: int, certain: int) -> None:
+        self._size, self._certain = size, certain
+        x, y = np.random.default_rng(size).uniform(0.1, 0.6, (2, size))
+        self._places, self._depth = np.stack([x, y], axis=1), np.random.default_rng(0).uniform(1, 2, size)
+        self._detected = 0
+
+    def detect(self, image: np.ndarray, mask: object) -> Features:
+        height, width = image.shape[:2]
+        self._detected += 1
+        shift = np.stack([0.1 * self._detected / self._depth, np.zeros(self._size)], axis=1)
+        points = ((self._places + shift) * [width, height]).astype(np.float32)
+        return Features(points, np.ones(self._size, np.float32), np.eye(self._size, dtype=np.float32), width, height)
+
+    def match(self, a: Features, b: Features) -> Matches:
+        confidence = np.where(np.arange(60) < self._certain, 0.9, 0.3).astype(np.float32)
+        return Matches(np.repeat(np.arange(60, dtype=np.int32)[:, None], 2, axis=1), confidence)
+
+    def affinity(self, a: Features, b: Features) -> int:
+        return 0
+
+
+@pytest.mark.parametrize(("first", "second", "looks"), [(55, 60, 1), (10, 40, 2), (10, 5, 2)])
+def test_photos_that_hardly_match_get_a_second_look_and_what_is_better_counts(
+    photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: int, second: int, looks: int
+) -> None:
+    networks = {2048: _Network(80, first), 4096: _Network(70, second)}
+    monkeypatch.setattr(recon.matching.stage, "AlikedLightGlue", lambda keypoints, _: networks[keypoints])
+    out, progress = tmp_path / "matches", LogProgress()
+    out.mkdir()
+    run({"photos": photo_folder}, MatchingConfig(), out, progress)
+    assert len(np.load(out / "features" / "1.npz")["keypoints"]) == (80 if looks == 1 else 150)
+    better = looks == 2 and second > first
+    with np.load(out / "pairs" / "0--1.npz") as pair:
+        assert len(pair["matches"]) > 50
+        assert (pair["matches"] >= 80).all() == better
+        assert (pair["confidence"] > 0.8).sum() == pytest.approx(second if better else first, abs=8)
+    fact = progress.facts.get("second_look")
+    assert fact is None if looks == 1 else fact["better"] == (3 if better else 0)
 
 
 def test_settings_that_cannot_work_are_refused() -> None:

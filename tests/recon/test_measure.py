@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recon.depth.artifact import DepthMap
 from recon.errors import InputError
-from recon.measure import DepthMap, distance, known_length, project, relative_deviation, surface_point
+from recon.measure import distance, known_length, project, relative_deviation, surface_point
 from recon.scene import Camera, View
 from recon.sfm.scale import metres_per_unit, parse_length
 

@@ -12,11 +12,12 @@ from pointmap_scene import CALM, NETWORK, SIZE, Disturbance, disturbed, exact_po
 from scipy.spatial.transform import Rotation
 from sfm_scene import pair_errors
 
+from recon.geometry.fit import fit_sim3_robustly
+from recon.geometry.pose import Sim3
 from recon.priors.alignment import align_pairs
 from recon.priors.maps import PlacedMap, estimate_focal, make_pointmap, place_map
 from recon.priors.pairs import PointmapPair
 from recon.priors.refinement import Alignment, _View, depth_of, refine_alignment
-from recon.priors.similarity import Similarity, fit_similarity
 from recon.scene import View
 
 
@@ -102,11 +103,11 @@ def test_the_objective_falls_to_a_minimum_and_not_by_shrinking() -> None:
     assert cost(replace(found, focals=found.focals * 1.005)) > least
 
 
-def _world(views: list[View], pair: PointmapPair) -> Similarity:
+def _world(views: list[View], pair: PointmapPair) -> Sim3:
     T = views[pair.i].T_world_camera
     true = (exact_points(views[pair.i]) - T[:3, 3]) @ T[:3, :3]
     scale = np.median(make_pointmap(true, true[..., 2] * 0 + 2, SIZE).points[..., 2] / pair.map_i.points[..., 2])
-    return Similarity(float(scale), T[:3, :3], T[:3, 3])
+    return Sim3(float(scale), T[:3, :3], T[:3, 3])
 
 
 @given(st.integers(0, 200), st.floats(300, 1500), st.floats(0, 0.3))
@@ -123,13 +124,11 @@ def test_focal_lengths_in_spite_of_outliers(seed: int, focal: float, outliers: f
 @given(st.integers(0, 200))
 def test_similarities_in_spite_of_outliers(seed: int) -> None:
     random = np.random.default_rng(seed)
-    true = Similarity(
-        float(random.uniform(0.1, 10)), Rotation.random(random_state=seed).as_matrix(), random.normal(0, 5, 3)
-    )
+    true = Sim3(float(random.uniform(0.1, 10)), Rotation.random(random_state=seed).as_matrix(), random.normal(0, 5, 3))
     source = random.normal(0, 1, (200, 3))
     target = true(source)
     target[:60] += random.normal(0, 3 * true.scale, (60, 3))
-    found = fit_similarity(source, target, random.uniform(0.5, 2, 200))
+    found = fit_sim3_robustly(source, target, random.uniform(0.5, 2, 200))
     np.testing.assert_allclose(found(source[60:]), true(source[60:]), atol=1e-2 * true.scale)
     there_and_back = (true.inverse() @ true)(source)
     np.testing.assert_allclose(there_and_back, source, atol=1e-9)

@@ -20,10 +20,12 @@ from apps.pipeline import PipelineConfig, stages
 from recon.errors import InputError
 from recon.io.cameras import read_cameras
 from recon.ladder import parse_source
+from recon.matching.artifact import MatchedPair, MatchedPairs, save_pairs
+from recon.networks import NETWORKS
 from recon.photos import Photo, save_photos
 from recon.priors import PointmapsConfig, run
 from recon.priors.mapanything import common_size
-from recon.priors.networks import NETWORKS, window
+from recon.priors.window import window
 from recon.progress import LogProgress
 from recon.scene import View
 from recon.sfm import MappingConfig
@@ -45,8 +47,8 @@ def photos(tmp_path: Path) -> Path:
         found.append(Photo(view.name, str(k), view.name, "0" * 64, *SIZE, f"images/{k}.png"))
     save_photos(tmp_path / "photos", found)
     (tmp_path / "matches").mkdir()
-    pairs = ", ".join(f'{{"a": "{a.name}", "b": "{b.name}"}}' for a, b in combinations(VIEWS, 2))
-    (tmp_path / "matches" / "pairs.json").write_text(f'{{"pairs": [{pairs}]}}')
+    pairs = [MatchedPair(a.name, b.name, 0, 0, "none", None) for a, b in combinations(VIEWS, 2)]
+    save_pairs(tmp_path / "matches", MatchedPairs("sift", tuple(pairs)))
     return tmp_path
 
 

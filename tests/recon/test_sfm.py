@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
+import pycolmap
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
-from sfm_scene import MatchedScene, angle_deg, pair_errors, pose, scene
+from sfm_scene import POINTS, MatchedScene, angle_deg, pair_errors, pose, scene
 
 from recon.errors import InputError, ReconstructionError
 from recon.io.colmap import read_model
+from recon.scene import Camera, View
 from recon.sfm import MappingConfig
 from recon.sfm.bundle import Bundle, Prior, _apply, _columns, adjust, jacobians
 from recon.sfm.frame import normalise
@@ -134,6 +137,32 @@ def test_settings_that_cannot_work_are_refused() -> None:
         MappingConfig(fields_of_view_deg=(60.0, 180.0))
 
 
+def test_a_fisheye_is_mapped_as_one_and_written_for_other_programs(tmp_path: Path) -> None:
+    random = np.random.default_rng(2)
+    points = np.column_stack([random.uniform(-5, 5, (POINTS, 2)), random.uniform(2, 5, POINTS)])
+    views = []
+    for i in range(4):
+        camera = Camera(1000, 750, 440.0, 440.0, 500.0, 375.0, (), True)
+        views.append(View(f"{i}.png", camera, pose(np.array([0.6 * i, -0.2 * i % 0.5, 0.0]), np.array([0.9, 0, 4.0]))))
+    made = MatchedScene(tmp_path, views, points, noise_px=0.5, camera_group="one")
+    made.fisheyes = {"one": 0.5}
+    for a, b in combinations(range(4), 2):
+        made.match(a, b, true=200)
+    cameras, progress = made.run()
+    assert [view.name for view in cameras.views] == [view.name for view in views]
+    rotation, direction = pair_errors(cameras.views, views)
+    assert rotation < 0.1
+    assert direction < 0.5
+    for view in cameras.views:
+        assert view.camera.fisheye
+        assert view.camera.fx == pytest.approx(440, abs=3)
+    assert progress.facts["focal_source"] == {"one": "estimated from the photos, as a fisheye"}
+    colmap = pycolmap.Reconstruction(tmp_path / "cameras/sparse/0")
+    assert {camera.model_name for camera in colmap.cameras.values()} == {"OPENCV_FISHEYE"}
+    assert json.loads((tmp_path / "cameras/transforms.json").read_text())["camera_model"] == "OPENCV_FISHEYE"
+    assert max(point.error for point in colmap.points3D.values()) < 4
+
+
 def _bundle(seed: int) -> Bundle:
     """Exact observations of 30 points in 4 images, in two orientations, with distortion."""
     random = np.random.default_rng(seed)
@@ -146,6 +175,7 @@ def _bundle(seed: int) -> Bundle:
         t=T[:, :3, 3],
         log_focal=np.log([800.0, 500.0]),
         k1=np.array([0.1, -0.05]),
+        fisheye=np.array([False, True]),
         principal=np.array([[400.0, 300.0], [300.0, 400.0], [256.0, 256.0]]),
         points=points,
         lens=np.array([0, 0, 1, 1]),

@@ -139,6 +139,30 @@ def test_a_length_between_picked_points_is_exact(seed: int, distortion: tuple[fl
     assert metres == pytest.approx(2.5 / np.linalg.norm(a - b), rel=1e-5)
 
 
+LAWFUL = ("IMG+1.jpg", "me@home.jpg", "12:30.jpg", "a=b.jpg", "1,2.jpg", "a:b:c", "+@:=.png", "plain.jpg", "30.jpg")
+
+
+@given(st.permutations(LAWFUL), st.floats(0.01, 100), st.tuples(*[st.floats(0, 999)] * 8))
+def test_every_name_can_be_told(names: list[str], metres: float, at: tuple[float, ...]) -> None:
+    """Both forms, of photos whose names hold what separates the parts."""
+    views = [replace(view, name=name) for view, name in zip(scene(9)[0], names, strict=True)]
+    a, b, c, d = names[:4]
+    length = np.linalg.norm(views[0].center - views[1].center)
+    assert metres_per_unit(parse_length(f"{a}:{b}={metres!r}"), views) == pytest.approx(metres / length)
+    picks = [f"{name}@{x:.3f},{y:.3f}" for name, x, y in zip((a, b, c, d), at[::2], at[1::2], strict=True)]
+    [(first, second)] = parse_length(f"{picks[0]}+{picks[1]}:{picks[2]}+{picks[3]}={metres!r}").readings
+    told = [(name, f"{x:.3f}", f"{y:.3f}") for end in (first, second) for name, x, y in end.pixels]
+    assert told == [(name, f"{x:.3f}", f"{y:.3f}") for name, x, y in zip((a, b, c, d), at[::2], at[1::2], strict=True)]
+    [(first, _), *_] = parse_length(f"{picks[0]}+{picks[1]}:plain={metres!r}").readings
+    assert [name for name, _, _ in first.pixels] == [a, b]
+
+
+def test_names_that_can_be_read_in_two_ways_are_refused() -> None:
+    views = [replace(view, name=name) for view, name in zip(scene(4)[0], ("a", "b:c", "a:b", "c"), strict=True)]
+    with pytest.raises(InputError, match=r"can be read in 2 ways: a and b:c or a:b and c\. Rename photos with a colon"):
+        metres_per_unit(parse_length("a:b:c=1"), views)
+
+
 def to_pixels(rays: np.ndarray, camera: Camera) -> np.ndarray:
     focal = np.sqrt(camera.fx * camera.fy)
     return from_ideal(rays[:, :2] * focal + [camera.width / 2, camera.height / 2], camera)
@@ -161,6 +185,8 @@ def test_an_ideal_pinhole_sees_the_same_rays(seed: int) -> None:
         ({"scale": "a.jpg=2"}, "--scale a.jpg=2 is no known length. Write A.jpg:B.jpg=METRES"),
         ({"scale": "a.jpg:b.jpg=-2"}, "--scale a.jpg:b.jpg=-2 is no known length."),
         ({"scale": "a.jpg@1,2:b.jpg=2"}, "--scale a.jpg@1,2:b.jpg=2 does not pick a point: a.jpg@1,2."),
+        ({"scale": "a@1,2+b:c=2"}, "--scale a@1,2+b:c=2 does not pick a point: a@1,2+b."),
+        ({"scale": "a@1.2.3,4+b@1,2:c=2"}, "--scale a@1.2.3,4+b@1,2:c=2 does not pick a point: a@1.2.3,4+b@1,2."),
     ],
 )
 def test_what_cannot_be_meant_is_refused(options: dict[str, str], message: str) -> None:

@@ -95,8 +95,8 @@ def test_pose_prior_derivatives() -> None:
     t = rng.normal(0, 1, (3, 3))
     empty = np.zeros(0, int)
     bundle = Bundle(
-        turn @ R, t, np.zeros(1), np.zeros(1), np.zeros((1, 2)), np.zeros((0, 3)), np.zeros(3, int), np.zeros(3, int),
-        empty, empty, np.zeros((0, 2)), np.zeros(3, bool),
+        turn @ R, t, np.zeros(1), np.zeros(1), np.zeros(1, bool), np.zeros((1, 2)), np.zeros((0, 3)), np.zeros(3, int),
+        np.zeros(3, int), empty, empty, np.zeros((0, 2)), np.zeros(3, bool),
     )  # fmt: skip
     prior = PosePrior(R, rng.normal(0, 1, (3, 3)), np.array([0.1, 0.2, 0.3]), np.array([1.0, 2.0, 3.0]))
     residual, derivative = prior.terms(bundle)

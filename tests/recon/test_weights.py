@@ -7,6 +7,7 @@ import errno
 import hashlib
 import io
 import pickle
+import re
 import shutil
 import tarfile
 import threading
@@ -19,6 +20,7 @@ from safetensors.numpy import load_file
 
 from recon.errors import EnvironmentFault, InputError
 from recon.io import weights
+from recon.networks import NETWORKS
 from recon.progress import LogProgress
 
 ALIKED, LIGHTGLUE, LPIPS = b"first member", b"second member" * 1000, "lpips"
@@ -197,3 +199,16 @@ def test_unknown_weights_list_the_known_ones() -> None:
         "There are no weights called 'alike'. Choose among aliked-n16, blazepose-detector, blazepose-landmarks, "
         "lightglue-aliked, lpips-vgg16."
     )
+
+
+def test_what_is_fetched_is_listed_with_its_licence() -> None:
+    root = Path(__file__).parents[2]
+    rows = {
+        row.split("`")[1]: row for row in (root / "THIRD_PARTY.md").read_text().splitlines() if row.startswith("| `")
+    }
+    assert set(rows) == {*weights.REGISTRY, *NETWORKS}
+    for name, entry in weights.REGISTRY.items():
+        assert f"| {entry.licence} |" in rows[name]
+        texts = re.findall(r"\]\((.*?)\)", rows[name])
+        assert texts
+        assert all((root / text).is_file() for text in texts)

@@ -38,7 +38,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     views = [tiny.look(f"{index}.jpg", T) for index, T in enumerate(tiny.poses(3))]
     tiny.write_camera_artifact(folder / "splat", [seen.view for seen in views])
     tiny.write_depth(folder / "depth", views)
-    write_ply(folder / "splat" / "splat.ply", gaussians_from_points(read_points(folder / "depth" / "points.npz"), 0))
+    write_ply(folder / "splat" / "splat.ply", gaussians_from_points(read_points(folder / "depth"), 0))
     (folder / "manifest.json").write_text("{}")
     return folder
 

@@ -13,9 +13,9 @@ from scipy.spatial.transform import Rotation
 from recon.errors import ReconstructionError
 from recon.io.glb import one_sided
 from recon.scene import Camera
+from splatting.config import MeshConfig
 from splatting.mesh import (
     DepthView,
-    MeshConfig,
     TriangleMesh,
     fuse,
     trusted_depth,

@@ -14,9 +14,10 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from recon.errors import EnvironmentFault, InputError, ReconstructionError
+from recon.geometry.pose import invert_rigid
 from recon.io.cameras import read_cameras
 from recon.progress import LogProgress
-from recon.scene import View, invert_rigid
+from recon.scene import View
 from recon.views import load_posed
 from splatting.config import SplatConfig
 from splatting.export import read_ply
@@ -262,7 +263,7 @@ def test_no_points_is_said(trainer: Trainer, views: list[tiny.TinyView], tmp_pat
 def test_thinning_keeps_coverage_and_initial_discs_lie_on_their_surface(
     trained: tuple[Path, LogProgress], views: list[tiny.TinyView]
 ) -> None:
-    points = read_points(trained[0] / "depth" / "points.npz")
+    points = read_points(trained[0] / "depth")
     posed = load_posed(trained[0] / "photos", trained[0] / "cameras", 512)
     pixels, size = in_own_view(points, posed)
     np.testing.assert_allclose(size, 2 * points.radius, rtol=0.02)

@@ -18,13 +18,13 @@ from recon.errors import EnvironmentFault, KilledFault, ReconstructionError
 from recon.progress import LogProgress
 from recon.scene import Camera
 from splatting.artifact import write_training
+from splatting.config import MeshConfig, RenderConfig
 from splatting.export import read_ply, write_ply
 from splatting.film import film_camera, surface_normals
 from splatting.initialize import gaussians_from_points, read_points
-from splatting.mesh import MeshConfig
 from splatting.mesh import run as run_mesh
 from splatting.pictures import compared, depth_picture, normal_picture
-from splatting.render import RenderConfig, run
+from splatting.render import run
 from splatting.video import write_mp4
 
 CONFIG = RenderConfig(fps=12, seconds=1.0)
@@ -38,7 +38,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     tiny.write_photos(folder / "photos", views)
     tiny.write_camera_artifact(folder / "splat", [seen.view for seen in views], units="metre")
     tiny.write_depth(folder / "depth", views)
-    write_ply(folder / "splat" / "splat.ply", gaussians_from_points(read_points(folder / "depth" / "points.npz"), 0))
+    write_ply(folder / "splat" / "splat.ply", gaussians_from_points(read_points(folder / "depth"), 0))
     plain = {"gain": [1.0] * 3, "offset": [0.0] * 3}
     dim = {"gain": [0.5, 0.75, 1.0], "offset": [0.1, 0.0, 0.0]}
     write_training(folder / "splat", {"exposure": {"0.jpg": plain, "1.jpg": plain, "2.jpg": dim}})

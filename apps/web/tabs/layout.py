@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from apps.web.bundle import shown_mesh
 from apps.web.server import Server
 from apps.web.store import within
 from apps.web.tabs.pictures import pictures
+from layout.document import read_layout
 
 
 class LayoutTab:
@@ -66,21 +66,23 @@ def _plan(results: Results) -> str:
 
 
 def _dimensions(document: Path, unit: str) -> list[str]:
-    layout = json.loads(document.read_text(encoding="utf-8"))
+    layout = read_layout(document)
+    if layout is None:
+        return []
     area = f"{unit}²" if unit == "m" else "square units"
     whole = [
-        ("Floor area", f"{layout['area']:.2f} {area}"),
-        ("Perimeter", f"{layout['perimeter']:.2f} {unit}"),
-        ("Height", f"{layout['height']:.2f} {unit}"),
+        ("Floor area", f"{layout.area:.2f} {area}"),
+        ("Perimeter", f"{layout.perimeter:.2f} {unit}"),
+        ("Height", f"{layout.height:.2f} {unit}"),
     ]
     walls = [
         (
             number,
-            f"{wall['length']:.2f} {unit}",
-            "seen" if wall["observed"] else "inferred: no photo shows it",
-            f"{wall['confidence']:.0%}",
+            f"{wall.length:.2f} {unit}",
+            "seen" if wall.observed else "inferred: no photo shows it",
+            f"{wall.confidence:.0%}",
         )
-        for number, wall in enumerate(layout["walls"], 1)
+        for number, wall in enumerate(layout.walls, 1)
     ]
     return [
         html.table(("room", ""), whole),

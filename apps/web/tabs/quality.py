@@ -27,6 +27,8 @@ class QualityTab:
             return ["<p>A verdict for each photo, and what to photograph next, appear here.</p>"]
         verdict = results.verdict
         parts = [f'<p class="fv-verdict fv-{verdict.level}"><strong>{escape(verdict.sentence)}</strong></p>']
+        if verdict.level in ("usable", "doubtful"):
+            parts.append(f"<p>{escape(verdict.text[0].upper() + verdict.text[1:])}</p>")
         parts.append(html.bullets("Worth knowing", verdict.warnings))
         parts.append(html.bullets("What to photograph next", results.advice))
         if results.scale is not None:

@@ -1,0 +1,1 @@
+"""Time offsets between cameras: by motion, and by sound."""

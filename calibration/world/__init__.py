@@ -1,0 +1,1 @@
+"""The solution in metres on its floor, and the motion in it."""
