@@ -21,14 +21,12 @@ from recon.sfm.mapping import Candidate, Sensors
 # Of the matches of true ties, .95 agree with right poses in 95 of 100 and .9 in 99; of false ties that models were
 # made of, 65 of 100 have less than .9, and poses that such a tie bent leave true ones .8 to .95
 # (tests.benchmarks.places).
-AGREES_SHARE = 0.8
-"""A tie agrees with the poses where at least so many of its matches do; else it contradicts them."""
+AGREES_SHARE = 0.5
+"""A tie agrees with the poses where at least so many of its matches do, and these are used; else it contradicts."""
 _ALL = 0.95
 """Share from which nothing is missing."""
-_DOUBT = 25.0
+_DOUBT = 10.0
 """Log odds that an agreeing tie loses per share that is missing."""
-FITS_SHARE = 0.5
-"""Matches of a pair are used, as far as they agree, where so many do."""
 _NO_PARALLAX_DEG = 0.3
 """Rays that differ by less tell nothing of the side on which they meet."""
 _SAME_DIRECTION_DEG = 25.0
@@ -66,10 +64,6 @@ class Agreement:
     @property
     def supports(self) -> bool:
         return self.share >= AGREES_SHARE
-
-    @property
-    def fits(self) -> bool:
-        return self.share >= FITS_SHARE
 
     @property
     def contradicts(self) -> bool:

@@ -154,11 +154,12 @@ class Models:
         self._add(map_globally(graph, self.sensors, start.focals, f"global, {start.name}", self._seed), ties)
 
     def settled(self, photos: int) -> bool:
-        """Whether so many photos are believed, what was kept from mapping agrees, and nothing likely contradicts."""
+        """Whether so many photos are believed, what was kept from mapping agrees, and nothing firm contradicts."""
         if not self.scored or len(self.scored[0].judged.photos) < photos:
             return False
         best = self.scored[0]
-        return best.held_out >= _ENOUGH * best.tested and not best.judged.contradicted
+        against = any(one.contradicts and one.pair.log_odds > FIRM for one in best.judged.pairs)
+        return best.held_out >= _ENOUGH * best.tested and not against
 
     def _of(self, ties: Collection[Ends]) -> MatchGraph:
         return replace(self._mapped, pairs=[pair for pair in self._mapped.pairs if (pair.a, pair.b) in ties])
@@ -201,8 +202,8 @@ def find_models(
         ties: the only choice that is tried; None: as many as the evidence asks for.
     """
     models = Models(graph, sensors, max_error_px, seed)
-    likely = {(pair.a, pair.b) for pair in models.pairs if pair.log_odds > 0}
     usable = {(pair.a, pair.b) for pair in models.pairs}
+    likely = _best_ties(models.pairs, len(graph.photos))
     if ties is not None:
         likely = usable = {ends for ends in usable if ends in ties}
     most = len(groups(len(graph.photos), usable)[0])
@@ -240,12 +241,22 @@ def _from_all_starts(
     progress.step(len(starts), len(starts), "starting focal length")
 
 
+def _best_ties(pairs: Sequence[Pair], photos: int) -> set[Ends]:
+    """The firm ties, and as many of the likely ones, the likeliest first, as hold together what all of them do."""
+    likely = sorted((pair for pair in pairs if pair.log_odds > 0), key=lambda pair: -pair.log_odds)
+    whole = groups(photos, [(pair.a, pair.b) for pair in likely])
+    chosen = [(pair.a, pair.b) for pair in likely if pair.log_odds > FIRM]
+    while groups(photos, chosen) != whole:
+        chosen.append((likely[len(chosen)].a, likely[len(chosen)].b))
+    return set(chosen)
+
+
 def _turns(models: Models, usable: set[Ends], likely: set[Ends]) -> Iterator[frozenset[Ends]]:
-    """Other choices of ties: only the firm ones, the doubtful ones, too; then, of the best model, what contradicts it
+    """Other choices of ties: all likely ones, the doubtful ones, too; then, of the best model, what contradicts it
     instead of that on which it rests."""
     tried = {frozenset(likely)}
-    firm = frozenset((pair.a, pair.b) for pair in models.pairs if pair.log_odds > FIRM)
-    for ties in (firm, frozenset(usable)):
+    all_likely = frozenset((pair.a, pair.b) for pair in models.pairs if pair.log_odds > 0)
+    for ties in (all_likely, frozenset(usable)):
         if ties and ties not in tried:
             tried.add(ties)
             yield ties
@@ -279,7 +290,7 @@ def complete(scored: Scored, graph: MatchGraph, sensors: Sensors, max_error_px: 
     None where no points are left.
     """
     model, kept = scored.model, set(scored.judged.photos)
-    fitting = [one.pair for one in agreements(model, graph, sensors, max_error_px) if one.fits]
+    fitting = [one.pair for one in agreements(model, graph, sensors, max_error_px) if one.supports]
     pairs = [pair for pair in fitting if pair.a in kept and pair.b in kept]
     poses = {}
     for k, i in enumerate(model.photos):

@@ -111,7 +111,7 @@ class Placing:
         focals = focals_of(model, sensors, focals_at(sensors, GUESS_DEG, known_focals(self.graph, sensors, self.known)))
         # What disagrees among the placed photos would chain their points to others.
         placed = agreements(model, self.graph, sensors, self.config.max_error_px)
-        apart = {(one.pair.a, one.pair.b) for one in placed if not one.fits}
+        apart = {(one.pair.a, one.pair.b) for one in placed if not one.supports}
         pairs = [pair for pair in self.graph.pairs if (pair.a, pair.b) not in apart]
         graph = replace(self.graph, pairs=pairs)
         for joined in map_around(graph, held, focals, poses, model.start, self.config.seed):
