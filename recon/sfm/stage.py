@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,7 +24,7 @@ from recon.sfm.lens import to_ideal
 from recon.sfm.lenses import by_evidence
 from recon.sfm.mapping import Candidate, Sensors, find_sensors
 from recon.sfm.near import refine_near
-from recon.sfm.placing import Placed, Placing, probabilities, settle
+from recon.sfm.placing import Placed, Placing, settle
 from recon.sfm.pointmaps import (
     Pointmaps,
     believed_pairs,
@@ -68,23 +67,18 @@ def place_photos(
     if len(best.photos) < 2:
         raise no_model(graph)
     _doubt_given(best, graph, sensors, config, progress)
-    prior = Placing(graph, known, config).prior(best, sensors)
-    found, judged = probabilities(best, prior, graph, sensors, config)
-    # Where poses come from pointmaps or the user, matches are not all that speaks for them.
-    probable = {i: found.get(i, 0.0) for i in best.photos if seen is None and i not in known.poses}
     best, units, scale_source = _in_frame(best, known, seen, sensors, graph, config)
     cameras = CameraSet(
         views=make_views(best, sensors, graph, known.cameras),
         units=units,
         scale_source=scale_source,
         prior=rung,
-        verdicts=_verdicts(load_photos(photos_folder, excluded=True), graph, best, sensors, fates, known, probable),
+        verdicts=_verdicts(load_photos(photos_folder, excluded=True), graph, best, sensors, fates, known),
         given=tuple(graph.photos[i].name for i in best.photos if i in known.poses),
-        advice=tuple(what_next(best, graph, sensors, probable)),
-        lenses=lens_estimates(best, prior, sensors, graph),
+        advice=tuple(what_next(best, graph, sensors)),
+        lenses=lens_estimates(best, Placing(graph, known, config).prior(best, sensors), sensors, graph),
     )
     write_camera_exports(out, cameras, make_points(best, sensors, graph, known.cameras, photos_folder))
-    progress.tell(MappingFacts(probability=round(judged.belief.whole, 4)))
     _say(graph, best, sensors, known, why, cameras, progress)
 
 
@@ -196,7 +190,6 @@ def _verdicts(
     sensors: Sensors,
     fates: dict[int, str],
     known: Known,
-    probable: Mapping[int, float],
 ) -> list[Verdict]:
     index = {photo.name: i for i, photo in enumerate(graph.photos)}
     errors, overlap = best.bundle.errors_px(), overlaps(best, graph, sensors)
@@ -212,8 +205,7 @@ def _verdicts(
             continue
         seen = errors[best.bundle.image == best.photos.index(i)]
         error = round(float(seen.mean() / sensors.scale[i]), 4) if len(seen) else None
-        probability = round(probable[i], 4) if i in probable else None
-        verdicts.append(Verdict(photo.name, True, None, len(seen), error, overlap[i], probability))
+        verdicts.append(Verdict(photo.name, True, None, len(seen), error, overlap[i]))
     return verdicts
 
 
