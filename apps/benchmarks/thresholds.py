@@ -178,8 +178,8 @@ def as_markdown(packages: Mapping[str, Mapping[str, Any]]) -> str:
         "",
         "Written by `fewview bench thresholds`: constants of the packages' `tolerances.py` halved and doubled, on",
         "scenes that none was chosen on. A cell names the figure that changed most and by how much, or is `-` where",
-        "none moved by .002; constants that follow from others are left out. What moves nothing here may guard against what",
-        "these scenes do not show.",
+        "none moved by .002; constants that follow from others are left out. What moves nothing here may guard against",
+        "what these scenes do not show.",
     ]
     for package, measured in packages.items():
         usual = ", ".join(f"{name} {_plain(value)}" for name, value in means(measured["as_they_are"]).items())

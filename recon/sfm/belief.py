@@ -42,6 +42,10 @@ class Weights:
     missing: float = 1.0
     """Log odds that two photos lose which the model puts side by side, looking the same way, and that share nothing."""
 
+    def odds(self, evidence: float) -> float:
+        """Log odds of a tie, by those of its evidence at even odds."""
+        return self.prior + self.scale * evidence
+
 
 WEIGHTS = Weights()
 
@@ -89,9 +93,9 @@ def believe(
         return np.array([value for (a, b), value in edges.items() if a in place and b in place])
 
     ties, against, apart = within(agree), within(contradict), within(missing)
-    odds = weights.prior + weights.scale * values(agree)
-    gain = _gain(values(agree), weights)
-    doubt = 1 / (1 + np.exp(weights.prior + weights.scale * values(contradict)))
+    odds = values(agree)
+    gain = _gain(odds, weights)
+    doubt = 1 / (1 + np.exp(values(contradict)))
     loss = -np.log(doubt + weights.contradicting)
     sides = _sides(len(photos), ties, gain, against)
     crosses = _crosses(sides, ties)
@@ -126,7 +130,7 @@ def weakest_between(
 
 def _gain(log_odds: np.ndarray, weights: Weights) -> np.ndarray:
     """Of ties that agree: how much less probable it is that they are false than that the poses are right."""
-    return np.logaddexp(0, weights.prior + weights.scale * log_odds + weights.agreeing)
+    return np.logaddexp(0, log_odds + weights.agreeing)
 
 
 def _capacity(count: int, ties: np.ndarray, gain: np.ndarray) -> np.ndarray:

@@ -19,13 +19,14 @@ from recon.sfm.graph import MatchGraph, Pair
 from recon.sfm.mapping import Candidate, Sensors
 
 # Of the matches of true ties, .95 agree with right poses in 95 of 100 and .9 in 99; of false ties that models were
-# made of, 65 of 100 have less than .9 (tests.benchmarks.places).
-AGREES_SHARE = 0.9
-"""A tie agrees with the poses where at least so many of its matches do,"""
-CONTRADICTS_SHARE = 0.8
-"""and contradicts them where fewer do."""
-FITS_SHARE = 0.5
-"""Matches of a pair are used, as far as they agree, where so many do."""
+# made of, 65 of 100 have less than .9, and poses that such a tie bent leave true ones .8 to .95
+# (tests.benchmarks.places).
+AGREES_SHARE = 0.5
+"""A tie agrees with the poses where at least so many of its matches do, and these are used; else it contradicts."""
+_ALL = 0.95
+"""Share from which nothing is missing."""
+_DOUBT = 10.0
+"""Log odds that an agreeing tie loses per share that is missing."""
 _NO_PARALLAX_DEG = 0.3
 """Rays that differ by less tell nothing of the side on which they meet."""
 _SAME_DIRECTION_DEG = 25.0
@@ -56,16 +57,22 @@ class Agreement:
         return float(self.agrees.mean())
 
     @property
+    def log_odds(self) -> float:
+        """Of the tie, if it agrees: less where a part of its matches does not."""
+        return self.pair.log_odds - lost(self.share)
+
+    @property
     def supports(self) -> bool:
         return self.share >= AGREES_SHARE
 
     @property
-    def fits(self) -> bool:
-        return self.share >= FITS_SHARE
-
-    @property
     def contradicts(self) -> bool:
-        return self.share < CONTRADICTS_SHARE
+        return not self.supports
+
+
+def lost(share: float) -> float:
+    """Log odds that a tie loses of whose matches only such a share agrees."""
+    return _DOUBT * max(0.0, _ALL - share)
 
 
 def agreements(model: Candidate, graph: MatchGraph, sensors: Sensors, max_error_px: float) -> list[Agreement]:

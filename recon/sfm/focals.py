@@ -17,13 +17,13 @@ from recon.sfm.mapping import Candidate, Sensors
 
 GUESS_DEG = 60.0
 """Field of view that the focal prior is centred on where photos record none."""
-_CORRELATED = 5.0
-"""Times the noise of single observations at which matches, which err together, count as independent: of 23 focal
-lengths from 2 to 8 photos of fountain, Herz-Jesu and kitchen, `_UNMODELLED` added, the .9 intervals then hold 21; at 3
-they hold 17, at 8 all (tests/benchmarks/focal_intervals.py)."""
-_UNMODELLED = 0.004
+CORRELATED = 7.0
+"""Times the noise of single observations at which matches, which err together, count as independent. Of 33 focal
+lengths from 2 to 8 photos (tests/benchmarks/focal_intervals.py), the intervals then hold 29: fountain 8 of 8, Herz-Jesu
+8 of 8, kitchen 7 of 7, the flat door of lund 6 of 10, where all err to one side. At 5 they hold 25, at 8 30."""
+_UNMODELLED = 0.006
 """Of the logarithm, what lens and principal point have that is not modelled: 5 to 8 photos of the same sets, which by
-their observations tell it to .002, are .000 to .005 off the calibrated one."""
+their observations tell it to .003, are .000 to .022 off the calibrated one, six of ten by more than .003."""
 _NINE_IN_TEN = 1.645
 """Standard deviations to either side that hold .9 of a normal distribution."""
 UNCERTAIN = 0.1
@@ -82,7 +82,7 @@ def starts(sensors: Sensors, known: Mapping[int, float], angles_deg: Sequence[fl
 def lens_estimates(model: Candidate, prior: Prior, sensors: Sensors, graph: MatchGraph) -> tuple[LensEstimate, ...]:
     """The focal length of each lens of a model, with the interval that holds the true one nine times in ten."""
     bundle = model.bundle
-    free = focal_deviations(bundle, prior, _CORRELATED * bundle.noise_px())
+    free = focal_deviations(bundle, prior, CORRELATED * bundle.noise_px())
     found = []
     for lens, log_focal in enumerate(bundle.log_focal):
         members = [i for i, own in zip(model.photos, bundle.lens, strict=True) if own == lens]

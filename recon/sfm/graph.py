@@ -14,7 +14,7 @@ from scipy.sparse.csgraph import connected_components
 
 from recon.matching.artifact import TieEvidence, load_keypoints, load_matches, load_pairs
 from recon.photos import Photo, load_photos
-from recon.sfm.belief import NOTHING
+from recon.sfm.belief import NOTHING, WEIGHTS
 from recon.sfm.tie_odds import tie_log_odds
 
 
@@ -90,4 +90,4 @@ def load_graph(photos_folder: Path, matches_folder: Path) -> MatchGraph:
 
 
 def _log_odds(evidence: TieEvidence | None) -> float:
-    return NOTHING if evidence is None else tie_log_odds(evidence)
+    return NOTHING if evidence is None else WEIGHTS.odds(tie_log_odds(evidence))

@@ -36,6 +36,8 @@ _FEW = 12
 need of it."""
 DOUBTFUL = -2.0
 """Log odds under which no model is made of a tie; where it agrees with a model, it counts all the same."""
+FIRM = 2.0
+"""Log odds from which a tie is firm: of eight such, one is false."""
 _TURNS = 2
 """Models that are made of what contradicts another."""
 PLACED = 0.5
@@ -106,7 +108,7 @@ def judge(model: Candidate, graph: MatchGraph, sensors: Sensors, max_error_px: f
     Photos whose place is more probably wrong are given up, with all that is misplaced together with them.
     """
     pairs, apart = agreements(model, graph, sensors, max_error_px), missing(model)
-    agree = {(one.pair.a, one.pair.b): one.pair.log_odds for one in pairs if one.supports}
+    agree = {(one.pair.a, one.pair.b): one.log_odds for one in pairs if one.supports}
     against = {(one.pair.a, one.pair.b): one.pair.log_odds for one in pairs if one.contradicts}
     penalty = _lens_penalty(model, graph, sensors)
     stays = list(model.photos)
@@ -152,9 +154,12 @@ class Models:
         self._add(map_globally(graph, self.sensors, start.focals, f"global, {start.name}", self._seed), ties)
 
     def settled(self, photos: int) -> bool:
-        """Whether so many photos are believed, and what was kept from mapping agrees."""
-        best = self.scored[0] if self.scored else None
-        return best is not None and len(best.judged.photos) >= photos and best.held_out >= _ENOUGH * best.tested
+        """Whether so many photos are believed, what was kept from mapping agrees, and nothing firm contradicts."""
+        if not self.scored or len(self.scored[0].judged.photos) < photos:
+            return False
+        best = self.scored[0]
+        against = any(one.contradicts and one.pair.log_odds > FIRM for one in best.judged.pairs)
+        return best.held_out >= _ENOUGH * best.tested and not against
 
     def _of(self, ties: Collection[Ends]) -> MatchGraph:
         return replace(self._mapped, pairs=[pair for pair in self._mapped.pairs if (pair.a, pair.b) in ties])
@@ -197,8 +202,8 @@ def find_models(
         ties: the only choice that is tried; None: as many as the evidence asks for.
     """
     models = Models(graph, sensors, max_error_px, seed)
-    likely = {(pair.a, pair.b) for pair in models.pairs if pair.log_odds > 0}
     usable = {(pair.a, pair.b) for pair in models.pairs}
+    likely = _best_ties(models.pairs, len(graph.photos))
     if ties is not None:
         likely = usable = {ends for ends in usable if ends in ties}
     most = len(groups(len(graph.photos), usable)[0])
@@ -236,13 +241,25 @@ def _from_all_starts(
     progress.step(len(starts), len(starts), "starting focal length")
 
 
+def _best_ties(pairs: Sequence[Pair], photos: int) -> set[Ends]:
+    """The firm ties, and as many of the likely ones, the likeliest first, as hold together what all of them do."""
+    likely = sorted((pair for pair in pairs if pair.log_odds > 0), key=lambda pair: -pair.log_odds)
+    whole = groups(photos, [(pair.a, pair.b) for pair in likely])
+    chosen = [(pair.a, pair.b) for pair in likely if pair.log_odds > FIRM]
+    while groups(photos, chosen) != whole:
+        chosen.append((likely[len(chosen)].a, likely[len(chosen)].b))
+    return set(chosen)
+
+
 def _turns(models: Models, usable: set[Ends], likely: set[Ends]) -> Iterator[frozenset[Ends]]:
-    """Other choices of ties: the doubtful ones, too; then, of the best model, what contradicts it instead of that on
-    which it rests."""
+    """Other choices of ties: all likely ones, the doubtful ones, too; then, of the best model, what contradicts it
+    instead of that on which it rests."""
     tried = {frozenset(likely)}
-    if usable != likely:
-        tried.add(frozenset(usable))
-        yield frozenset(usable)
+    all_likely = frozenset((pair.a, pair.b) for pair in models.pairs if pair.log_odds > 0)
+    for ties in (all_likely, frozenset(usable)):
+        if ties and ties not in tried:
+            tried.add(ties)
+            yield ties
     for _ in range(_TURNS):
         fresh = [ties for ties in _turned(models) if ties not in tried]
         if not fresh:
@@ -254,7 +271,7 @@ def _turns(models: Models, usable: set[Ends], likely: set[Ends]) -> Iterator[fro
 def _turned(models: Models) -> Iterator[frozenset[Ends]]:
     """The ties of the best models with one cut turned, what contradicts most first."""
     for scored in models.scored[:2]:
-        agree = {(one.pair.a, one.pair.b): one.pair.log_odds for one in scored.judged.pairs if one.supports}
+        agree = {(one.pair.a, one.pair.b): one.log_odds for one in scored.judged.pairs if one.supports}
         against = {(one.pair.a, one.pair.b): one.pair.log_odds for one in scored.judged.pairs if one.contradicts}
         sides = [
             weakest_between(scored.model.photos, agree, ends)
@@ -273,7 +290,7 @@ def complete(scored: Scored, graph: MatchGraph, sensors: Sensors, max_error_px: 
     None where no points are left.
     """
     model, kept = scored.model, set(scored.judged.photos)
-    fitting = [one.pair for one in agreements(model, graph, sensors, max_error_px) if one.fits]
+    fitting = [one.pair for one in agreements(model, graph, sensors, max_error_px) if one.supports]
     pairs = [pair for pair in fitting if pair.a in kept and pair.b in kept]
     poses = {}
     for k, i in enumerate(model.photos):

@@ -5,21 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from jaxtyping import Float
 
 from recon.progress import Progress
 from recon.sfm import MappingConfig, MappingFacts
-from recon.sfm.bundle import Prior
+from recon.sfm.bundle import Bundle, Prior, pose_deviations
 from recon.sfm.evidence import agreements, misfits
-from recon.sfm.focals import GUESS_DEG, Start, focals_at, known_focals
+from recon.sfm.focals import CORRELATED, GUESS_DEG, Start, focals_at, known_focals
 from recon.sfm.given import map_around
 from recon.sfm.graph import MatchGraph
-from recon.sfm.hypotheses import Ends, complete, find_models, focals_of, judge
+from recon.sfm.hypotheses import PLACED, Ends, Judged, complete, find_models, focals_of, judge
 from recon.sfm.known import Known
 from recon.sfm.mapping import Candidate, Sensors
 from recon.sfm.near import pose_of
-from recon.sfm.reasons import CONTRADICTED, LOOSE, MISFIT, UNSUPPORTED
+from recon.sfm.reasons import CONTRADICTED, LOOSE, MISFIT, UNSUPPORTED, VAGUE
 from recon.sfm.refine import make_prior, prior_without, refine, without_photo
 from recon.sfm.ties import at_one_scale
+
+RIGHT_ROTATION, RIGHT_DIRECTION = np.radians(2.0), np.radians(5.0)
+"""Errors up to which a place counts as right: of the rotation against another photo, and of the direction to it."""
 
 
 @dataclass(frozen=True)
@@ -107,13 +111,38 @@ class Placing:
         focals = focals_of(model, sensors, focals_at(sensors, GUESS_DEG, known_focals(self.graph, sensors, self.known)))
         # What disagrees among the placed photos would chain their points to others.
         placed = agreements(model, self.graph, sensors, self.config.max_error_px)
-        apart = {(one.pair.a, one.pair.b) for one in placed if not one.fits}
+        apart = {(one.pair.a, one.pair.b) for one in placed if not one.supports}
         pairs = [pair for pair in self.graph.pairs if (pair.a, pair.b) not in apart]
         graph = replace(self.graph, pairs=pairs)
         for joined in map_around(graph, held, focals, poses, model.start, self.config.seed):
             if len(joined.photos) > len(model.photos):
                 return replace(joined, bundle=replace(joined.bundle, held=np.zeros(len(joined.photos), bool)))
         return model
+
+
+def probabilities(
+    model: Candidate, prior: Prior, graph: MatchGraph, sensors: Sensors, config: MappingConfig
+) -> tuple[dict[int, float], Judged]:
+    """By photo, that its place is right: to `RIGHT_ROTATION` and `RIGHT_DIRECTION`, against most of the others.
+
+    It is where its ties are true, and the observations tell the place well enough; and what the ties say by themselves.
+    """
+    judged = judge(model, graph, sensors, config.max_error_px)
+    believed = dict(zip(judged.photos, judged.belief.probability.tolist(), strict=True))
+    telling = len(model.photos) > 1 and len(model.bundle.xy) > 0
+    precise = _precise(model.bundle, prior) if telling else np.ones(len(model.photos))
+    return {i: believed.get(i, 0.0) * float(share) for i, share in zip(model.photos, precise, strict=True)}, judged
+
+
+def _precise(bundle: Bundle, prior: Prior) -> Float[np.ndarray, " I"]:
+    """Of each image, the probability that its pose errs by less than what counts as right."""
+    rotation, direction = pose_deviations(bundle, prior, CORRELATED * bundle.noise_px())
+    out = np.ones(len(bundle.R))
+    for deviation, right in ((rotation, RIGHT_ROTATION), (direction, RIGHT_DIRECTION)):
+        np.fill_diagonal(deviation, np.nan)
+        # Of a normal distribution over a plane, whose variances sum to the square of the deviation.
+        out *= -np.expm1(-((right / np.maximum(np.nanmedian(deviation, axis=1), 1e-9)) ** 2))
+    return out
 
 
 def settle(
@@ -136,7 +165,10 @@ def settle(
         why = dict.fromkeys(misfits(refined), MISFIT)
         if prior.poses is None and not held:
             why |= {i: LOOSE for i, tied in zip(refined.photos, at_one_scale(refined.bundle), strict=True) if not tied}
-        judged = judge(refined, graph, sensors, config.max_error_px)
+        free = prior.poses is None and not held
+        probable, judged = probabilities(refined, prior, graph, sensors, config)
+        if free:
+            why |= {i: VAGUE for i in judged.photos if probable[i] < PLACED and i not in why}
         stays = set(judged.photos) - why.keys() | held
         gone = [i for i in refined.photos if i not in stays]
         if not gone:

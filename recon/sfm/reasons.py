@@ -15,6 +15,7 @@ _STEP = "Take photos that share at least half of what they show with a neighbour
 
 UNSUPPORTED = "Too few of its points agree with the other photos: its first position was wrong."
 CONTRADICTED = "What it shares with the other photos contradicts every place that was tried: it was thrown out."
+VAGUE = "What it shares with the other photos tells too little of where it was taken: its place is only a guess."
 LOOSE = "It shares points with one placed photo only, which does not tell how far away it was taken."
 
 MISFIT = (

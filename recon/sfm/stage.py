@@ -20,13 +20,12 @@ from recon.sfm.files import make_points, make_views
 from recon.sfm.focals import GUESS_DEG, focal_sources, focals_at, known_focals, lens_estimates, starts, uncertain
 from recon.sfm.frame import normalise, scaled
 from recon.sfm.graph import MatchGraph, load_graph
-from recon.sfm.hypotheses import judge
 from recon.sfm.known import MIN_POSES, Known, join_known
 from recon.sfm.lens import to_ideal
 from recon.sfm.lenses import by_evidence
 from recon.sfm.mapping import Candidate, Sensors, find_sensors
 from recon.sfm.near import refine_near
-from recon.sfm.placing import Placed, Placing, settle
+from recon.sfm.placing import Placed, Placing, probabilities, settle
 from recon.sfm.pointmaps import (
     Pointmaps,
     believed_pairs,
@@ -69,10 +68,10 @@ def place_photos(
     if len(best.photos) < 2:
         raise no_model(graph)
     _doubt_given(best, graph, sensors, config, progress)
-    judged = judge(best, graph, sensors, config.max_error_px)
-    believed = dict(zip(judged.photos, judged.belief.probability.tolist(), strict=True))
+    prior = Placing(graph, known, config).prior(best, sensors)
+    found, judged = probabilities(best, prior, graph, sensors, config)
     # Where poses come from pointmaps or the user, matches are not all that speaks for them.
-    probable = {i: believed.get(i, 0.0) for i in best.photos if seen is None and i not in known.poses}
+    probable = {i: found.get(i, 0.0) for i in best.photos if seen is None and i not in known.poses}
     best, units, scale_source = _in_frame(best, known, seen, sensors, graph, config)
     cameras = CameraSet(
         views=make_views(best, sensors, graph, known.cameras),
@@ -82,7 +81,7 @@ def place_photos(
         verdicts=_verdicts(load_photos(photos_folder, excluded=True), graph, best, sensors, fates, known, probable),
         given=tuple(graph.photos[i].name for i in best.photos if i in known.poses),
         advice=tuple(what_next(best, graph, sensors, probable)),
-        lenses=lens_estimates(best, Placing(graph, known, config).prior(best, sensors), sensors, graph),
+        lenses=lens_estimates(best, prior, sensors, graph),
     )
     write_camera_exports(out, cameras, make_points(best, sensors, graph, known.cameras, photos_folder))
     progress.tell(MappingFacts(probability=round(judged.belief.whole, 4)))

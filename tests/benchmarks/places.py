@@ -25,7 +25,7 @@ from recon.progress import LogProgress
 from recon.scene import View
 from recon.sfm import MappingConfig
 from recon.sfm.belief import WEIGHTS, Weights, believe
-from recon.sfm.evidence import AGREES_SHARE, CONTRADICTS_SHARE
+from recon.sfm.evidence import AGREES_SHARE, lost
 from recon.sfm.focals import known_focals, starts
 from recon.sfm.graph import MatchGraph, load_graph
 from recon.sfm.hypotheses import Scored, find_models
@@ -71,9 +71,9 @@ def rows_of(models: Sequence[Scored], graph: MatchGraph, truth: Mapping[str, Vie
 def probabilities(row: Row, odds: Mapping[frozenset[str], float], weights: Weights) -> np.ndarray:
     """Of the model's photos, in their order."""
     place = {name: k for k, name in enumerate(row["photos"])}
-    ties = [((place[a], place[b]), share, odds[frozenset((a, b))]) for a, b, share in row["ties"]]
-    agree = {ends: value for ends, share, value in ties if share >= AGREES_SHARE}
-    against = {ends: value for ends, share, value in ties if share < CONTRADICTS_SHARE}
+    ties = [((place[a], place[b]), share, weights.odds(odds[frozenset((a, b))])) for a, b, share in row["ties"]]
+    agree = {ends: value - lost(share) for ends, share, value in ties if share >= AGREES_SHARE}
+    against = {ends: value for ends, share, value in ties if share < AGREES_SHARE}
     apart = [(place[a], place[b]) for a, b in row["apart"]]
     return believe(range(len(place)), agree, against, apart, weights).probability
 
@@ -135,7 +135,9 @@ def main() -> None:
     for name in names:
         graph = load_graph(options.cache / name / "photos", options.cache / name / "matches")
         odds[name] = {
-            frozenset((graph.photos[pair.a].name, graph.photos[pair.b].name)): pair.log_odds for pair in graph.pairs
+            frozenset((graph.photos[pair.a].name, graph.photos[pair.b].name)): (pair.log_odds - WEIGHTS.prior)
+            / WEIGHTS.scale
+            for pair in graph.pairs
         }
     rows = [
         row | {"set": key.split("/")[0], "weight": 1 / len(found)}

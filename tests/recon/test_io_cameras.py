@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from recon.errors import InputError
-from recon.io.cameras import CameraSet, Verdict, read_cameras, write_cameras
+from recon.io.cameras import CameraSet, LensEstimate, Verdict, read_cameras, write_cameras
 from recon.io.colmap import SparsePoints, read_model, write_camera_exports, write_model
 from recon.io.transforms import read_transforms, write_transforms
 from recon.scene import Camera, View
@@ -74,10 +74,12 @@ def _no_points() -> SparsePoints:
 def test_cameras_json_round_trip(FOLDER: Path, views: list[View], units: str, error: float | None) -> None:
     given = tuple(view.name for view in views[:1])
     verdicts = [Verdict(view.name, True, None, 7, error, 0.5) for view in views] + [Verdict("y", False, "no overlap")]
-    write_cameras(FOLDER, CameraSet(views, units, "a known distance", "known", verdicts, given, ("go left",)))
+    lenses = (LensEstimate(("x.jpg", "y"), 900.5, 850.25, 1000.0),)
+    write_cameras(FOLDER, CameraSet(views, units, "a known distance", "known", verdicts, given, ("go left",), lenses))
     first = (FOLDER / "cameras.json").read_bytes()
     read = read_cameras(FOLDER)
     _same(read.views, views, tolerance=0)
+    assert read.lenses == lenses
     assert (read.units, read.scale_source, read.prior, read.given, read.verdicts, read.advice) == (
         units,
         "a known distance",

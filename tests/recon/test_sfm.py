@@ -19,7 +19,7 @@ from recon.errors import InputError, ReconstructionError
 from recon.io.colmap import read_model
 from recon.scene import Camera, View
 from recon.sfm import MappingConfig
-from recon.sfm.bundle import Bundle, Prior, _apply, _columns, adjust, jacobians
+from recon.sfm.bundle import Bundle, Prior, _apply, _columns, adjust, focal_deviations, jacobians
 from recon.sfm.frame import normalise
 
 
@@ -156,6 +156,11 @@ def test_a_fisheye_is_mapped_as_one_and_written_for_other_programs(tmp_path: Pat
     for view in cameras.views:
         assert view.camera.fisheye
         assert view.camera.fx == pytest.approx(440, abs=3)
+    (lens,) = cameras.lenses
+    assert lens.views == tuple(view.name for view in views)
+    assert lens.low_px < 440 < lens.high_px
+    assert lens.width < 0.1
+    assert progress.facts.get("uncertain_focals") is None
     assert progress.facts["focal_source"] == {"one": "estimated from the photos, as a fisheye"}
     colmap = pycolmap.Reconstruction(tmp_path / "cameras/sparse/0")
     assert {camera.model_name for camera in colmap.cameras.values()} == {"OPENCV_FISHEYE"}
@@ -206,6 +211,29 @@ def test_derivatives_agree_with_finite_differences() -> None:
         nothing = np.zeros(parameters)
         ahead, behind = (_apply(bundle, (nothing, sign * point)).residuals() for sign in (1, -1))
         np.testing.assert_allclose(by_point[:, :, k], (ahead - behind) / (2 * step), rtol=1e-5, atol=1e-4)
+
+
+def test_deviations_of_focal_lengths_are_those_of_the_whole_problem() -> None:
+    bundle, noise = _bundle(0), 0.5
+    prior = Prior(
+        log_focal=bundle.log_focal,
+        log_focal_deviation=np.full(2, 0.5),
+        k1_deviation=np.full(2, 0.03),
+        principal=bundle.principal,
+        principal_deviation=np.full(3, 1.0),
+    )
+    by_camera, by_point = jacobians(bundle)
+    columns, cameras = _columns(bundle), 6 * 4 + 2 * 2 + 2 * 3
+    J = np.zeros((240 + cameras - 24, cameras + 90))
+    for n in range(120):
+        J[2 * n : 2 * n + 2, columns[n]] = by_camera[n] / noise
+        at = cameras + 3 * bundle.point[n]
+        J[2 * n : 2 * n + 2, at : at + 3] = by_point[n] / noise
+    J[240:, 24:cameras] = np.diag(1 / np.array([0.5, 0.5, 0.03, 0.03, *[1.0] * 6]))
+    scale = 1 / np.linalg.norm(J, axis=0)
+    covariance = np.linalg.pinv(J * scale, rcond=1e-9)
+    expected = np.linalg.norm(covariance[24:26], axis=1) * scale[24:26]
+    np.testing.assert_allclose(focal_deviations(bundle, prior, noise), expected, rtol=1e-3)
 
 
 @given(st.integers(0, 20))
