@@ -316,7 +316,10 @@ def focal_deviations(bundle: Bundle, prior: Prior, noise_px: float) -> Float[np.
         noise_px: of observations that err independently.
     """
     H = _reduced(bundle, prior, noise_px, 0.0).H
-    scale = 1 / np.sqrt(np.maximum(H.diagonal(), 1e-300))
+    diagonal = H.diagonal()
+    # What nothing holds, such as the pose of a photo without points, is left by rounding with next to nothing.
+    held = diagonal > _FREE * diagonal.max()
+    scale = np.where(held, 1 / np.sqrt(np.where(held, diagonal, 1.0)), 0.0)
     # The world's position, orientation and scale may be free; no focal length depends on them.
     covariance = np.linalg.pinv(H * scale[:, None] * scale, rcond=_FREE, hermitian=True)
     focal = 6 * len(bundle.R) + np.arange(len(bundle.log_focal))
