@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from layout import tolerances as tol
-from layout.walls import Line
+from fewview.layout import tolerances as tol
+from fewview.layout.walls import Line
 
 
 @dataclass(frozen=True)

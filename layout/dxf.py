@@ -11,8 +11,8 @@ from ezdxf import options, units
 from ezdxf.enums import TextEntityAlignment
 from shapely.geometry import Polygon
 
-from layout.dimensions import dimension_sides
-from layout.model import RoomLayout
+from fewview.layout.dimensions import dimension_sides
+from fewview.layout.model import RoomLayout
 
 LAYERS = {"WALLS": 7, "WALLS_INFERRED": 1, "DOOR": 30, "WINDOW": 5, "OPENING": 8, "DIMENSIONS": 3, "TEXT": 7}
 """Names and colours (AutoCAD index)."""
@@ -22,7 +22,7 @@ def write_dxf(path: Path, layout: RoomLayout, unit: str, metre: float, notes: Se
     """Write walls, openings, dimensions, area, height and a scale bar, in the units of the layout.
 
     Args:
-        unit, metre, notes: see `layout.svg.write_svg`.
+        unit, metre, notes: see `fewview.layout.svg.write_svg`.
     """
     # Without this, ezdxf writes the date and new identifiers: the same room would not be the same file.
     options.write_fixed_meta_data_for_testing = True

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from layout import tolerances as tol
-from layout.surfaces import Surfaces
-from layout.walls import WallLine
+from fewview.layout import tolerances as tol
+from fewview.layout.surfaces import Surfaces
+from fewview.layout.walls import WallLine
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Int
 
-from layout.surfaces import DepthView
-from recon.errors import InputError
+from fewview.layout.surfaces import DepthView
+from fewview.recon.errors import InputError
 
 SHELL = (1, 2, 8, 9, 11, 13, 22, 30)
 """Of NYUv2's 40 classes those on the shell: wall, floor, door, window, picture, blinds, ceiling, whiteboard."""

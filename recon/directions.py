@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32
 from scipy.spatial.transform import Rotation
 
-from recon.scene import PosedImage
+from fewview.recon.scene import PosedImage
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 """Rec. 601."""

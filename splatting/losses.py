@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from splatting._cpu import library
+from fewview.splatting._cpu import library
 
 WINDOW_RADIUS_PX = 5
 WINDOW_SIGMA_PX = 1.5

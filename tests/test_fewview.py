@@ -16,8 +16,8 @@ import pytest
 import torch
 
 import fewview
-from apps.pipeline import PRESETS
-from data.photosets import load_photoset
+from fewview.apps.pipeline import PRESETS
+from fewview.data.photosets import load_photoset
 
 _FACE = Path(fewview.__file__)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import pip
@@ -63,11 +64,11 @@ def hostile(environment: Path, tmp_path: Path) -> Call:
 CHILDREN = """
 import pickle
 from pathlib import Path
-from apps.batches.process import Request, SceneProcess
-from recon.dag import run_isolated
-from recon.io.package_index import DownloadError, download_archive
-from apps.web.queue import Job, start
-from apps.web.store import Run
+from fewview.apps.batches.process import Request, SceneProcess
+from fewview.recon.dag import run_isolated
+from fewview.recon.io.package_index import DownloadError, download_archive
+from fewview.apps.web.queue import Job, start
+from fewview.apps.web.store import Run
 
 print(run_isolated("os:getcwd", log=Path("isolated.log")))
 Path("logs").mkdir()
@@ -105,10 +106,10 @@ def test_every_child(hostile: Call, tmp_path: Path) -> None:
 
 
 WITHOUT_PIP = """
-from apps.doctor import _pip
-from recon.errors import EnvironmentFault
-from recon.io import weights
-from recon.progress import LogProgress
+from fewview.apps.commands.doctor import _pip
+from fewview.recon.errors import EnvironmentFault
+from fewview.recon.io import weights
+from fewview.recon.progress import LogProgress
 
 found = _pip()
 print(found.ok, found.needed, found.fix)
@@ -131,3 +132,52 @@ def test_without_pip(hostile: Call, environment: Path, tmp_path: Path) -> None:
         "The weights aliked-n16 (2.7 MB) could not be downloaded: this Python has no pip. "
         f"Run {remedy} once, and run again.",
     ], done.stderr
+
+
+PROJECT = """
+import sys
+import apps, apps.commands.models, calibration, data, fewview, layout, recon, splatting
+from fewview.apps.batches.process import Request, SceneProcess
+from fewview.recon.dag import run_isolated
+
+ours = [apps, apps.commands.models, calibration, data, layout, recon, splatting]
+print(*(module.OURS for module in ours), apps.commands.models.again is layout)
+print(fewview.Camera(4, 2, 1, 1, 2, 1).matrix[0, 2], fewview.__version__)
+try:
+    fewview.reconstruct("nowhere", "out", progress=lambda step: None)
+except fewview.FewviewError as error:
+    print(error.what)
+from pathlib import Path
+print(run_isolated("fewview.recon.durations:rough", (75.0,), log=Path("isolated.log")))
+print(any(name in fewview.__file__ for name in ("site-packages",)), "torch" in sys.modules)
+"""
+
+
+def test_a_project_with_folders_of_our_names(environment: Path, tmp_path: Path) -> None:
+    """Such as Django's: its `apps`, its `data`. Neither disturbs the other."""
+    for name in PROGRAM:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text(f"OURS = {name!r}\n")
+    (tmp_path / "apps" / "models.py").write_text("import layout as again\nOURS = 'models'\n")
+    (tmp_path / "manage.py").write_text(PROJECT)
+    words = [str(environment / "python"), "manage.py"]
+    variables = {"HOME": str(tmp_path)}
+    done = subprocess.run(words, check=False, capture_output=True, text=True, cwd=tmp_path, env=variables)
+    assert done.stdout.splitlines() == [
+        "apps models calibration data layout recon splatting True",
+        f"2.0 {version('fewview')}",
+        "There is no nowhere.",
+        "1 minute",
+        "True False",
+    ], done.stderr
+
+
+def test_what_is_installed(environment: Path) -> None:
+    [packages] = environment.parent.glob("lib/*/site-packages")
+    installed = {path.name for path in packages.iterdir()} - {"dependencies.pth"}
+    assert installed == {"fewview", f"fewview-{version('fewview')}.dist-info"}
+    assert (packages / "fewview" / "py.typed").is_file()
+    assert not [path for path in packages.rglob("*") if path.is_symlink() or path.name == "native"]
+    licences = packages / f"fewview-{version('fewview')}.dist-info" / "licenses"
+    assert {"LICENSE", "THIRD_PARTY.md", "licenses"} <= {path.name for path in licences.iterdir()}
+    assert {path.name for path in (licences / "licenses").iterdir()} == {"ALIKED.txt", "LPIPS.txt", "torchvision.txt"}

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
-from apps.web.limits import MIB, Limits
-from recon.errors import InputError
-from recon.io import images, video
-from recon.io.inputs import FORMATS, Names, is_raw, is_video
+from fewview.apps.web.limits import MIB, Limits
+from fewview.recon.errors import InputError
+from fewview.recon.io import images, video
+from fewview.recon.io.inputs import FORMATS, Names, is_raw, is_video
 
 _MAX_NAME = 80
 _THUMBNAIL_PX = 256

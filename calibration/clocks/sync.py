@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from calibration.solve.pairs import BODY_THRESHOLD, PIXEL_THRESHOLD, Correspondences, relative_poses
-from calibration.tracks.tracklets import Track
+from fewview.calibration.solve.pairs import BODY_THRESHOLD, PIXEL_THRESHOLD, Correspondences, relative_poses
+from fewview.calibration.tracks.tracklets import Track
 
 RATE = 60.0
 """Samples a second at most."""

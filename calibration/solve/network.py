@@ -9,12 +9,12 @@ from itertools import combinations
 import numpy as np
 from jaxtyping import Bool, Float
 
-from calibration.clocks.sync import Proposal, chain, propose, settle
-from calibration.solve.pairs import relative_poses
-from calibration.solve.viewgraph import Pairs
-from calibration.tracks.identity import Link, join, links_under, match_pair
-from calibration.tracks.tracklets import Track
-from recon.geometry.graph import components
+from fewview.calibration.clocks.sync import Proposal, chain, propose, settle
+from fewview.calibration.solve.pairs import relative_poses
+from fewview.calibration.solve.viewgraph import Pairs
+from fewview.calibration.tracks.identity import Link, join, links_under, match_pair
+from fewview.calibration.tracks.tracklets import Track
+from fewview.recon.geometry.graph import components
 
 _SEEDS = (0, 1, 2)
 _HYPOTHESES = 3

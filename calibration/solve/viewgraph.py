@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
-from calibration.solve.pairs import RelativePose, angle_deg
+from fewview.calibration.solve.pairs import RelativePose, angle_deg
 
 _TREES = 100
 _TRIPLET_DEG = 5.0

@@ -8,12 +8,12 @@ from itertools import combinations
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from calibration.clocks.sync import correspond
-from calibration.solve.bundle import State
-from calibration.solve.lens import Lenses, normalise
-from calibration.solve.pairs import Correspondences, RelativePose, relative_poses, support
-from calibration.tracks.sampling import Person, shared_view
-from calibration.tracks.tracklets import Track
+from fewview.calibration.clocks.sync import correspond
+from fewview.calibration.solve.bundle import State
+from fewview.calibration.solve.lens import Lenses, normalise
+from fewview.calibration.solve.pairs import Correspondences, RelativePose, relative_poses, support
+from fewview.calibration.tracks.sampling import Person, shared_view
+from fewview.calibration.tracks.tracklets import Track
 
 _MATCHED = 0.35
 """Tracklets of one person agree with the geometry in at least this share of their joints; of different people, in

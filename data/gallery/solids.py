@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float, Int
 
-from data.gallery.textures import Texture
+from fewview.data.gallery.textures import Texture
 
 
 @dataclass(frozen=True)

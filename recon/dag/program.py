@@ -22,7 +22,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from recon.dag.environment import PROGRAM
+from fewview.recon.dag.environment import PROGRAM
 
 _NATIVE = frozenset({".so", ".pyd", ".dylib"})
 _IMPORT = re.compile(

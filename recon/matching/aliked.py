@@ -17,9 +17,9 @@ from jaxtyping import Bool, Float, UInt8
 from kornia.feature import LightGlue
 from kornia.feature.aliked import ALIKED
 
-from recon.io.weights import fetch
-from recon.matching.features import Features, Matches
-from recon.progress import Progress
+from fewview.recon.io.weights import fetch
+from fewview.recon.matching.features import Features, Matches
+from fewview.recon.progress import Progress
 
 _RATIO = 0.9
 """Nearest against second nearest distance in `affinity`."""

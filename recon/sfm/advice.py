@@ -8,8 +8,8 @@ from itertools import combinations
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from recon.sfm.graph import MatchGraph, groups
-from recon.sfm.mapping import Candidate, Sensors
+from fewview.recon.sfm.graph import MatchGraph, groups
+from fewview.recon.sfm.mapping import Candidate, Sensors
 
 _CELLS = 8
 """Coverage is counted in a grid of so many by so many cells."""

@@ -17,9 +17,9 @@ from jaxtyping import Bool, Float
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import breadth_first_order, maximum_flow
 
-from recon.sfm.bundle import Bundle, epipolar_px
-from recon.sfm.graph import MatchGraph, Pair, groups
-from recon.sfm.mapping import Candidate, Sensors
+from fewview.recon.sfm.bundle import Bundle, epipolar_px
+from fewview.recon.sfm.graph import MatchGraph, Pair, groups
+from fewview.recon.sfm.mapping import Candidate, Sensors
 
 CONFLICT_SHARE = 0.3
 """A trusted pair contradicts the poses where fewer of its matches agree with them."""

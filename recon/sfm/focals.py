@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from jaxtyping import Float
 
-from recon.io.cameras import LensEstimate
-from recon.sfm.bundle import Prior, focal_deviations
-from recon.sfm.graph import MatchGraph
-from recon.sfm.hypotheses import Start
-from recon.sfm.known import Known
-from recon.sfm.lens import ideal
-from recon.sfm.mapping import Candidate, Sensors
+from fewview.recon.io.cameras import LensEstimate
+from fewview.recon.sfm.bundle import Prior, focal_deviations
+from fewview.recon.sfm.graph import MatchGraph
+from fewview.recon.sfm.hypotheses import Start
+from fewview.recon.sfm.known import Known
+from fewview.recon.sfm.lens import ideal
+from fewview.recon.sfm.mapping import Candidate, Sensors
 
 GUESS_DEG = 60.0
 """Field of view that the focal prior is centred on where photos record none."""

@@ -11,8 +11,8 @@ from jaxtyping import Float, Int
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from recon.matching.artifact import load_keypoints, load_matches, load_pairs
-from recon.photos import Photo, load_photos
+from fewview.recon.matching.artifact import load_keypoints, load_matches, load_pairs
+from fewview.recon.photos import Photo, load_photos
 
 # Of the matches that survive verification, a network is sure of .3 to .9 where two photos show one scene, also
 # from far apart, and of .0 to .36, mostly less than .2, where they show two facades of one style (eight scenes,

@@ -7,15 +7,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float
 
-from recon.geometry.pose import invert_rigid
-from recon.progress import Progress
-from recon.sfm import MappingFacts, ModelFact
-from recon.sfm.evidence import agreements, believed, missing
-from recon.sfm.given import triangulate
-from recon.sfm.globally import map_globally
-from recon.sfm.graph import MatchGraph, groups
-from recon.sfm.mapping import Candidate, Sensors, map_photos
-from recon.sfm.tracks import held_out, only
+from fewview.recon.geometry.pose import invert_rigid
+from fewview.recon.progress import Progress
+from fewview.recon.sfm import MappingFacts, ModelFact
+from fewview.recon.sfm.evidence import agreements, believed, missing
+from fewview.recon.sfm.given import triangulate
+from fewview.recon.sfm.globally import map_globally
+from fewview.recon.sfm.graph import MatchGraph, groups
+from fewview.recon.sfm.mapping import Candidate, Sensors, map_photos
+from fewview.recon.sfm.tracks import held_out, only
 
 _ENOUGH = 0.9
 """Share of held-out matches that agree with a model, all of whose photos are believed, from which no other starting

@@ -16,12 +16,12 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float, Int
 
-from recon.progress import LogProgress, Progress
-from recon.sfm import LensFact, MappingFacts
-from recon.sfm.bundle import adjust, support
-from recon.sfm.hypotheses import Start
-from recon.sfm.mapping import Candidate, Sensors, divided
-from recon.sfm.placing import Placed, Placing
+from fewview.recon.progress import LogProgress, Progress
+from fewview.recon.sfm import LensFact, MappingFacts
+from fewview.recon.sfm.bundle import adjust, support
+from fewview.recon.sfm.hypotheses import Start
+from fewview.recon.sfm.mapping import Candidate, Sensors, divided
+from fewview.recon.sfm.placing import Placed, Placing
 
 _APART = 0.1
 """Difference of the logarithms of focal lengths from which they may be those of two lenses. In 17 runs on eight real

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from recon.progress import Progress
-from recon.sfm import MappingConfig, MappingFacts
-from recon.sfm.bundle import Prior
-from recon.sfm.evidence import agreements, believed, misfits, missing
-from recon.sfm.focals import GUESS_DEG, focals_at, known_focals
-from recon.sfm.given import map_around
-from recon.sfm.graph import MatchGraph
-from recon.sfm.hypotheses import Start, best_model, complete
-from recon.sfm.known import Known
-from recon.sfm.mapping import Candidate, Sensors
-from recon.sfm.reasons import CONTRADICTED, LOOSE, MISFIT, UNSUPPORTED
-from recon.sfm.refine import make_prior, prior_without, refine, without_photo
-from recon.sfm.ties import at_one_scale
+from fewview.recon.progress import Progress
+from fewview.recon.sfm import MappingConfig, MappingFacts
+from fewview.recon.sfm.bundle import Prior
+from fewview.recon.sfm.evidence import agreements, believed, misfits, missing
+from fewview.recon.sfm.focals import GUESS_DEG, focals_at, known_focals
+from fewview.recon.sfm.given import map_around
+from fewview.recon.sfm.graph import MatchGraph
+from fewview.recon.sfm.hypotheses import Start, best_model, complete
+from fewview.recon.sfm.known import Known
+from fewview.recon.sfm.mapping import Candidate, Sensors
+from fewview.recon.sfm.reasons import CONTRADICTED, LOOSE, MISFIT, UNSUPPORTED
+from fewview.recon.sfm.refine import make_prior, prior_without, refine, without_photo
+from fewview.recon.sfm.ties import at_one_scale
 
 
 @dataclass(frozen=True)

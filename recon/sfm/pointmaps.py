@@ -9,16 +9,16 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float
 
-from recon.geometry.pose import invert_rigid
-from recon.io.cameras import read_cameras
-from recon.priors.artifact import StoredPointmap
-from recon.scene import Camera, View
-from recon.sfm.bundle import Bundle
-from recon.sfm.evidence import agreements
-from recon.sfm.graph import MatchGraph
-from recon.sfm.lens import to_ideal
-from recon.sfm.mapping import Candidate, Sensors
-from recon.sfm.near import Deviations, Near
+from fewview.recon.geometry.pose import invert_rigid
+from fewview.recon.io.cameras import read_cameras
+from fewview.recon.pointmaps.artifact import StoredPointmap
+from fewview.recon.scene import Camera, View
+from fewview.recon.sfm.bundle import Bundle
+from fewview.recon.sfm.evidence import agreements
+from fewview.recon.sfm.graph import MatchGraph
+from fewview.recon.sfm.lens import to_ideal
+from fewview.recon.sfm.mapping import Candidate, Sensors
+from fewview.recon.sfm.near import Deviations, Near
 
 DEVIATIONS = Deviations(rotation_deg=1.5, center=0.05)
 """Networks place photos to a degree or two."""
@@ -97,7 +97,7 @@ def with_points(
     """The model with points from the pointmaps of `photos`, where another photo's pointmap shows the same surface.
 
     Args:
-        given: known intrinsics, by photo: the model sees these photos as `recon.sfm.lens.ideal` does.
+        given: known intrinsics, by photo: the model sees these photos as `fewview.recon.sfm.lens.ideal` does.
     """
     bundle = model.bundle
     for i in sorted(set(photos) & set(model.photos)):

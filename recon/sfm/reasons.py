@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from recon.errors import ReconstructionError
-from recon.sfm.graph import MatchGraph
-from recon.sfm.kinds import from_one_spot, is_repeated, stands_still, stood_still
+from fewview.recon.errors import ReconstructionError
+from fewview.recon.sfm.graph import MatchGraph
+from fewview.recon.sfm.kinds import from_one_spot, is_repeated, stands_still, stood_still
 
 _NAMED = 6
 """More photos than this are counted, not named."""

@@ -1,7 +1,7 @@
 """The log-odds that the matches of a pair are those of one scene seen twice.
 
-A logistic regression on the measures of `recon.matching.evidence`, fitted by `python -m tests.benchmarks.ties` on pairs
-of which the truth is known; every weight can only have the sign that reason gives it. On 1,045 ties of 9 scenes (845
+A logistic regression on the measures of `fewview.recon.matching.evidence`, fitted by `python -m tests.benchmarks.ties`
+on pairs of which the truth is known; every weight can only have the sign that reason gives it. On 1,045 ties of 9 scenes (845
 right), each scene by a fit on the others: area under the curve .89, expected calibration error .04; of the ties with
 even odds or better, 18 % of the wrong and 82 % of the right (a threshold on the matcher's confidence, which this
 replaced: area .75, 36 % and 92 %). Sides of a tower with equal windows and two copies of one poster are believed: only
@@ -14,7 +14,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from recon.matching.artifact import TieEvidence
+from fewview.recon.matching.artifact import TieEvidence
 
 PRIOR_LOG_ODDS = 0.0
 """At which `tie_log_odds` is stated: of the pairs that survive verification, as many right as wrong. Who knows better

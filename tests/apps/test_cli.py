@@ -12,13 +12,12 @@ import cv2
 import numpy as np
 import pytest
 
-from apps import demo, doctor, run
-from apps.batches import command as batches
-from apps.benchmarks import benchmark
-from apps.cli import COMMANDS, main
-from apps.doctor import Finding
-from apps.pipeline import PRESETS
-from data.gallery import generate, write_scene
+from fewview.apps.batches import command as batches
+from fewview.apps.cli import COMMANDS, main
+from fewview.apps.commands import benchmark, demo, doctor, run
+from fewview.apps.commands.doctor import Finding
+from fewview.apps.pipeline import PRESETS
+from fewview.data.gallery import generate, write_scene
 
 
 def _photo(path: Path, seed: int) -> Path:
@@ -54,7 +53,7 @@ def test_help_that_nobody_reads_to_its_end() -> None:
     reading, writing = os.pipe()
     os.close(reading)  # as `| head` does
     try:
-        words = [sys.executable, "-m", "apps.cli", "run", "--help"]
+        words = [sys.executable, "-m", "fewview.apps.cli", "run", "--help"]
         done = subprocess.run(words, stdout=writing, stderr=subprocess.PIPE, check=False)
     finally:
         os.close(writing)
@@ -210,5 +209,5 @@ def test_models_lists_licences(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
 
 def test_help_is_quick_to_import() -> None:
     """`fewview --help` must not load torch: it answers at once."""
-    code = "import sys, apps.cli; apps.cli.main(['--help']); sys.exit('torch' in sys.modules)"
+    code = "import sys, fewview.apps.cli; fewview.apps.cli.main(['--help']); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == 0

@@ -6,7 +6,7 @@
 Matching is what costs, so each set is matched once, all pairs of it (`MATCHED/<set>/photos`, `matches`: the artifacts
 of the stages; `--match` makes those that are missing), and the stage `cameras` runs on parts of it: 3, 5, 7 and 10
 photos, evenly spaced, random, and clustered (a random photo and those most like it in position and direction). What is
-finished is kept in the json file and not run again. True cameras are those of `data.photosets`.
+finished is kept in the json file and not run again. True cameras are those of `fewview.data.photosets`.
 
 - *Right*: of the largest set of placed photos in which each photo's median error to the others is under 2 degrees of
   rotation and 5 of direction. *Wrong*: the other placed ones.
@@ -32,20 +32,20 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-import recon.ingest
-import recon.matching
-import recon.sfm
-from data.photosets import data_root, evenly_spaced, load_photoset
-from recon.errors import FewviewError
-from recon.ingest import IngestConfig
-from recon.io.cameras import read_cameras
-from recon.matching import MatchingConfig
-from recon.metrics import pair_errors
-from recon.photos import Photo, load_photos, save_photos
-from recon.progress import LogProgress
-from recon.scene import View
-from recon.sfm import MappingConfig
-from recon.sfm.lens import ideal, to_ideal
+import fewview.recon.ingest
+import fewview.recon.matching
+import fewview.recon.sfm
+from fewview.data.photosets import data_root, evenly_spaced, load_photoset
+from fewview.recon.errors import FewviewError
+from fewview.recon.ingest import IngestConfig
+from fewview.recon.io.cameras import read_cameras
+from fewview.recon.matching import MatchingConfig
+from fewview.recon.metrics import pair_errors
+from fewview.recon.photos import Photo, load_photos, save_photos
+from fewview.recon.progress import LogProgress
+from fewview.recon.scene import View
+from fewview.recon.sfm import MappingConfig
+from fewview.recon.sfm.lens import ideal, to_ideal
 
 KINDS = {
     "alice_buddha13": "object",
@@ -232,7 +232,7 @@ def _place(artifacts: Path, names: Sequence[str], folder: Path, sender: Any) -> 
     out.mkdir()
     progress, start = LogProgress(), time.process_time()
     try:
-        recon.sfm.run(inputs, MappingConfig(), out, progress)
+        fewview.recon.sfm.run(inputs, MappingConfig(), out, progress)
     except FewviewError as error:
         sender.send({"refused": str(error), "seconds": time.process_time() - start})
         return
@@ -344,13 +344,13 @@ def _key(row: Row) -> str:
 
 def match_set(folder: Path, out: Path) -> None:
     """All pairs of a set, whatever their number."""
-    import recon.matching.retrieval as retrieval
+    import fewview.recon.matching.retrieval as retrieval
 
     retrieval.ALL_PAIRS = 1000
     for name in ("photos", "matches"):
         (out / name).mkdir(parents=True)
-    recon.ingest.run({}, IngestConfig(photos=(folder / "images",)), out / "photos", LogProgress())
-    recon.matching.run({"photos": out / "photos"}, MatchingConfig(), out / "matches", LogProgress())
+    fewview.recon.ingest.run({}, IngestConfig(photos=(folder / "images",)), out / "photos", LogProgress())
+    fewview.recon.matching.run({"photos": out / "photos"}, MatchingConfig(), out / "matches", LogProgress())
 
 
 def main() -> None:
@@ -376,7 +376,7 @@ def main() -> None:
     if options.json.is_file():
         done = {_key(row): row for row in json.loads(options.json.read_text(encoding="utf-8"))["cases"]}
     truths = {name: {view.name: view for view in load_photoset(options.data / name).views} for name in names}
-    import recon.sfm.stage  # noqa: F401  the children need not import it again
+    import fewview.recon.sfm.stage  # noqa: F401  the children need not import it again
 
     ties: dict[str, dict[tuple[str, str], tuple[int, float, int]]] = {}
     wanted = []

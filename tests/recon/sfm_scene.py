@@ -11,12 +11,12 @@ import cv2
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from recon.geometry.pose import invert_rigid
-from recon.io.cameras import CameraSet, read_cameras
-from recon.photos import Photo, save_photos
-from recon.progress import LogProgress
-from recon.scene import Camera, View
-from recon.sfm import MappingConfig, run
+from fewview.recon.geometry.pose import invert_rigid
+from fewview.recon.io.cameras import CameraSet, read_cameras
+from fewview.recon.photos import Photo, save_photos
+from fewview.recon.progress import LogProgress
+from fewview.recon.scene import Camera, View
+from fewview.recon.sfm import MappingConfig, run
 
 POINTS = 300
 

@@ -18,10 +18,10 @@ import rich
 from dag_toys import Told, tell
 from rich.console import Console
 
-import recon
-from apps.pipeline import SPECS
-from recon.dag import Manifest, Stage, program, run_stages
-from recon.stage import import_path
+import fewview.recon
+from fewview.apps.pipeline import SPECS
+from fewview.recon.dag import Manifest, Stage, program, run_stages
+from fewview.recon.stage import import_path
 
 FILES = {
     "house/__init__.py": "from house.names import *\n",
@@ -160,14 +160,14 @@ def test_a_stage_of_a_single_file_counts_what_it_imports_of_the_project() -> Non
 
 
 def test_the_quick_reading_of_imports_misses_none_that_python_finds() -> None:
-    home = Path(recon.__path__[-1]).parent
+    home = Path(fewview.recon.__path__[-1]).parent
     tops = frozenset(path.parent.name for path in home.glob("*/__init__.py"))
     assert {"recon", "splatting", "layout", "calibration"} <= tops
     read = 0
     for path in (path for top in tops for path in (home / top).rglob("*.py")):
         package = ".".join(path.relative_to(home).parent.parts)
         quick = set(program._imported(path.read_bytes(), package, tops))
-        wanted = set(_by_python(ast.parse(path.read_bytes()), package))
+        wanted = {name.removeprefix("fewview.") for name in _by_python(ast.parse(path.read_bytes()), package)}
         assert {name for name in wanted if name.split(".")[0] in tops} <= quick, path
         read += len(wanted)
     assert read > 1000
@@ -187,7 +187,7 @@ def _by_python(tree: ast.AST, package: str) -> Iterator[str]:
 
 def test_no_stage_hides_an_import() -> None:
     """Imports that are put together while the program runs escape the closure."""
-    home = Path(recon.__path__[-1]).parent
+    home = Path(fewview.recon.__path__[-1]).parent
     for spec in SPECS.values():
         for source in program.sources_of(spec.run):
             if source.endswith(".py") and source != "recon/stage.py":
@@ -199,8 +199,8 @@ def test_no_stage_hides_an_import() -> None:
 @pytest.mark.parametrize("below", ["", "program"])
 def test_sources_are_found_wherever_the_program_is_installed(tmp_path: Path, below: str) -> None:
     """As a wheel would lie beside other projects' packages: at the top, or below one name."""
-    home, site = Path(recon.__path__[-1]).parent, tmp_path / "site"
-    names = {name for name in program.sources_of("recon.dag.runner:run_stages") if name.endswith(".py")}
+    home, site = Path(fewview.recon.__path__[-1]).parent, tmp_path / "site"
+    names = {name for name in program.sources_of("fewview.recon.dag.runner:run_stages") if name.endswith(".py")}
     assert {"recon/dag/runner.py", "recon/stage.py", "recon/errors.py"} <= names
     for name in names:
         file = site / below / name

@@ -9,22 +9,22 @@ import numpy as np
 import pytest
 from sfm_scene import POINTS, MatchedScene, pair_errors, pose, scene
 
-import recon.ingest
-import recon.matching
-import recon.sfm
-from data.photosets import benchmark_split, load_photoset
-from recon.errors import ReconstructionError
-from recon.ingest import IngestConfig
-from recon.io.cameras import read_cameras
-from recon.matching import MatchingConfig
-from recon.metrics import pair_errors as pair_errors_deg
-from recon.progress import LogProgress
-from recon.sfm import MappingConfig
-from recon.sfm.bundle import Bundle
-from recon.sfm.evidence import believed, missing
-from recon.sfm.graph import MatchGraph, Pair
-from recon.sfm.mapping import Candidate
-from recon.sfm.tracks import held_out
+import fewview.recon.ingest
+import fewview.recon.matching
+import fewview.recon.sfm
+from fewview.data.photosets import benchmark_split, load_photoset
+from fewview.recon.errors import ReconstructionError
+from fewview.recon.ingest import IngestConfig
+from fewview.recon.io.cameras import read_cameras
+from fewview.recon.matching import MatchingConfig
+from fewview.recon.metrics import pair_errors as pair_errors_deg
+from fewview.recon.progress import LogProgress
+from fewview.recon.sfm import MappingConfig
+from fewview.recon.sfm.bundle import Bundle
+from fewview.recon.sfm.evidence import believed, missing
+from fewview.recon.sfm.graph import MatchGraph, Pair
+from fewview.recon.sfm.mapping import Candidate
+from fewview.recon.sfm.tracks import held_out
 
 
 def _arc(folder: Path, count: int) -> MatchedScene:
@@ -188,9 +188,11 @@ def test_repeated_facades_are_not_mixed_up(photosets: Path, tmp_path: Path) -> N
     for folder in folders.values():
         folder.mkdir()
     ingest = IngestConfig(photos=tuple(truth.images[i] for i in train), long_side=768)
-    recon.ingest.run({}, ingest, folders["photos"], LogProgress())
-    recon.matching.run(folders, MatchingConfig(keypoints=1024, long_side=768), folders["matches"], LogProgress())
-    recon.sfm.run(folders, MappingConfig(), folders["cameras"], LogProgress())
+    fewview.recon.ingest.run({}, ingest, folders["photos"], LogProgress())
+    fewview.recon.matching.run(
+        folders, MatchingConfig(keypoints=1024, long_side=768), folders["matches"], LogProgress()
+    )
+    fewview.recon.sfm.run(folders, MappingConfig(), folders["cameras"], LogProgress())
     cameras = read_cameras(folders["cameras"])
     assert len(cameras.views) >= 3
     right = [truth.views[i] for i in train if any(view.name == truth.views[i].name for view in cameras.views)]

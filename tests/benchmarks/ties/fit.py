@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from recon.sfm.tie_odds import SIGNS, tie_measures
+from fewview.recon.sfm.tie_odds import SIGNS, tie_measures
 from tests.benchmarks.ties.corpus import Tie
 
 RIDGE = 1e-2
