@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import pip
 import pytest
+
+from fewview.recon.dag.program import sources_of
 
 REPOSITORY = Path(__file__).parents[1]
 PROGRAM = ("apps", "calibration", "data", "layout", "recon", "splatting")
@@ -134,42 +137,59 @@ def test_without_pip(hostile: Call, environment: Path, tmp_path: Path) -> None:
     ], done.stderr
 
 
-PROJECT = """
-import sys
-import apps, apps.commands.models, calibration, data, fewview, layout, recon, splatting
-from fewview.apps.batches.process import Request, SceneProcess
+MANAGE = """
+from pathlib import Path
+import apps, apps.models, calibration, data, fewview, layout, recon, splatting
+import fewview.apps, fewview.data
 from fewview.recon.dag import run_isolated
 
-ours = [apps, apps.commands.models, calibration, data, layout, recon, splatting]
-print(*(module.OURS for module in ours), apps.commands.models.again is layout)
+print(*(module.OURS for module in (apps, apps.models, calibration, data, layout, recon, splatting)))
 print(fewview.Camera(4, 2, 1, 1, 2, 1).matrix[0, 2], fewview.__version__)
 try:
-    fewview.reconstruct("nowhere", "out", progress=lambda step: None)
+    fewview.reconstruct("nowhere", "out")
 except fewview.FewviewError as error:
     print(error.what)
-from pathlib import Path
-print(run_isolated("fewview.recon.durations:rough", (75.0,), log=Path("isolated.log")))
-print(any(name in fewview.__file__ for name in ("site-packages",)), "torch" in sys.modules)
+for function in ("fewview.recon.durations:rough", "apps.models:rough"):
+    print(run_isolated(function, (75.0,), log=Path("isolated.log")))
+print(Path(fewview.apps.__file__).parents[2].name, Path(fewview.data.__file__).parents[2].name)
 """
 
 
 def test_a_project_with_folders_of_our_names(environment: Path, tmp_path: Path) -> None:
-    """Such as Django's: its `apps`, its `data`. Neither disturbs the other."""
-    for name in PROGRAM:
+    """Such as Django's: its `apps`, its `data`. Neither disturbs the other, nor in the other's child processes."""
+    for name in set(PROGRAM) - {"layout"}:
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text(f"OURS = {name!r}\n")
-    (tmp_path / "apps" / "models.py").write_text("import layout as again\nOURS = 'models'\n")
-    (tmp_path / "manage.py").write_text(PROJECT)
+    (tmp_path / "layout.py").write_text("OURS = 'layout'\n")
+    models = "import layout\nOURS = f'models on {layout.OURS}'\ndef rough(seconds):\n    return f'{seconds:.0f} s'\n"
+    (tmp_path / "apps" / "models.py").write_text(models)
+    (tmp_path / "manage.py").write_text(MANAGE)
     words = [str(environment / "python"), "manage.py"]
     variables = {"HOME": str(tmp_path)}
     done = subprocess.run(words, check=False, capture_output=True, text=True, cwd=tmp_path, env=variables)
     assert done.stdout.splitlines() == [
-        "apps models calibration data layout recon splatting True",
+        "apps models on layout calibration data layout recon splatting",
         f"2.0 {version('fewview')}",
-        "There is no nowhere.",
+        "There is no file or folder nowhere.",
         "1 minute",
-        "True False",
+        "75 s",
+        "site-packages site-packages",
     ], done.stderr
+
+
+SOURCES = """
+import json
+from fewview.recon.dag import program
+print(json.dumps(dict(program.sources_of("fewview.recon.depth.stage:run"))))
+"""
+
+
+def test_a_key_counts_the_same_sources_as_in_the_checkout(hostile: Call) -> None:
+    """So a folder of results that the one made is not made again by the other."""
+    installed = json.loads(hostile("python", "-P", "-c", SOURCES).stdout)
+    ours = sources_of("fewview.recon.depth.stage:run")
+    assert installed.keys() == ours.keys() >= {"recon/depth/stereo.py", "recon/depth/_kernels.so"}
+    assert all(installed[name] == ours[name] for name in ours if not name.endswith(".so"))
 
 
 def test_what_is_installed(environment: Path) -> None:

@@ -154,7 +154,9 @@ def test_photos_that_do_not_overlap(tmp_path: Path, capsys: pytest.CaptureFixtur
     out = tmp_path / "out"
     code, text = _run(capsys, "run", *photos, "--out", str(out))
     assert code == 1
-    assert "overlap" in text
+    assert "The photos show different things" in text
+    assert "0.jpg, 1.jpg, 2.jpg" in text
+    assert "Take photos that share at least half of what they show with a neighbour" in text
     # What was computed stays, and says what happened.
     assert (out / "photos" / "views.json").is_file()
     assert '"failed"' in (out / "manifest.json").read_text()
@@ -190,7 +192,7 @@ def test_doctor_names_what_is_there_and_the_fix(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     assert main(["doctor"]) == 0
-    assert "native kernels of splatting" in capsys.readouterr().out
+    assert "native kernels of fewview.splatting" in capsys.readouterr().out
     missing = Finding("something", False, "no [such] thing", "pip install 'fewview[gpu]'")
     monkeypatch.setattr(doctor, "CHECKS", (lambda: missing,))
     assert main(["doctor"]) == 1

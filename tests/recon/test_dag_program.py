@@ -6,15 +6,12 @@ import ast
 import importlib
 import io
 import json
-import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import rich
 from dag_toys import Told, tell
 from rich.console import Console
 
@@ -194,29 +191,3 @@ def test_no_stage_hides_an_import() -> None:
                 text = (home / source).read_text(encoding="utf-8")
                 assert "import_module(" not in text, (spec.name, source)
                 assert "__import__(" not in text, (spec.name, source)
-
-
-@pytest.mark.parametrize("below", ["", "program"])
-def test_sources_are_found_wherever_the_program_is_installed(tmp_path: Path, below: str) -> None:
-    """As a wheel would lie beside other projects' packages: at the top, or below one name."""
-    home, site = Path(fewview.recon.__path__[-1]).parent, tmp_path / "site"
-    names = {name for name in program.sources_of("fewview.recon.dag.runner:run_stages") if name.endswith(".py")}
-    assert {"recon/dag/runner.py", "recon/stage.py", "recon/errors.py"} <= names
-    for name in names:
-        file = site / below / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        text = (home / name).read_text(encoding="utf-8")
-        file.write_text(
-            re.sub(r"^( *(?:from|import)) recon\b", rf"\1 {below}.recon", text, flags=re.M) if below else text
-        )
-    if below:
-        (site / below / "__init__.py").touch()
-    else:  # what else lies there is none of the program's, whatever it is called
-        (site / "rich").symlink_to(Path(rich.__file__).parent)
-        (site / "fewview-1.dist-info").mkdir()
-        (site / "fewview-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: fewview\nVersion: 1\n")
-        (site / "fewview-1.dist-info" / "RECORD").write_text("".join(f"{name},,\n" for name in sorted(names)))
-    package = f"{below}.recon".lstrip(".")
-    code = f"from {package}.dag import program; print(*program.sources_of('{package}.dag.runner:run_stages'))"
-    ran = subprocess.run([sys.executable, "-c", code], cwd=site, capture_output=True, text=True, check=True)
-    assert set(ran.stdout.split()) == names
