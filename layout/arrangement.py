@@ -31,7 +31,7 @@ class Arrangement:
     """Cells are told apart by the sides of all lines that they lie on."""
 
     lines: Sequence[Line]
-    signs: Float[np.ndarray, "C L"]
+    signs: Int[np.ndarray, "C L"]
     """+1 on the side of the normal, else -1; one row a cell."""
     edges: list[Edge]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import ezdxf
 import numpy as np
-from ezdxf import options, units
+from ezdxf import options, units  # type: ignore[attr-defined]
 from ezdxf.enums import TextEntityAlignment
 from shapely.geometry import Polygon
 
@@ -26,7 +26,7 @@ def write_dxf(path: Path, layout: RoomLayout, unit: str, metre: float, notes: Se
     """
     # Without this, ezdxf writes the date and new identifiers: the same room would not be the same file.
     options.write_fixed_meta_data_for_testing = True
-    document = ezdxf.new("R2010", setup=True)
+    document = ezdxf.new("R2010", setup=True)  # type: ignore[attr-defined]
     document.units = units.M if unit == "m" else 0
     for name, colour in LAYERS.items():
         document.layers.add(name, color=colour, linetype="DASHED" if name == "WALLS_INFERRED" else "CONTINUOUS")

@@ -16,7 +16,7 @@ from shapely.geometry import Polygon
 
 from fewview.recon.metrics import pair_errors
 
-Planes = Float[np.ndarray, "P 4"]
+Planes = Float[np.ndarray, "_ 4"]
 """Rows (n, d) with n . X + d = 0, n unit."""
 Labels = Int[np.ndarray, "H W"]
 """Which plane each pixel shows, -1 for none."""

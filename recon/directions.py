@@ -50,7 +50,7 @@ def drawn(
 def refine_axes(
     axes: Float[np.ndarray, "3 3"],
     views: Sequence[PosedImage],
-    segments: Sequence[Float32[np.ndarray, "N 4"]],
+    segments: Sequence[Float32[np.ndarray, "_ 4"]],
     normals: Float[np.ndarray, "P 3"],
     shares: Float[np.ndarray, " P"],
 ) -> Float[np.ndarray, "3 3"]:

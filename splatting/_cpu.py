@@ -219,7 +219,7 @@ def rasterize_cpu(
         "median": int(median),
     }
     g = gaussians
-    return _Rasterize.apply(
+    return _Rasterize.apply(  # type: ignore[no-untyped-call]
         g.means,
         g.quats,
         g.log_scales,

@@ -97,7 +97,7 @@ class PhotometricLoss:
         if image.device.type == "cpu" and image.dtype == torch.float32:
             sums = torch.empty(2, dtype=torch.float64)
             threads = torch.get_num_threads() if threads is None else threads
-            loss = _Photometric.apply(image, self, sums, threads)
+            loss = _Photometric.apply(image, self, sums, threads)  # type: ignore[no-untyped-call]
             error = float(sums[1])
         else:
             loss, error = self.in_torch(image)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+import shapes  # noqa: F401  (before the program: it checks what is imported from here on)
 from playwright.sync_api import Browser, sync_playwright
 from quick import QUICK
 

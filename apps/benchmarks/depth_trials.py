@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from fewview.data.gallery import Room, generate
+from fewview.recon.depth import DepthConfig
+from fewview.recon.depth.artifact import VERIFIED, DepthMap
 from fewview.recon.depth.completion import complete
-from fewview.recon.depth.covisibility import VERIFIED, DepthMap, world_points
+from fewview.recon.depth.covisibility import world_points
 from fewview.recon.depth.scene_planes import find_planes
 from fewview.recon.depth.sources import SparsePoints, choose_sources, depth_range
-from fewview.recon.depth.stage import DepthConfig, verify
+from fewview.recon.depth.stage import verify
 from fewview.recon.depth.stereo import StereoJob, estimate
 from fewview.recon.metrics import depth_errors
 from fewview.recon.scene import PosedImage

@@ -230,7 +230,7 @@ class _Problem:
             g[:, i] -= pull[:, index]
             g[:, j] += pull[:, index]
 
-    def moved(self, state: State, kept: Float[np.ndarray, " N"], eliminated: list[Float[np.ndarray, "K 3*J"]]) -> State:
+    def moved(self, state: State, kept: Float[np.ndarray, " N"], eliminated: list[Float[np.ndarray, "K _"]]) -> State:
         C, (dp,) = len(state.R), eliminated
         step = np.zeros(self.free.shape)
         step[self.free] = kept

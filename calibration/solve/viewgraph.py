@@ -84,7 +84,9 @@ def average_rotations(cameras: list[int], pairs: Pairs, seed: int, keep: int) ->
     return sorted(distinct, key=lambda s: -s.score)
 
 
-def _tree(cameras: list[int], pairs: Pairs, weights: dict, random: np.random.Generator) -> np.ndarray:
+def _tree(
+    cameras: list[int], pairs: Pairs, weights: dict[tuple[int, int], np.ndarray], random: np.random.Generator
+) -> np.ndarray:
     n = max(cameras) + 1
     R = np.tile(np.eye(3), (n, 1, 1))
     part = np.arange(n)

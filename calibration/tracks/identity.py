@@ -29,7 +29,12 @@ Link = tuple[float, Track, Track]
 
 
 def match_pair(
-    a: list[Track], b: list[Track], lag_s: float, principal: tuple, focal: tuple[float, float], seed: int
+    a: list[Track],
+    b: list[Track],
+    lag_s: float,
+    principal: tuple[np.ndarray, np.ndarray],
+    focal: tuple[float, float],
+    seed: int,
 ) -> list[tuple[Track, Track, Correspondences]]:
     """Which tracklets of two cameras are one person, where the cameras' poses are not known yet.
 
@@ -131,7 +136,9 @@ def _assign(
     return float(sum(gain[pair] for pair in pairs)), pairs
 
 
-def _table(a: list[Track], b: list[Track], lag_s: float, principal: tuple) -> dict[tuple[int, int], Correspondences]:
+def _table(
+    a: list[Track], b: list[Track], lag_s: float, principal: tuple[np.ndarray, np.ndarray]
+) -> dict[tuple[int, int], Correspondences]:
     return {
         (i, j): c
         for i, x in enumerate(a)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -213,7 +214,7 @@ def _source_record(
     )
 
 
-def _pointer(array: np.ndarray, kind: type, keep: list[np.ndarray]) -> ctypes._Pointer:
+def _pointer(array: np.ndarray, kind: type, keep: list[np.ndarray]) -> ctypes._Pointer[Any]:
     keep.append(array)
     return array.ctypes.data_as(ctypes.POINTER(kind))
 

@@ -45,7 +45,7 @@ def mark_enclosing(
 def border_planes(
     views: Sequence[PosedImage],
     maps: Sequence[DepthMap],
-    segments: Sequence[Float32[np.ndarray, "N 4"]],
+    segments: Sequence[Float32[np.ndarray, "_ 4"]],
     planes: Sequence[ScenePlane],
     axes: Float[np.ndarray, "3 3"],
     samples: PlaneSamples,
@@ -126,7 +126,7 @@ class _Border:
         known: Sequence[ScenePlane],
         k: int,
         views: Sequence[PosedImage],
-        segments: Sequence[Float32[np.ndarray, "N 4"]],
+        segments: Sequence[Float32[np.ndarray, "_ 4"]],
         farthest: float,
         up: Float[np.ndarray, " 3"],
     ) -> _Border:

@@ -20,7 +20,7 @@ from fewview.recon.scene import PosedImage
 class SparsePoints:
     xyz: Float[np.ndarray, "N 3"]
     """World, scene units."""
-    seen: list[Int[np.ndarray, " K"]]
+    seen: list[Int[np.ndarray, " _"]]
     """Per view, sorted indices of the points that it observes."""
 
 

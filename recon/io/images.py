@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import pillow_heif
 from jaxtyping import UInt8
-from PIL import ExifTags, Image, ImageCms
+from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
 from fewview.recon.io.documents import MALFORMED
@@ -109,7 +109,7 @@ def decode_image(data: bytes, long_side: int) -> DecodedImage:
                 upright = _flat(upright)
                 profile = file.info.get("icc_profile")
                 is_panorama = says_panorama(_xmp(file))
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise UnusableImage("not an image that can be decoded") from None
     except _DECODING_ERRORS as error:
         truncated = "truncated" in str(error).lower() or isinstance(error, EOFError)

@@ -14,8 +14,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, UInt8
-from kornia.feature import LightGlue
-from kornia.feature.aliked import ALIKED
+from kornia.feature import ALIKED, LightGlue
 
 from fewview.recon.io.weights import fetch
 from fewview.recon.matching.features import Features, Matches

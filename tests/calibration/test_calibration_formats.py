@@ -261,10 +261,15 @@ def test_trc_is_a_table_with_y_up(tmp_path: Path) -> None:
     assert np.array_equal(back, motion.xyz[:, 1], equal_nan=True)
 
 
+def _blank(frames: int, people: int) -> Motion:
+    xyz = np.zeros((frames, people, 23, 3))
+    return Motion(50.0, 0.0, xyz, xyz[..., 0], xyz[..., 0].astype(int))
+
+
 @pytest.mark.filterwarnings("ignore:No analog data found in file")
 @pytest.mark.parametrize(("people", "frames"), [(1, 9), (2, 9), (12, 3), (1, 66_000)])
 def test_c3d_is_read_by_two_other_programs(tmp_path: Path, people: int, frames: int) -> None:
-    motion = _motion(2, 9) if people == 2 else Motion(50.0, 0.0, np.zeros((frames, people, 23, 3)), None, None)  # type: ignore[arg-type]
+    motion = _motion(2, 9) if people == 2 else _blank(frames, people)
     if people != 2:
         motion.xyz[:] = walker(3)[np.arange(frames) % 3]
         motion.xyz[1, 0, 3] = np.nan
