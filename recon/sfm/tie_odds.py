@@ -4,8 +4,8 @@ A logistic regression on the measures of `fewview.recon.matching.evidence`, fitt
 on pairs of which the truth is known; every weight can only have the sign that reason gives it. On 1,045 ties of 9
 scenes (845 right), each scene by a fit on the others: area under the curve .89, expected calibration error .04; of the
 ties with even odds or better, 18 % of the wrong and 82 % of the right (the threshold on the matcher's confidence by
-which `fewview.recon.sfm.graph` still decides: area .75, 36 % and 92 %). Sides of a tower with equal windows and two copies of one
-poster are believed: only other photos tell these.
+which `fewview.recon.sfm.graph` still decides: area .75, 36 % and 92 %). Sides of a tower with equal
+windows and two copies of one poster are believed: only other photos tell these.
 """
 
 from __future__ import annotations

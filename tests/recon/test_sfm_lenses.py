@@ -77,6 +77,7 @@ def test_parts_of_a_lens_are_lenses_and_the_largest_keeps_its_name() -> None:
         size=np.array([[4.0, 3], [3, 4], [5, 5]]),
         scale=np.ones(5),
         exact=np.array([False, True]),
+        fisheye_px=np.full(2, np.nan),
     )
     parts = divided(sensors, np.array([0, 0, 1, 1, 1]))
     assert [parts.groups[k] for k in parts.lens] == ["phone, lens 2", "given", "phone", "phone", "phone"]
