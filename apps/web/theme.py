@@ -10,11 +10,40 @@ _MONO = ("ui-monospace", "DejaVu Sans Mono", "monospace")
 HEAD = """
 <script>
 // The splat viewer draws all the time. While its tab is hidden that would leave a machine without a graphics card no
-// time for the other tabs.
+// time for the other tabs; and frames asked for faster than it can draw them would pile up until nothing moves.
 if (window.WebGL2RenderingContext) {
   const draw = WebGL2RenderingContext.prototype.drawArraysInstanced;
+  let drawn = null;
   WebGL2RenderingContext.prototype.drawArraysInstanced = function (...values) {
-    if (this.canvas.clientWidth !== 0) draw.apply(this, values);
+    if (this.canvas.clientWidth === 0) return;
+    draw.apply(this, values);
+    if (drawn === null) drawn = { gl: this, sync: this.fenceSync(this.SYNC_GPU_COMMANDS_COMPLETE, 0) };
+  };
+  const isDrawing = () => {
+    if (drawn === null || drawn.gl.isContextLost()) return false;
+    const { gl, sync } = drawn;
+    if (gl.clientWaitSync(sync, gl.SYNC_FLUSH_COMMANDS_BIT, 0) === gl.TIMEOUT_EXPIRED) return true;
+    gl.deleteSync(sync);
+    drawn = null;
+    return false;
+  };
+  const ask = window.requestAnimationFrame.bind(window), cancel = window.cancelAnimationFrame.bind(window);
+  const undo = new Map();
+  window.requestAnimationFrame = callback => {
+    const id = ask(function run(time) {
+      undo.delete(id);
+      if (!isDrawing()) return callback(time);
+      const timer = setTimeout(() => {
+        const next = ask(run);
+        undo.set(id, () => cancel(next));
+      }, 10);
+      undo.set(id, () => clearTimeout(timer));
+    });
+    return id;
+  };
+  window.cancelAnimationFrame = id => {
+    (undo.get(id) ?? (() => cancel(id)))();
+    undo.delete(id);
   };
 }
 // The mesh viewer tries WebGPU first and complains in the console where it fails; everybody has WebGL.
