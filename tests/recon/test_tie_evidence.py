@@ -115,11 +115,11 @@ def test_every_measure_speaks_as_reason_has_it_and_a_strong_tie_is_likelier_than
     a, b = _two_views()
     strong = _evidence(a, b, np.eye(300, dtype=np.float32))
     better = {
-        "verified": 100, "raw": 200, "mean_confidence": 0.4, "certain_share": 0.1, "repetition": 0.5,
+        "verified": 100, "raw": 200, "mean_confidence": 0.4, "repetition": 0.5,
         "plane_share": 0.5, "front_share": 0.9, "lens": 0.98,
     }  # fmt: skip
     worse = {
-        "verified": 60, "raw": 400, "mean_confidence": 0.2, "certain_share": 0.0, "repetition": 0.8,
+        "verified": 60, "raw": 400, "mean_confidence": 0.2, "repetition": 0.8,
         "plane_share": 1.0, "front_share": 0.75, "lens": 0.6,
     }  # fmt: skip
     doubtful = replace(strong, **better)
