@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.markup import escape
 
-from recon.errors import FewviewError
+from fewview.recon.errors import FewviewError
 
 COMMANDS = {
     "run": "photos to cameras, splat, mesh and renders",
@@ -29,10 +29,8 @@ COMMANDS = {
     "models": "list or fetch the weights",
     "doctor": "say what this machine lacks, and the fix",
 }
-"""Each is a module with `parse(argv) -> Arguments` and `main(Arguments) -> int`, loaded when asked for: `apps.<name>`,
-where `_MODULES` does not say otherwise."""
+"""Each is a module of `fewview.apps.commands`, loaded when asked for."""
 
-_MODULES = {"bench": "apps.benchmarks.bench", "benchmark": "apps.benchmarks.benchmark"}
 
 INTERRUPTED = 130
 
@@ -58,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     errors = Console(stderr=True, highlight=False)
     try:
-        command = importlib.import_module(_MODULES.get(argv[0], f"apps.{argv[0]}"))
+        command = importlib.import_module(f"fewview.apps.commands.{argv[0]}")
         try:
             arguments = command.parse(argv[1:])
         except BrokenPipeError:  # it printed its help, and the reader left, as `| head` does

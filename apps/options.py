@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from apps.pipeline import PRESETS, SPECS, PipelineConfig
+from fewview.apps.pipeline import PRESETS, SPECS, PipelineConfig
 
 PresetName = Literal["fast", "default", "best"]
 if TYPE_CHECKING:

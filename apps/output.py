@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from recon.dag.faults import writing
+from fewview.recon.dag.faults import writing
 
 
 def deliver(text: str, path: Path | None) -> None:

@@ -11,27 +11,27 @@ from typing import Any, TypeVar
 
 import tyro
 
-from calibration.keypoints import STAGE as KEYPOINTS
-from calibration.keypoints import KeypointsConfig
-from calibration.moment import STAGE as MOMENT
-from calibration.moment import MomentConfig
-from calibration.stage import STAGE as MOTION
-from calibration.stage import MotionConfig
-from layout import STAGE as LAYOUT
-from layout import LayoutConfig
-from recon.depth import STAGE as DEPTH
-from recon.depth import DepthConfig
-from recon.ingest import STAGE as INGEST
-from recon.ingest import IngestConfig
-from recon.ladder import parse_source
-from recon.matching import STAGE as MATCHES
-from recon.matching import MatchingConfig
-from recon.priors import STAGE as POINTMAPS
-from recon.priors import PointmapsConfig
-from recon.sfm import STAGE as CAMERAS
-from recon.sfm import MappingConfig
-from recon.stage import Stage, StageSpec
-from splatting.config import MESH, RENDERS, SPLAT, MeshConfig, RenderConfig, SplatConfig
+from fewview.calibration.keypoints import STAGE as KEYPOINTS
+from fewview.calibration.keypoints import KeypointsConfig
+from fewview.calibration.moment import STAGE as MOMENT
+from fewview.calibration.moment import MomentConfig
+from fewview.calibration.stage import STAGE as MOTION
+from fewview.calibration.stage import MotionConfig
+from fewview.layout import STAGE as LAYOUT
+from fewview.layout import LayoutConfig
+from fewview.recon.camera_source import parse_source
+from fewview.recon.depth import STAGE as DEPTH
+from fewview.recon.depth import DepthConfig
+from fewview.recon.ingest import STAGE as INGEST
+from fewview.recon.ingest import IngestConfig
+from fewview.recon.matching import STAGE as MATCHES
+from fewview.recon.matching import MatchingConfig
+from fewview.recon.pointmaps import STAGE as POINTMAPS
+from fewview.recon.pointmaps import PointmapsConfig
+from fewview.recon.sfm import STAGE as CAMERAS
+from fewview.recon.sfm import MappingConfig
+from fewview.recon.stage import Stage, StageSpec
+from fewview.splatting.config import MESH, RENDERS, SPLAT, MeshConfig, RenderConfig, SplatConfig
 
 ConfigT = TypeVar("ConfigT")
 
@@ -90,7 +90,7 @@ def stages(config: PipelineConfig, photos: tuple[Path, ...]) -> tuple[Stage, ...
     """
     source = parse_source(config.cameras.source)
     left_out: list[StageSpec[Any, Any]]
-    if source.rung == "keypoints":
+    if source.kind == "keypoints":
         left_out = [INGEST]
         videos = replace(config.moment, videos=photos[0], long_side=config.photos.long_side)
         config = replace(config, keypoints=replace(config.keypoints, takes=photos), moment=videos)

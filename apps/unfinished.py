@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from recon.dag.lock import try_lock
-from recon.errors import InUseFault
+from fewview.recon.dag.lock import try_lock
+from fewview.recon.errors import InUseFault
 
 
 @contextmanager

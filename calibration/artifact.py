@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from calibration.observations import Detections
-from recon.errors import InputError
-from recon.io.documents import MALFORMED, read_npz, read_text
-from recon.io.inputs import Names
+from fewview.calibration.observations import Detections
+from fewview.recon.errors import InputError
+from fewview.recon.io.documents import MALFORMED, read_npz, read_text
+from fewview.recon.io.inputs import Names
 
 _AGAIN = "It was altered: delete its folder and run again."
 

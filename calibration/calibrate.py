@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from calibration.config import CalibrationConfig
-from calibration.observations import Detections, Motion, Rig
-from calibration.skeleton import JOINTS
-from calibration.solve.rig import Solution, solve
-from calibration.world.motion import reconstruct
-from calibration.world.placing import place
-from recon.errors import InputError
-from recon.progress import Progress
-from recon.scene import Camera, View
+from fewview.calibration.config import CalibrationConfig
+from fewview.calibration.observations import Detections, Motion, Rig
+from fewview.calibration.skeleton import JOINTS
+from fewview.calibration.solve.rig import Solution, solve
+from fewview.calibration.world.motion import reconstruct
+from fewview.calibration.world.placing import place
+from fewview.recon.errors import InputError
+from fewview.recon.progress import Progress
+from fewview.recon.scene import Camera, View
 
 _PROBES = 2000
 """Frames of a video that are checked."""

@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from calibration import metrics
-from calibration.artifact import load_rig
-from calibration.formats.known import match_names, read_cameras_file
-from calibration.formats.motion import read_motion
-from calibration.observations import Motion
-from calibration.stage import STAGE as MOTION
-from recon.errors import InputError
-from recon.io.cameras import CameraSet, read_cameras
-from recon.io.documents import MALFORMED, read_npz, read_text
-from recon.scene import View
+from fewview.calibration import metrics
+from fewview.calibration.artifact import load_rig
+from fewview.calibration.formats.known import match_names, read_cameras_file
+from fewview.calibration.formats.motion import read_motion
+from fewview.calibration.observations import Motion
+from fewview.calibration.stage import STAGE as MOTION
+from fewview.recon.errors import InputError
+from fewview.recon.io.cameras import CameraSet, read_cameras
+from fewview.recon.io.documents import MALFORMED, read_npz, read_text
+from fewview.recon.scene import View
 
 WITHIN_DEG = 10.0
 WITHIN_PERCENT = 10.0

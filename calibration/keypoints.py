@@ -9,15 +9,15 @@ from typing import Literal
 
 import tyro
 
-from calibration.artifact import Take, save_takes
-from calibration.detect.detector import DetectorName, weights_of
-from calibration.inputs.recording import Recording
-from calibration.inputs.rig import CameraFiles, find_cameras
-from recon.errors import InputError
-from recon.io.inputs import Names
-from recon.io.weights import digest as weights_digest
-from recon.progress import Progress
-from recon.stage import StageSpec
+from fewview.calibration.artifact import Take, save_takes
+from fewview.calibration.detect.detector import DetectorName, weights_of
+from fewview.calibration.inputs.recording import Recording
+from fewview.calibration.inputs.rig import CameraFiles, find_cameras
+from fewview.recon.errors import InputError
+from fewview.recon.io.inputs import Names
+from fewview.recon.io.weights import digest as weights_digest
+from fewview.recon.progress import Progress
+from fewview.recon.stage import StageSpec
 
 SkeletonName = Literal["COCO_17", "HALPE_26", "BODY_25", "BODY_25B"]
 
@@ -115,8 +115,8 @@ def _files(take: Path) -> list[Path]:
 
 
 def _take(path: Path, name: str, config: KeypointsConfig, progress: Progress) -> Take:
-    from calibration.inputs.arrays import read_rig
-    from calibration.inputs.complete import complete
+    from fewview.calibration.inputs.arrays import read_rig
+    from fewview.calibration.inputs.complete import complete
 
     if path.is_file():
         cameras: list[CameraFiles] = []
@@ -128,7 +128,7 @@ def _take(path: Path, name: str, config: KeypointsConfig, progress: Progress) ->
     videos = {each.camera: each.video for each in cameras if each.video is not None}
     offsets: dict[str, float] = {}
     if len(videos) > 1:
-        from calibration.clocks.sound import offsets_by_sound
+        from fewview.calibration.clocks.sound import offsets_by_sound
 
         offsets = offsets_by_sound(videos)
     return Take(name, detections, {camera: video.name for camera, video in videos.items()}, offsets)
@@ -136,11 +136,11 @@ def _take(path: Path, name: str, config: KeypointsConfig, progress: Progress) ->
 
 def _read(cameras: list[CameraFiles], config: KeypointsConfig, progress: Progress) -> list[Recording]:
     """Keypoints from files where there are some, from the video otherwise."""
-    from calibration.detect.detector import make_detectors
-    from calibration.detect.videos import detect_people, video_facts
-    from calibration.inputs.arrays import read_camera
-    from calibration.inputs.coco import read_coco
-    from calibration.inputs.openpose import read_openpose
+    from fewview.calibration.detect.detector import make_detectors
+    from fewview.calibration.detect.videos import detect_people, video_facts
+    from fewview.calibration.inputs.arrays import read_camera
+    from fewview.calibration.inputs.coco import read_coco
+    from fewview.calibration.inputs.openpose import read_openpose
 
     seen = [(each.camera, each.video) for each in cameras if each.keypoints is None and each.video is not None]
     found = {}

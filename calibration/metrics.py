@@ -2,7 +2,7 @@
 
 Terms as in the literature on cameras from people (HSfM, Mueller et al. 2025): TE after rigid, s-TE after similarity
 alignment of the camera centres; AE, angle after alignment of the rotations; RRA@t, RTA@t over pairs; CCA@t over
-centres. See also `recon.metrics`.
+centres. See also `fewview.recon.metrics`.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from recon.geometry.fit import fit_rigid, fit_sim3, nearest_rotation
-from recon.geometry.pose import skew
-from recon.metrics import pair_errors
-from recon.scene import Camera, View
+from fewview.recon.geometry.fit import fit_rigid, fit_sim3, nearest_rotation
+from fewview.recon.geometry.pose import skew
+from fewview.recon.metrics import pair_errors
+from fewview.recon.scene import Camera, View
 
 Poses = Float[np.ndarray, "N 4 4"]
 Points = Float[np.ndarray, "*n 3"]

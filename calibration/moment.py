@@ -11,17 +11,17 @@ import numpy as np
 import tyro
 from jaxtyping import Bool, UInt8
 
-from calibration.artifact import load_rig, load_takes
-from calibration.detect.videos import frames_of
-from calibration.inputs.rig import find_cameras
-from calibration.observations import Detections
-from calibration.skeleton import ACROSS, INDEX, SIDED
-from recon.errors import InputError
-from recon.io.images import sharpness, shrink_to, write_png
-from recon.io.inputs import Names, digest
-from recon.photos import STAGE_NAME, Photo, PhotoCount, PhotosFacts, save_photos
-from recon.progress import Progress
-from recon.stage import StageSpec
+from fewview.calibration.artifact import load_rig, load_takes
+from fewview.calibration.detect.videos import frames_of
+from fewview.calibration.inputs.rig import find_cameras
+from fewview.calibration.observations import Detections
+from fewview.calibration.skeleton import ACROSS, INDEX, SIDED
+from fewview.recon.errors import InputError
+from fewview.recon.io.images import sharpness, shrink_to, write_png
+from fewview.recon.io.inputs import Names, digest
+from fewview.recon.photos import STAGE_NAME, Photo, PhotoCount, PhotosFacts, save_photos
+from fewview.recon.progress import Progress
+from fewview.recon.stage import StageSpec
 
 _TRUNK = (
     ("nose", "left_shoulder"), ("nose", "right_shoulder"),

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float, Float32, Int
 
-from recon.scene import View
+from fewview.recon.scene import View
 
 
 @dataclass(frozen=True)
 class Detections:
-    """Keypoints of one camera, joints in the order of `calibration.skeleton.JOINTS`."""
+    """Keypoints of one camera, joints in the order of `fewview.calibration.skeleton.JOINTS`."""
 
     camera: str
     """Unique name within the rig."""

@@ -10,9 +10,9 @@ from typing import Any, cast
 
 import numpy as np
 
-from calibration.observations import Motion, Rig
-from calibration.skeleton import ACROSS, INDEX, SIDED
-from recon.scene import View
+from fewview.calibration.observations import Motion, Rig
+from fewview.calibration.skeleton import ACROSS, INDEX, SIDED
+from fewview.recon.scene import View
 
 _TEMPLATE = Path(__file__).with_name("report_template.html")
 _ANIMATED = 240

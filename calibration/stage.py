@@ -10,13 +10,13 @@ from typing import Annotated, Literal, cast
 import numpy as np
 import tyro
 
-from calibration.artifact import RigRecord, Take, load_takes, save_rig
-from calibration.config import CalibrationConfig
-from calibration.observations import Motion, Rig
-from recon.errors import InputError, ReconstructionError
-from recon.progress import Progress
-from recon.scene import Camera, View
-from recon.stage import StageSpec
+from fewview.calibration.artifact import RigRecord, Take, load_takes, save_rig
+from fewview.calibration.config import CalibrationConfig
+from fewview.calibration.observations import Motion, Rig
+from fewview.recon.errors import InputError, ReconstructionError
+from fewview.recon.progress import Progress
+from fewview.recon.scene import Camera, View
+from fewview.recon.stage import StageSpec
 
 _AGREEING = 0.75
 """Share of the cameras that agree on a joint, below which swapped cameras are looked for."""
@@ -37,7 +37,7 @@ class MotionConfig:
 
     def sources(self) -> tuple[Path, ...]:
         """Raises InputError where `known` is missing."""
-        from calibration.formats.known import known_files
+        from fewview.calibration.formats.known import known_files
 
         return known_files(self.known) if self.known else ()
 
@@ -64,10 +64,10 @@ def run(inputs: Mapping[str, Path], config: MotionConfig, out: Path, progress: P
         InputError: a known camera or an offset names no camera, cameras were swapped, or there is no common time.
         ReconstructionError: no two cameras can be tied together, or they agree on nobody.
     """
-    from calibration.calibrate import calibrate_takes
-    from calibration.formats.known import match_names, read_cameras_file
-    from calibration.formats.plain import without_nan
-    from calibration.report import write_report
+    from fewview.calibration.calibrate import calibrate_takes
+    from fewview.calibration.formats.known import match_names, read_cameras_file
+    from fewview.calibration.formats.plain import without_nan
+    from fewview.calibration.report import write_report
 
     takes = load_takes(inputs["keypoints"])
     cameras = [each.camera for each in takes[0].detections]
@@ -145,11 +145,11 @@ def given_offsets(takes: list[Take], config: MotionConfig) -> tuple[dict[str, fl
 
 def write_rig(out: Path, rig: Rig, cameras: list[str], progress: Progress) -> None:
     """The cameras in every format."""
-    from calibration.formats.calibration_toml import write_anipose, write_pose2sim
-    from calibration.formats.opencv_yaml import write_opencv_yaml
-    from calibration.formats.refit import without_k3
-    from recon.io.cameras import CameraSet, Verdict
-    from recon.io.colmap import SparsePoints, write_camera_exports
+    from fewview.calibration.formats.calibration_toml import write_anipose, write_pose2sim
+    from fewview.calibration.formats.opencv_yaml import write_opencv_yaml
+    from fewview.calibration.formats.refit import without_k3
+    from fewview.recon.io.cameras import CameraSet, Verdict
+    from fewview.recon.io.colmap import SparsePoints, write_camera_exports
 
     placed = {view.name for view in rig.views}
     verdicts = [Verdict(name, name in placed, rig.unplaced.get(name)) for name in cameras]
@@ -168,9 +168,9 @@ def write_rig(out: Path, rig: Rig, cameras: list[str], progress: Progress) -> No
 
 def write_take(out: Path, name: str, motion: Motion, units: str) -> None:
     """`<name>.npz`, `<name>.c3d`, and `<name>_P1.trc` and so on, one a person."""
-    from calibration.formats.c3d import write_c3d
-    from calibration.formats.motion import write_motion
-    from calibration.formats.trc import write_trc
+    from fewview.calibration.formats.c3d import write_c3d
+    from fewview.calibration.formats.motion import write_motion
+    from fewview.calibration.formats.trc import write_trc
 
     write_motion(out / f"{name}.npz", motion)
     write_c3d(out / f"{name}.c3d", motion.xyz, motion.fps, units)
@@ -193,8 +193,8 @@ def _check_agreement(
         InputError: they were.
         ReconstructionError: no two cameras agree on anybody.
     """
-    from calibration.calibrate import calibrate
-    from calibration.world.swapped import swapped_cameras
+    from fewview.calibration.calibrate import calibrate
+    from fewview.calibration.world.misnamed import swapped_cameras
 
     def alone(take: Take) -> dict[str, View]:
         found, _ = calibrate(take.detections, replace(settings, offsets_s=()), progress)

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from recon.errors import InputError
-from recon.io.cameras import canonical_distortion, check_intrinsics, check_rigid
-from recon.io.documents import MALFORMED, read_text
-from recon.scene import Camera, View
+from fewview.recon.errors import InputError
+from fewview.recon.io.cameras import canonical_distortion, check_intrinsics, check_rigid
+from fewview.recon.io.documents import MALFORMED, read_text
+from fewview.recon.scene import Camera, View
 
 TEST_PHOTOS = 6
 _DISTORTION = ("k1", "k2", "p1", "p2", "k3")

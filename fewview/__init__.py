@@ -21,13 +21,13 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # that of `typing` costs more to import than all of this; checkers know the name
 if TYPE_CHECKING:
+    from fewview.recon.dag.live import Step
+    from fewview.recon.errors import FewviewError
+    from fewview.recon.io.cameras import CameraSet
+    from fewview.recon.scene import Camera, View
     from fewview.runs import DepthMap, Run, calibrate, open_run, reconstruct
-    from recon.dag.live import Step
-    from recon.errors import FewviewError
-    from recon.io.cameras import CameraSet
-    from recon.scene import Camera, View
-    from splatting.gaussians import Gaussians
-    from splatting.rasterize import Rendering, rasterize
+    from fewview.splatting.gaussians import Gaussians
+    from fewview.splatting.rasterize import Rendering, rasterize
 
     __version__: str
 
@@ -49,18 +49,18 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Camera": "recon.scene",
-    "CameraSet": "recon.io.cameras",
+    "Camera": "fewview.recon.scene",
+    "CameraSet": "fewview.recon.io.cameras",
     "DepthMap": "fewview.runs",
-    "FewviewError": "recon.errors",
-    "Gaussians": "splatting.gaussians",
-    "Rendering": "splatting.rasterize",
+    "FewviewError": "fewview.recon.errors",
+    "Gaussians": "fewview.splatting.gaussians",
+    "Rendering": "fewview.splatting.rasterize",
     "Run": "fewview.runs",
-    "Step": "recon.dag.live",
-    "View": "recon.scene",
+    "Step": "fewview.recon.dag.live",
+    "View": "fewview.recon.scene",
     "calibrate": "fewview.runs",
     "open_run": "fewview.runs",
-    "rasterize": "splatting.rasterize",
+    "rasterize": "fewview.splatting.rasterize",
     "reconstruct": "fewview.runs",
 }
 """The module in which each name is defined."""

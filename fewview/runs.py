@@ -12,22 +12,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from apps.results import PhotoResult, Results, read_results
-from recon.dag.live import Step, Watch
-from recon.depth import artifact
-from recon.errors import InputError
-from recon.io.cameras import CameraSet, read_cameras
-from recon.scene import View
+from fewview.apps.results import PhotoResult, Results, read_results
+from fewview.recon.dag.live import Step, Watch
+from fewview.recon.depth import artifact
+from fewview.recon.errors import InputError
+from fewview.recon.io.cameras import CameraSet, read_cameras
+from fewview.recon.scene import View
 
 if TYPE_CHECKING:
     from rich.console import Console
     from trimesh import Trimesh
 
-    from apps.options import PresetName, StageName
-    from apps.pipeline import PipelineConfig
-    from calibration.observations import Motion
-    from layout.model import RoomLayout
-    from splatting.gaussians import Gaussians
+    from fewview.apps.options import PresetName, StageName
+    from fewview.apps.pipeline import PipelineConfig
+    from fewview.calibration.observations import Motion
+    from fewview.layout.model import RoomLayout
+    from fewview.splatting.gaussians import Gaussians
 
 AnyPath = str | Path
 
@@ -102,7 +102,7 @@ class Run:
 
     def splat(self) -> Gaussians:
         """The scene as 3D Gaussians on the CPU, world frame and units of `refined_cameras`."""
-        from splatting.export import read_ply
+        from fewview.splatting.export import read_ply
 
         return read_ply(self._folder("splat") / "splat.ply")
 
@@ -116,7 +116,7 @@ class Run:
 
     def room(self) -> RoomLayout | None:
         """The room's plan, walls, floor and ceiling; None where the photos show no room (`results.room.reason`)."""
-        from layout.document import read_layout
+        from fewview.layout.document import read_layout
 
         return read_layout(self._folder("layout") / "layout.json")
 
@@ -129,7 +129,7 @@ class Run:
         Raises:
             InputError: no people were tracked in this run, or there is no such take.
         """
-        from calibration.formats.motion import read_motion
+        from fewview.calibration.formats.motion import read_motion
 
         folder = self._folder("motion")
         takes = self.results.rig.takes if self.results.rig else ()
@@ -188,7 +188,7 @@ def reconstruct(
     Args:
         photos: a folder of photos, photos, or a video.
         out: folder for the results, made where absent.
-        preset: name of a preset, or the options themselves: `apps.pipeline.PRESETS` with fields replaced.
+        preset: name of a preset, or the options themselves: `fewview.apps.pipeline.PRESETS` with fields replaced.
         until: stop after this stage and what it needs, such as "cameras".
         progress: is told where the stage at work is, at most twice a second, and nothing is printed. Lines on standard
             error unless given.
@@ -199,9 +199,9 @@ def reconstruct(
     Raises:
         FewviewError: input, machine or photos do not allow it; it says what to do. What was finished stays in `out`.
     """
-    from apps.options import StageOptions
-    from apps.report import reported
-    from apps.run import reconstruct as run_photos
+    from fewview.apps.commands.report import reported
+    from fewview.apps.commands.run import reconstruct as run_photos
+    from fewview.apps.options import StageOptions
 
     paths = (photos,) if isinstance(photos, str | Path) else tuple(photos)
     options = StageOptions(until=until, options=_preset(preset) if isinstance(preset, str) else preset)
@@ -241,9 +241,9 @@ def calibrate(
     Raises:
         FewviewError: input, machine or recording do not allow it; it says what to do.
     """
-    from apps.calibrate import Arguments
-    from apps.calibrate import calibrate as calibrate_rig
-    from apps.report import reported
+    from fewview.apps.commands.calibrate import Arguments
+    from fewview.apps.commands.calibrate import calibrate as calibrate_rig
+    from fewview.apps.commands.report import reported
 
     arguments = Arguments(
         input=Path(recording),
@@ -263,7 +263,7 @@ def calibrate(
 
 
 def _preset(name: str) -> PipelineConfig:
-    from apps.pipeline import PRESETS
+    from fewview.apps.pipeline import PRESETS
 
     if name not in PRESETS:
         raise InputError(f"{name!r} is no preset.", f"Choose from: {', '.join(PRESETS)}.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from recon.stage import StageSpec
+from fewview.recon.stage import StageSpec
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class LayoutConfig:
     long_side: int = 1024
     """Of the overlays, and of the photos that colour the room, pixels."""
     hints: Path | None = field(default=None, metadata={"key": False})
-    """Folder with label maps or plane detections for some photos, by their names: `layout.hints` says how."""
+    """Folder with label maps or plane detections for some photos, by their names: `fewview.layout.hints` says how."""
 
     def sources(self) -> tuple[Path, ...]:
         """The user's files that the stage reads.
@@ -23,7 +23,7 @@ class LayoutConfig:
         Raises:
             InputError: there is no such folder.
         """
-        from layout.hints import hint_files
+        from fewview.layout.hints import hint_files
 
         return hint_files(self.hints)
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from layout import tolerances as tol
-from layout.walls import Line
+from fewview.layout import tolerances as tol
+from fewview.layout.walls import Line
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Arrangement:
     """Cells are told apart by the sides of all lines that they lie on."""
 
     lines: Sequence[Line]
-    signs: Float[np.ndarray, "C L"]
+    signs: Int[np.ndarray, "C L"]
     """+1 on the side of the normal, else -1; one row a cell."""
     edges: list[Edge]
 

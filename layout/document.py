@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from layout.model import Opening, RoomLayout, Slab, Wall
-from layout.raycast import CEILING, FIRST_WALL, FLOOR, cast
-from recon.errors import InputError
-from recon.io.documents import MALFORMED, finite, read_text
-from recon.scene import PosedImage
+from fewview.layout.model import Opening, RoomLayout, Slab, Wall
+from fewview.layout.raycast import CEILING, FIRST_WALL, FLOOR, cast
+from fewview.recon.errors import InputError
+from fewview.recon.io.documents import MALFORMED, finite, read_text
+from fewview.recon.scene import PosedImage
 
 NOTHING = 255
 """In masks: no plane of the layout."""

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from layout import tolerances as tol
-from layout.model import RoomLayout
-from layout.polygon import on_edge
-from layout.surfaces import Surfaces
-from layout.walls import Line
+from fewview.layout import tolerances as tol
+from fewview.layout.model import RoomLayout
+from fewview.layout.polygon import on_edge
+from fewview.layout.surfaces import Surfaces
+from fewview.layout.walls import Line
 
 
 class NoRoomError(Exception):

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import ezdxf
 import numpy as np
-from ezdxf import options, units
+from ezdxf import options, units  # type: ignore[attr-defined]
 from ezdxf.enums import TextEntityAlignment
 from shapely.geometry import Polygon
 
-from layout.dimensions import dimension_sides
-from layout.model import RoomLayout
+from fewview.layout.dimensions import dimension_sides
+from fewview.layout.model import RoomLayout
 
 LAYERS = {"WALLS": 7, "WALLS_INFERRED": 1, "DOOR": 30, "WINDOW": 5, "OPENING": 8, "DIMENSIONS": 3, "TEXT": 7}
 """Names and colours (AutoCAD index)."""
@@ -22,11 +22,11 @@ def write_dxf(path: Path, layout: RoomLayout, unit: str, metre: float, notes: Se
     """Write walls, openings, dimensions, area, height and a scale bar, in the units of the layout.
 
     Args:
-        unit, metre, notes: see `layout.svg.write_svg`.
+        unit, metre, notes: see `fewview.layout.svg.write_svg`.
     """
     # Without this, ezdxf writes the date and new identifiers: the same room would not be the same file.
     options.write_fixed_meta_data_for_testing = True
-    document = ezdxf.new("R2010", setup=True)
+    document = ezdxf.new("R2010", setup=True)  # type: ignore[attr-defined]
     document.units = units.M if unit == "m" else 0
     for name, colour in LAYERS.items():
         document.layers.add(name, color=colour, linetype="DASHED" if name == "WALLS_INFERRED" else "CONTINUOUS")

@@ -13,18 +13,18 @@ import numpy as np
 from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
-from layout import doubt, freespace
-from layout import tolerances as tol
-from layout.doubt import NoRoomError
-from layout.floorplan import label_cells, room_cells
-from layout.gravity import settle_up, upright_frame, wall_directions
-from layout.levels import Level, find_levels
-from layout.model import RoomLayout, Slab, Wall
-from layout.polygon import Boundary, fit, on_edge, simplify, straighten, trace, turn_oblique
-from layout.surfaces import DepthView, Surfaces, gather, mutual_scales
-from layout.walls import Line, WallLine, find_walls
-from recon.progress import Progress
-from recon.scene import PosedImage, mean_up
+from fewview.layout import doubt, freespace
+from fewview.layout import tolerances as tol
+from fewview.layout.doubt import NoRoomError
+from fewview.layout.floorplan import label_cells, room_cells
+from fewview.layout.gravity import settle_up, upright_frame, wall_directions
+from fewview.layout.levels import Level, find_levels
+from fewview.layout.model import RoomLayout, Slab, Wall
+from fewview.layout.polygon import Boundary, fit, on_edge, simplify, straighten, trace, turn_oblique
+from fewview.layout.surfaces import DepthView, Surfaces, gather, mutual_scales
+from fewview.layout.walls import Line, WallLine, find_walls
+from fewview.recon.progress import Progress
+from fewview.recon.scene import PosedImage, mean_up
 
 
 def upright_surfaces(

@@ -10,11 +10,11 @@ from jaxtyping import Bool, Float, Int
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import breadth_first_order, maximum_flow
 
-from layout import tolerances as tol
-from layout.arrangement import Arrangement, arrange
-from layout.freespace import FreeSpace
-from layout.walls import Line, WallLine
-from recon.geometry.graph import components
+from fewview.layout import tolerances as tol
+from fewview.layout.arrangement import Arrangement, arrange
+from fewview.layout.freespace import FreeSpace
+from fewview.layout.walls import Line, WallLine
+from fewview.recon.geometry.graph import components
 
 _UNIT = 10_000
 """Costs become integers for the flow."""

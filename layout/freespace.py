@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from layout import tolerances as tol
-from layout.surfaces import Surfaces
-from layout.walls import WallLine
+from fewview.layout import tolerances as tol
+from fewview.layout.surfaces import Surfaces
+from fewview.layout.walls import WallLine
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class FreeSpace:
     behind: Float[np.ndarray, "Y X"]
     """1 within 30 cm behind upright surfaces where no ray passes, else 0."""
 
-    def centers(self) -> Float[np.ndarray, "Y*X 2"]:
+    def centers(self) -> Float[np.ndarray, "YX 2"]:
         y, x = np.indices(self.seen.shape)
         return self.origin + tol.SPACE_CELL_M * (np.stack([x.ravel(), y.ravel()], 1) + 0.5)
 

@@ -11,12 +11,12 @@ from jaxtyping import Float, UInt8
 from scipy.spatial import cKDTree
 from shapely.geometry import Polygon
 
-from layout.model import RoomLayout
-from layout.raycast import cast
-from layout.surfaces import DepthView
-from recon.geometry.pose import transform
-from recon.io.glb import write_glb
-from recon.scene import PosedImage
+from fewview.layout.model import RoomLayout
+from fewview.layout.raycast import cast
+from fewview.layout.surfaces import DepthView
+from fewview.recon.geometry.pose import transform
+from fewview.recon.io.glb import write_glb
+from fewview.recon.scene import PosedImage
 
 EDGE_SHARE = 1 / 64
 """Of the room's size, that an edge of the mesh may be long: vertices carry the colours."""

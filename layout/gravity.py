@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from layout import tolerances as tol
-from layout.surfaces import Surfaces
-from layout.vanishing import up_by_edges
-from recon.errors import ReconstructionError
-from recon.progress import Progress
-from recon.scene import PosedImage
+from fewview.layout import tolerances as tol
+from fewview.layout.surfaces import Surfaces
+from fewview.layout.vanishing import up_by_edges
+from fewview.recon.errors import ReconstructionError
+from fewview.recon.progress import Progress
+from fewview.recon.scene import PosedImage
 
 
 def settle_up(

@@ -19,10 +19,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Integer
 
-from layout.surfaces import DepthView
-from recon.errors import InputError
+from fewview.layout.surfaces import DepthView
+from fewview.recon.errors import InputError
 
 SHELL = (1, 2, 8, 9, 11, 13, 22, 30)
 """Of NYUv2's 40 classes those on the shell: wall, floor, door, window, picture, blinds, ceiling, whiteboard."""
@@ -86,7 +86,7 @@ def read_shell(path: Path, size: tuple[int, int]) -> Bool[np.ndarray, "H W"]:
         ) from error
 
 
-def _labels(path: Path) -> Int[np.ndarray, "H W"]:
+def _labels(path: Path) -> Integer[np.ndarray, "H W"]:
     if path.suffix == ".npz":
         with np.load(path) as arrays:
             labels = np.asarray(arrays["labels"])

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
-from layout.document import read_layout, read_scale
-from layout.model import Opening, RoomLayout
-from recon.errors import InputError
+from fewview.layout.document import read_layout, read_scale
+from fewview.layout.model import Opening, RoomLayout
+from fewview.recon.errors import InputError
 
 if TYPE_CHECKING:
     import ifcopenshell

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from layout import tolerances as tol
-from layout.surfaces import Surfaces
+from fewview.layout import tolerances as tol
+from fewview.layout.surfaces import Surfaces
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,12 @@ import cv2
 import numpy as np
 from jaxtyping import Float
 
-from layout import tolerances as tol
-from layout.model import RoomLayout
-from layout.raycast import first_hits
-from layout.surfaces import DepthView
-from recon.geometry.least_squares import GemanMcClure
-from recon.scene import Camera, PosedImage
+from fewview.layout import tolerances as tol
+from fewview.layout.model import RoomLayout
+from fewview.layout.raycast import first_hits
+from fewview.layout.surfaces import DepthView
+from fewview.recon.geometry.least_squares import GemanMcClure
+from fewview.recon.scene import Camera, PosedImage
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ import shapely
 from jaxtyping import Bool, Float, Int
 from shapely.geometry import Polygon
 
-from recon.metrics import pair_errors
+from fewview.recon.metrics import pair_errors
 
-Planes = Float[np.ndarray, "P 4"]
+Planes = Float[np.ndarray, "_ 4"]
 """Rows (n, d) with n . X + d = 0, n unit."""
 Labels = Int[np.ndarray, "H W"]
 """Which plane each pixel shows, -1 for none."""
@@ -168,7 +168,7 @@ def camera_accuracy(
     """RRA@15, RTA@15 and mAA@30 over all pairs of photos; a pair with an unregistered photo is wrong.
 
     mAA@30 is the mean over the thresholds 1 to 30 degrees of the share of pairs whose rotation and direction are both
-    below (Jin et al. 2021). Directions are those of `recon.metrics.pair_errors`.
+    below (Jin et al. 2021). Directions are those of `fewview.recon.metrics.pair_errors`.
 
     Args:
         estimate: camera to world; anything where not `registered`.

@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 from jaxtyping import Float
 
-from layout import tolerances as tol
-from layout.model import Opening, OpeningKind, RoomLayout, Wall
-from layout.raycast import FIRST_WALL, first_hits, on_wall, room_rays
-from layout.surfaces import DepthView
+from fewview.layout import tolerances as tol
+from fewview.layout.model import Opening, OpeningKind, RoomLayout, Wall
+from fewview.layout.raycast import FIRST_WALL, first_hits, on_wall, room_rays
+from fewview.layout.surfaces import DepthView
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
-from layout.model import OpeningKind, RoomLayout
-from layout.raycast import CEILING, FIRST_WALL, FLOOR, cast, on_wall, room_rays
-from recon.scene import PosedImage
+from fewview.layout.model import OpeningKind, RoomLayout
+from fewview.layout.raycast import CEILING, FIRST_WALL, FLOOR, cast, on_wall, room_rays
+from fewview.recon.scene import PosedImage
 
 _FLOOR, _CEILING = (90, 170, 90), (90, 140, 210)
 _WALLS = ((230, 120, 60), (200, 90, 170), (235, 190, 60), (110, 110, 220), (60, 180, 190), (190, 130, 90))

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Bool, Float
 
-from layout import tolerances as tol
-from layout.arrangement import Arrangement
-from layout.surfaces import Surfaces
-from layout.walls import Line
+from fewview.layout import tolerances as tol
+from fewview.layout.arrangement import Arrangement
+from fewview.layout.surfaces import Surfaces
+from fewview.layout.walls import Line
 
 Piece = tuple[np.ndarray, np.ndarray, Line]
 """Start, end and line of a piece of a boundary."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float, Int
 
-from layout.model import RoomLayout
-from recon.scene import Camera
+from fewview.layout.model import RoomLayout
+from fewview.recon.scene import Camera
 
 FLOOR, CEILING, FIRST_WALL = 0, 1, 2
 """Labels, in the order of `RoomLayout.planes`."""

@@ -9,27 +9,27 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from layout import LayoutConfig, LayoutFacts
-from layout.document import Scale, write_layout
-from layout.doubt import NoRoomError
-from layout.dxf import write_dxf
-from layout.estimate import estimate, upright_surfaces
-from layout.glb import write_room
-from layout.hints import weigh
-from layout.levels import metre_length
-from layout.lines import refine
-from layout.model import RoomLayout
-from layout.openings import find_openings
-from layout.overlay import draw
-from layout.surfaces import DepthView
-from layout.svg import write_svg
-from recon.depth.artifact import DepthMap
-from recon.errors import ReconstructionError
-from recon.io.cameras import CameraSet, read_cameras
-from recon.photos import load_photos
-from recon.progress import Progress
-from recon.scene import PosedImage
-from recon.views import load_posed
+from fewview.layout import LayoutConfig, LayoutFacts
+from fewview.layout.document import Scale, write_layout
+from fewview.layout.doubt import NoRoomError
+from fewview.layout.dxf import write_dxf
+from fewview.layout.estimate import estimate, upright_surfaces
+from fewview.layout.glb import write_room
+from fewview.layout.hints import weigh
+from fewview.layout.levels import metre_length
+from fewview.layout.lines import refine
+from fewview.layout.model import RoomLayout
+from fewview.layout.openings import find_openings
+from fewview.layout.overlay import draw
+from fewview.layout.surfaces import DepthView
+from fewview.layout.svg import write_svg
+from fewview.recon.depth.artifact import DepthMap
+from fewview.recon.errors import ReconstructionError
+from fewview.recon.io.cameras import CameraSet, read_cameras
+from fewview.recon.photos import load_photos
+from fewview.recon.progress import Progress
+from fewview.recon.scene import PosedImage
+from fewview.recon.views import load_posed
 
 
 def run(inputs: Mapping[str, Path], config: LayoutConfig, out: Path, progress: Progress) -> None:

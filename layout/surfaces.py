@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from layout import tolerances as tol
-from recon.geometry.pose import invert_rigid, transform
-from recon.scene import Camera
+from fewview.layout import tolerances as tol
+from fewview.recon.geometry.pose import invert_rigid, transform
+from fewview.recon.scene import Camera
 
 
 @dataclass(frozen=True)

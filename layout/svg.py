@@ -9,8 +9,8 @@ from xml.sax.saxutils import escape
 import numpy as np
 from shapely.geometry import Polygon
 
-from layout.dimensions import dimension_sides
-from layout.model import RoomLayout, Wall
+from fewview.layout.dimensions import dimension_sides
+from fewview.layout.model import RoomLayout, Wall
 
 PX_PER_LENGTH = 100.0
 """Per metre (or per scene unit of a size like a metre's)."""

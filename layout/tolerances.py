@@ -1,12 +1,12 @@
 """Every threshold of this package: unit (in the name), meaning, source.
 
-Where no source is named, a value was chosen by hand on rooms of `data.gallery`. What halving and doubling each of them
-moves in other rooms is measured by `fewview bench thresholds` and listed in docs/thresholds.md.
+Where no source is named, a value was chosen by hand on rooms of `fewview.data.gallery`. What halving and doubling each
+of them moves in other rooms is measured by `fewview bench thresholds` and listed in docs/thresholds.md.
 """
 
 from __future__ import annotations
 
-# Surface points (`layout.surfaces`)
+# Surface points (`fewview.layout.surfaces`)
 WINDOW_SHARE = 1 / 17
 """Side of the window that a normal is fitted in, as a share of the image's long side."""
 GRID = 160
@@ -29,7 +29,7 @@ SCALE_GATE = 0.12
 SCALE_POINTS = 100
 """Points that two views must share for their ratio to count."""
 
-# Up and wall directions (`layout.gravity`, `layout.vanishing`)
+# Up and wall directions (`fewview.layout.gravity`, `fewview.layout.vanishing`)
 UP_ROUNDS_DEG = (20.0, 10.0, 6.0)
 """Angles within which a surface counts as horizontal or upright, round by round."""
 MIN_LEVEL_SHARE = 0.03
@@ -63,7 +63,7 @@ UP_LEAST_LENGTH = 1.0
 UP_LEAST_SINE = 0.1
 """Between two planes of edges that are to tell a direction: edges in one plane do not say where in it."""
 
-# Floor and ceiling (`layout.levels`)
+# Floor and ceiling (`fewview.layout.levels`)
 LEVEL_COSINE = 0.9
 """Vertical part of the normal of floor and ceiling."""
 LEVEL_SUPPORT_M2 = 0.3
@@ -85,7 +85,7 @@ ASSUMED_HEIGHT_M = 2.5
 ASSUMED_EYE_M = 1.5
 """Of the cameras above the floor, where no ceiling is seen either."""
 
-# Wall lines (`layout.walls`)
+# Wall lines (`fewview.layout.walls`)
 WALL_BIN_M = 0.01
 """Of the histogram of offsets."""
 WALL_BLUR_M = 0.03
@@ -113,7 +113,7 @@ ROW_M = 0.1
 COLUMN_SEEN = 0.15
 """Coverage from which on a column counts as seen."""
 
-# Free space (`layout.freespace`)
+# Free space (`fewview.layout.freespace`)
 SPACE_CELL_M = 0.05
 """Of the grid over the plan."""
 MARGIN_M = 0.06
@@ -135,7 +135,7 @@ SLACK_M = 0.1
 SPACE_TAIL = 0.2
 """The same, where it is asked how large the grid must be."""
 
-# Cells and cut (`layout.floorplan`, `layout.arrangement`)
+# Cells and cut (`fewview.layout.floorplan`, `fewview.layout.arrangement`)
 FREE_PER_M2 = 6.0
 """Cost of calling outside what was looked through."""
 BEHIND_PER_M2 = 4.0
@@ -167,7 +167,7 @@ PARALLEL = 1e-3
 APART_M = 1e-6
 """Between places that are two. (derived: rounding)"""
 
-# Polygon and fit (`layout.polygon`, `layout.estimate`)
+# Polygon and fit (`fewview.layout.polygon`, `fewview.layout.estimate`)
 MIN_JOG_M = 0.1
 """Shorter edges between parallel ones are dropped."""
 GENTLE_DEG = 28.0
@@ -199,7 +199,7 @@ SHARE_COLUMN_M = 0.1
 OBSERVED_SHARE = 0.2
 """Of a wall's length that surface must support for it to be observed."""
 
-# Is it a room? (`layout.doubt`)
+# Is it a room? (`fewview.layout.doubt`)
 MIN_EXPLAINED = 0.3
 """Share of the observed surface that lies on floor, ceiling and walls."""
 MIN_ENCLOSED_DEG = 60.0
@@ -220,7 +220,7 @@ SHELL_REACH_M = 0.1
 SHELL_CELL_M = 0.1
 """Of the plan, in which seen floor and ceiling are counted."""
 
-# Seams on image edges (`layout.lines`)
+# Seams on image edges (`fewview.layout.lines`)
 SEAM_STEP_PX = 3
 """Between the places of a seam that are looked at."""
 SEAM_PIECE_PX = 45
@@ -244,7 +244,7 @@ SEAM_SIGMAS_PX = (4.0, 2.5, 1.5, 1.0)
 SEAM_WEIGHT = 0.5
 """Pieces of one seam in one photo err together: each counts less than an independent measurement."""
 
-# Doors and windows (`layout.openings`)
+# Doors and windows (`fewview.layout.openings`)
 OPENING_CELL_M = 0.04
 """Of the grid on a wall."""
 OPENING_LONG_SIDE_PX = 400

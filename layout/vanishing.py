@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 from jaxtyping import Float
 
-from layout import tolerances as tol
-from recon.directions import interpretation_normals, line_segments
-from recon.scene import PosedImage
+from fewview.layout import tolerances as tol
+from fewview.recon.directions import interpretation_normals, line_segments
+from fewview.recon.scene import PosedImage
 
 
 def up_by_edges(photos: Sequence[PosedImage], start: Float[np.ndarray, " 3"]) -> Float[np.ndarray, " 3"] | None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from layout import tolerances as tol
-from layout.surfaces import Surfaces
+from fewview.layout import tolerances as tol
+from fewview.layout.surfaces import Surfaces
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32
 from scipy.spatial.transform import Rotation
 
-from recon.scene import PosedImage
+from fewview.recon.scene import PosedImage
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 """Rec. 601."""
@@ -50,7 +50,7 @@ def drawn(
 def refine_axes(
     axes: Float[np.ndarray, "3 3"],
     views: Sequence[PosedImage],
-    segments: Sequence[Float32[np.ndarray, "N 4"]],
+    segments: Sequence[Float32[np.ndarray, "_ 4"]],
     normals: Float[np.ndarray, "P 3"],
     shares: Float[np.ndarray, " P"],
 ) -> Float[np.ndarray, "3 3"]:

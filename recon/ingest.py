@@ -16,14 +16,14 @@ import numpy as np
 import tyro
 from jaxtyping import Bool, UInt8
 
-from recon.errors import InputError
-from recon.io.exif import ExifFacts, camera_group, focal_prior
-from recon.io.images import DecodedImage, UnusableImage, decode_image, sharpness, write_png
-from recon.io.inputs import Names, check_regular, digest, find, find_mask, find_sources, is_raw, is_video
-from recon.io.video import sharpest_frames
-from recon.photos import STAGE_NAME, MasksFound, Photo, PhotoCount, PhotosFacts, save_photos
-from recon.progress import Progress
-from recon.stage import StageSpec
+from fewview.recon.errors import InputError
+from fewview.recon.io.exif import ExifFacts, camera_group, focal_prior
+from fewview.recon.io.images import DecodedImage, UnusableImage, decode_image, sharpness, write_png
+from fewview.recon.io.inputs import Names, check_regular, digest, find, find_mask, find_sources, is_raw, is_video
+from fewview.recon.io.video import sharpest_frames
+from fewview.recon.photos import STAGE_NAME, MasksFound, Photo, PhotoCount, PhotosFacts, save_photos
+from fewview.recon.progress import Progress
+from fewview.recon.stage import StageSpec
 
 MIN_PHOTOS = 2
 MIN_SIDE = 64
@@ -67,8 +67,8 @@ class IngestConfig:
         return tuple(path for path in (*photos, *sorted(masks)) if path.is_file() and os.access(path, os.R_OK))
 
     def names(self) -> list[str] | None:
-        """What tells each photo from the others (`recon.io.inputs.Found.names`), also those that will be left out; None
-        where there are videos, whose frames are not chosen yet.
+        """What tells each photo from the others (`fewview.recon.io.inputs.Found.names`), also those that will be left
+        out; None where there are videos, whose frames are not chosen yet.
 
         Raises:
             InputError: as `sources`.

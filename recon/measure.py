@@ -15,12 +15,12 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import erfinv
 
-from recon.depth.artifact import COMPLETED, DepthMap
-from recon.errors import InputError
-from recon.geometry.pose import transform
-from recon.io.cameras import CameraSet, read_cameras
-from recon.photos import load_photos
-from recon.scene import Camera, View
+from fewview.recon.depth.artifact import COMPLETED, DepthMap
+from fewview.recon.errors import InputError
+from fewview.recon.geometry.pose import transform
+from fewview.recon.io.cameras import CameraSet, read_cameras
+from fewview.recon.photos import load_photos
+from fewview.recon.scene import Camera, View
 
 RIGHT_WITHIN = 0.02
 """Confidence is the probability that a depth is right to this share of itself."""
@@ -159,7 +159,7 @@ def distance(a: SurfacePoint, b: SurfacePoint) -> Distance:
 
 
 def known_length(a: SurfacePoint, b: SurfacePoint, metres: float, views: Sequence[View]) -> str:
-    """The value of `--scale` that says how long the way from `a` to `b` is (`recon.sfm.scale`).
+    """The value of `--scale` that says how long the way from `a` to `b` is (`fewview.recon.sfm.scale`).
 
     Each point is picked a second time, where another photo sees it: from the widest angle.
 

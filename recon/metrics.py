@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from recon.geometry.fit import fit_sim3
-from recon.scene import Camera
+from fewview.recon.geometry.fit import fit_sim3
+from fewview.recon.scene import Camera
 
 Poses = Float[np.ndarray, "N 4 4"]
 

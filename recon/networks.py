@@ -5,12 +5,12 @@ from __future__ import annotations
 import importlib.util
 from dataclasses import dataclass
 
-from recon.errors import InputError
+from fewview.recon.errors import InputError
 
 
 @dataclass(frozen=True)
 class Network:
-    """One of them; `recon.priors.<name>` runs it."""
+    """One of them; `fewview.recon.pointmaps.<name>` runs it."""
 
     name: str
     """Also that of the package."""

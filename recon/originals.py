@@ -8,11 +8,11 @@ from pathlib import Path
 
 from PIL import Image
 
-from recon.errors import InputError
-from recon.io.images import decode_image, open_image
-from recon.io.inputs import digest, is_video
-from recon.photos import Photo, load_photos
-from recon.scene import View
+from fewview.recon.errors import InputError
+from fewview.recon.io.images import decode_image, open_image
+from fewview.recon.io.inputs import digest, is_video
+from fewview.recon.photos import Photo, load_photos
+from fewview.recon.scene import View
 
 _UPRIGHT = 1
 _ORIENTATION = 0x0112

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from recon.errors import InputError
-from recon.io.documents import MALFORMED, read_text
+from fewview.recon.errors import InputError
+from fewview.recon.io.documents import MALFORMED, read_text
 
 _AGAIN = "It was altered: delete its folder and run again."
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any, Protocol
 
-from recon.facts import told_facts
+from fewview.recon.facts import told_facts
 
 log = logging.getLogger("fewview")
 
@@ -21,8 +21,8 @@ class Progress(Protocol):
         """Something second best was used: shown, logged and recorded in the manifest, never silent."""
 
     def tell(self, facts: Any) -> None:
-        """Facts for the manifest, kept with the artifact for when it is cached: the stage's `Facts` (`recon.facts`),
-        of which fields at their default say nothing, so that they can be told bit by bit."""
+        """Facts for the manifest, kept with the artifact for when it is cached: the stage's `Facts`
+        (`fewview.recon.facts`), of which fields at their default say nothing, so that they can be told bit by bit."""
 
 
 class LogProgress:

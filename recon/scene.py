@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from recon.geometry.camera import Camera
-from recon.geometry.pose import invert_rigid
+from fewview.recon.geometry.camera import Camera
+from fewview.recon.geometry.pose import invert_rigid
 
 __all__ = ["Camera", "PosedImage", "View", "mean_up"]
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from recon.facts import check_facts, read_facts
-from recon.progress import Progress
+from fewview.recon.facts import check_facts, read_facts
+from fewview.recon.progress import Progress
 
 StageFunction = Callable[[Mapping[str, Path], Any, Path, Progress], None]
 ConfigT = TypeVar("ConfigT")
@@ -35,8 +35,8 @@ class Stage:
     name: str
     """Also the name of the artifact folder: lower-case letters, digits and underscores."""
     run: StageFunction | str
-    """`run(inputs, config, out, progress)`, or where to import it from, such as "recon.depth.stage:run". The path is
-    resolved when the stage starts, so that declaring a graph loads nothing heavy."""
+    """`run(inputs, config, out, progress)`, or where to import it from, such as "fewview.recon.depth.stage:run". The
+    path is resolved when the stage starts, so that declaring a graph loads nothing heavy."""
     needs: tuple[str, ...] = ()
     config: Any = None
     """A frozen dataclass. Fields with `metadata={"key": False}` (such as a thread count that cannot change
@@ -73,7 +73,7 @@ class StageSpec(Generic[ConfigT, FactsT]):
     Config: type[ConfigT]
     """Its options: a frozen dataclass whose fields have defaults."""
     Facts: type[FactsT]
-    """What it tells the manifest: a frozen dataclass whose fields have defaults, see `recon.facts`."""
+    """What it tells the manifest: a frozen dataclass whose fields have defaults, see `fewview.recon.facts`."""
     needs: tuple[str, ...] | Callable[[ConfigT], tuple[str, ...]] = ()
     """The stages whose artifacts it reads, where they depend on its options as a function of these."""
     sources: Callable[[ConfigT], tuple[Path, ...]] = _nothing

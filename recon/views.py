@@ -10,10 +10,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32
 from scipy.ndimage import map_coordinates
 
-from recon.errors import InputError
-from recon.io.cameras import read_cameras
-from recon.photos import load_photos
-from recon.scene import Camera, PosedImage
+from fewview.recon.errors import InputError
+from fewview.recon.io.cameras import read_cameras
+from fewview.recon.photos import load_photos
+from fewview.recon.scene import Camera, PosedImage
 
 
 def load_posed(photos: Path, cameras: Path, long_side: int) -> list[PosedImage]:

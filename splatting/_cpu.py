@@ -1,4 +1,4 @@
-"""The CPU back end of `splatting.rasterize`: the C++ kernels as an autograd function."""
+"""The CPU back end of `fewview.splatting.rasterize`: the C++ kernels as an autograd function."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from recon.io.native import load_kernels
-from splatting.gaussians import Gaussians
+from fewview.recon.io.native import load_kernels
+from fewview.splatting.gaussians import Gaussians
 
 _FLOATS = ctypes.c_void_p
 
@@ -49,7 +49,7 @@ class _SceneGradients(ctypes.Structure):
 @functools.cache
 def library() -> ctypes.CDLL:
     """The kernels with their signatures declared."""
-    lib = load_kernels("splatting")
+    lib = load_kernels("fewview.splatting")
     at = ctypes.c_void_p
     integer = ctypes.c_int
     lib.fewview_splatting_project.argtypes = [at, at, integer, at, at, at, at]
@@ -209,7 +209,7 @@ def rasterize_cpu(
     median: bool,
     threads: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor | None]:
-    """Image, alpha, depth, normal and median depth; arguments as `splatting.rasterize` checked them."""
+    """Image, alpha, depth, normal and median depth; arguments as `fewview.splatting.rasterize` checked them."""
     settings = {
         "background": tuple(background.tolist()),
         "near": near,
@@ -219,7 +219,7 @@ def rasterize_cpu(
         "median": int(median),
     }
     g = gaussians
-    return _Rasterize.apply(
+    return _Rasterize.apply(  # type: ignore[no-untyped-call]
         g.means,
         g.quats,
         g.log_scales,

@@ -1,4 +1,4 @@
-"""The CUDA back end of `splatting.rasterize`: gsplat (Ye et al. 2024), an optional dependency.
+"""The CUDA back end of `fewview.splatting.rasterize`: gsplat (Ye et al. 2024), an optional dependency.
 
 gsplat projects and blends; colours and normals are computed here, so that both back ends and the reference
 share one definition of each, and so that the view direction carries gradients to the pose.
@@ -12,9 +12,9 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-from recon.errors import EnvironmentFault
-from splatting.gaussians import Gaussians
-from splatting.reference import camera_normals, rasterize_reference, rotation_matrices, view_colours
+from fewview.recon.errors import EnvironmentFault
+from fewview.splatting.gaussians import Gaussians
+from fewview.splatting.reference import camera_normals, rasterize_reference, rotation_matrices, view_colours
 
 
 @functools.cache
@@ -67,7 +67,7 @@ def rasterize_cuda(
     median: bool,
     threads: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor | None]:
-    """Image, alpha, depth, normal and median depth; arguments as `splatting.rasterize` checked them."""
+    """Image, alpha, depth, normal and median depth; arguments as `fewview.splatting.rasterize` checked them."""
     gsplat = _try_gsplat()
     if isinstance(gsplat, EnvironmentFault):
         raise gsplat

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from splatting._cpu import library
+from fewview.splatting._cpu import library
 
 
 class _Job(ctypes.Structure):

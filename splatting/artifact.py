@@ -1,4 +1,4 @@
-"""Writes what `splatting.optimize` found, and reads what later stages need (docs/artifacts.md, `splat/`)."""
+"""Writes what `fewview.splatting.optimize` found, and reads what later stages need (docs/artifacts.md, `splat/`)."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Float32
 
-from recon.io.cameras import read_cameras
-from recon.scene import View
+from fewview.recon.io.cameras import read_cameras
+from fewview.recon.scene import View
 
 
 def write_refined_cameras(
@@ -31,7 +31,7 @@ def write_refined_cameras(
         Ts_world_camera: their poses, camera to world.
         focal_factors: by which their focal lengths change.
     """
-    from recon.io.colmap import read_model, write_camera_exports  # pycolmap takes a second to import
+    from fewview.recon.io.colmap import read_model, write_camera_exports  # pycolmap takes a second to import
 
     before = read_cameras(cameras)
     refined_to = dict(zip(names, zip(Ts_world_camera, focal_factors, strict=True), strict=True))

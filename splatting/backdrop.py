@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 from jaxtyping import Float
 
-from recon.geometry.pose import transform
-from recon.scene import PosedImage
-from splatting.initialize import PointCloud
+from fewview.recon.geometry.pose import transform
+from fewview.recon.scene import PosedImage
+from fewview.splatting.initialize import PointCloud
 
 CELLS = 24
 """Along the long side of a photo."""

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from recon.errors import InputError
-from recon.io.cameras import check_rigid
-from recon.io.documents import MALFORMED, read_text
-from recon.scene import Camera
+from fewview.recon.errors import InputError
+from fewview.recon.io.cameras import check_rigid
+from fewview.recon.io.documents import MALFORMED, read_text
+from fewview.recon.scene import Camera
 
 _FLIP = np.diag([1.0, -1.0, -1.0, 1.0])
 """From OpenGL camera axes to ours."""

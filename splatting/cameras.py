@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from recon.scene import Camera
+from fewview.recon.scene import Camera
 
 # Keeps the square root differentiable at zero; far below the rounding of any angle that matters.
 _TINY = 1e-24

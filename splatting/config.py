@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from recon.stage import StageSpec
+from fewview.recon.stage import StageSpec
 
 
 @dataclass(frozen=True)

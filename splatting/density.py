@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from splatting.gaussians import SH_C0, Gaussians
-from splatting.rasterize import Intrinsics, rasterize
-from splatting.reference import rotation_matrices
+from fewview.splatting.gaussians import SH_C0, Gaussians
+from fewview.splatting.rasterize import Intrinsics, rasterize
+from fewview.splatting.reference import rotation_matrices
 
 LEAST_OPACITY = 0.01
 """What is more transparent is removed."""

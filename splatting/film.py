@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float32, UInt8
 
-from recon.geometry.pose import invert_rigid
-from recon.scene import Camera
-from splatting.config import RenderConfig
-from splatting.gaussians import Gaussians
-from splatting.pictures import Range, depth_colours, normal_picture, to_8bit
-from splatting.rasterize import Rendering, rasterize
+from fewview.recon.geometry.pose import invert_rigid
+from fewview.recon.scene import Camera
+from fewview.splatting.config import RenderConfig
+from fewview.splatting.gaussians import Gaussians
+from fewview.splatting.pictures import Range, depth_colours, normal_picture, to_8bit
+from fewview.splatting.rasterize import Rendering, rasterize
 
 Show = Literal["rgb", "depth", "normal"]
 

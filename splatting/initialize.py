@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
 
-from recon.depth.artifact import Points
-from recon.geometry.pose import transform
-from recon.scene import PosedImage
-from splatting.gaussians import SH_C0, Gaussians
+from fewview.recon.depth.artifact import Points
+from fewview.recon.geometry.pose import transform
+from fewview.recon.scene import PosedImage
+from fewview.splatting.gaussians import SH_C0, Gaussians
 
 # Standard deviation in units of the spacing between neighbours, at which a grid of Gaussians sums to an almost even
 # sheet (ripple under 1 %).

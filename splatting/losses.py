@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from splatting._cpu import library
+from fewview.splatting._cpu import library
 
 WINDOW_RADIUS_PX = 5
 WINDOW_SIGMA_PX = 1.5
@@ -97,7 +97,7 @@ class PhotometricLoss:
         if image.device.type == "cpu" and image.dtype == torch.float32:
             sums = torch.empty(2, dtype=torch.float64)
             threads = torch.get_num_threads() if threads is None else threads
-            loss = _Photometric.apply(image, self, sums, threads)
+            loss = _Photometric.apply(image, self, sums, threads)  # type: ignore[no-untyped-call]
             error = float(sums[1])
         else:
             loss, error = self.in_torch(image)

@@ -16,18 +16,18 @@ import torch
 import trimesh
 from jaxtyping import Bool, Float, Float32, Int, UInt8
 
-from recon.errors import ReconstructionError
-from recon.geometry.graph import components
-from recon.geometry.pose import invert_rigid
-from recon.io.cameras import read_cameras
-from recon.io.glb import write_glb
-from recon.progress import Progress
-from recon.scene import Camera
-from recon.views import load_posed
-from splatting.config import MeshConfig, MeshFacts
-from splatting.export import read_ply
-from splatting.gaussians import Gaussians
-from splatting.rasterize import rasterize
+from fewview.recon.errors import ReconstructionError
+from fewview.recon.geometry.graph import components
+from fewview.recon.geometry.pose import invert_rigid
+from fewview.recon.io.cameras import read_cameras
+from fewview.recon.io.glb import write_glb
+from fewview.recon.progress import Progress
+from fewview.recon.scene import Camera
+from fewview.recon.views import load_posed
+from fewview.splatting.config import MeshConfig, MeshFacts
+from fewview.splatting.export import read_ply
+from fewview.splatting.gaussians import Gaussians
+from fewview.splatting.rasterize import rasterize
 
 # Our world has y down (docs/artifacts.md); glTF has y up.
 _T_GLTF_WORLD = np.diag([1.0, -1.0, -1.0, 1.0])

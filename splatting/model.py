@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from splatting.density import split
-from splatting.gaussians import Gaussians
+from fewview.splatting.density import split
+from fewview.splatting.gaussians import Gaussians
 
 
 class GaussianParameters:

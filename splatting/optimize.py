@@ -11,22 +11,22 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 
-from recon.depth.artifact import VERIFIED, DepthMap
-from recon.errors import InputError, ReconstructionError
-from recon.io.cameras import read_cameras
-from recon.photos import load_photos
-from recon.progress import Progress
-from recon.scene import PosedImage
-from recon.views import load_posed
-from splatting._cuda import cuda_fault
-from splatting.artifact import write_refined_cameras, write_training
-from splatting.backdrop import backdrop
-from splatting.config import SplatConfig, SplatFacts
-from splatting.export import write_ply
-from splatting.gaussians import Gaussians
-from splatting.initialize import gaussians_from_points, in_own_view, joined, read_points, thinned
-from splatting.regularize import SurfacePrior
-from splatting.training import train
+from fewview.recon.depth.artifact import VERIFIED, DepthMap
+from fewview.recon.errors import InputError, ReconstructionError
+from fewview.recon.io.cameras import read_cameras
+from fewview.recon.photos import load_photos
+from fewview.recon.progress import Progress
+from fewview.recon.scene import PosedImage
+from fewview.recon.views import load_posed
+from fewview.splatting._cuda import cuda_fault
+from fewview.splatting.artifact import write_refined_cameras, write_training
+from fewview.splatting.backdrop import backdrop
+from fewview.splatting.config import SplatConfig, SplatFacts
+from fewview.splatting.export import write_ply
+from fewview.splatting.gaussians import Gaussians
+from fewview.splatting.initialize import gaussians_from_points, in_own_view, joined, read_points, thinned
+from fewview.splatting.regularize import SurfacePrior
+from fewview.splatting.training import train
 
 
 def run(inputs: Mapping[str, Path], config: SplatConfig, out: Path, progress: Progress) -> None:

@@ -9,13 +9,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from splatting._cpu import rasterize_cpu
-from splatting._cuda import rasterize_cuda
-from splatting.gaussians import Gaussians
+from fewview.splatting._cpu import rasterize_cpu
+from fewview.splatting._cuda import rasterize_cuda
+from fewview.splatting.gaussians import Gaussians
 
 
 class Intrinsics(Protocol):
-    """A pinhole camera in pixels, such as `recon.scene.Camera`."""
+    """A pinhole camera in pixels, such as `fewview.recon.scene.Camera`."""
 
     @property
     def width(self) -> int: ...

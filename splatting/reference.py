@@ -1,6 +1,6 @@
 """The rasteriser again, in plain torch: readable, slow, any float type, differentiable by autograd.
 
-It defines what the fast back ends must compute (`splatting.rasterize` states the model); tests compare them
+It defines what the fast back ends must compute (`fewview.splatting.rasterize` states the model); tests compare them
 with it in float64, and the benchmark reports how much faster they are.
 """
 
@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from splatting.gaussians import SH_C0, Gaussians
+from fewview.splatting.gaussians import SH_C0, Gaussians
 
 BLUR_PX2 = 0.3
 ALPHA_MIN = 1 / 255

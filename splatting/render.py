@@ -7,20 +7,20 @@ from pathlib import Path
 
 import numpy as np
 
-from recon.io.cameras import read_cameras
-from recon.io.images import write_png
-from recon.photos import load_photos
-from recon.progress import Progress
-from recon.scene import PosedImage
-from recon.views import load_posed
-from splatting import paths
-from splatting.artifact import PhotoExposure, read_exposures
-from splatting.config import RenderConfig, RenderFacts
-from splatting.export import read_ply, write_splat
-from splatting.export.preview import preview
-from splatting.film import Rendered, film_camera, picture, render
-from splatting.pictures import compared, depth_picture, depth_range, normal_picture, to_8bit
-from splatting.video import write_mp4
+from fewview.recon.io.cameras import read_cameras
+from fewview.recon.io.images import write_png
+from fewview.recon.photos import load_photos
+from fewview.recon.progress import Progress
+from fewview.recon.scene import PosedImage
+from fewview.recon.views import load_posed
+from fewview.splatting import paths
+from fewview.splatting.artifact import PhotoExposure, read_exposures
+from fewview.splatting.config import RenderConfig, RenderFacts
+from fewview.splatting.export import read_ply, write_splat
+from fewview.splatting.export.preview import preview
+from fewview.splatting.film import Rendered, film_camera, picture, render
+from fewview.splatting.pictures import compared, depth_picture, depth_range, normal_picture, to_8bit
+from fewview.splatting.video import write_mp4
 
 _FOLDERS = ("input", "compare", "depth", "expected_depth", "normal")
 

@@ -11,23 +11,23 @@ import torch
 from jaxtyping import Float, Float32
 from torch import Tensor
 
-from recon.errors import InputError
-from recon.geometry.pose import invert_rigid
-from recon.progress import Progress
-from recon.scene import PosedImage
-from splatting.adam import FusedAdam
-from splatting.cameras import FocalParameters, PoseParameters
-from splatting.config import SplatConfig
-from splatting.density import LEAST_OPACITY, ViewError, attributed_error, chosen
-from splatting.exposure import Exposure
-from splatting.gaussians import Gaussians
-from splatting.losses import PhotometricLoss
-from splatting.model import GaussianParameters
-from splatting.rasterize import Rendering, rasterize
-from splatting.reference import ALPHA_MIN
-from splatting.regularize import SurfaceLoss, SurfacePrior
-from splatting.schedule import Schedule
-from splatting.threads import one_torch_thread
+from fewview.recon.errors import InputError
+from fewview.recon.geometry.pose import invert_rigid
+from fewview.recon.progress import Progress
+from fewview.recon.scene import PosedImage
+from fewview.splatting.adam import FusedAdam
+from fewview.splatting.cameras import FocalParameters, PoseParameters
+from fewview.splatting.config import SplatConfig
+from fewview.splatting.density import LEAST_OPACITY, ViewError, attributed_error, chosen
+from fewview.splatting.exposure import Exposure
+from fewview.splatting.gaussians import Gaussians
+from fewview.splatting.losses import PhotometricLoss
+from fewview.splatting.model import GaussianParameters
+from fewview.splatting.rasterize import Rendering, rasterize
+from fewview.splatting.reference import ALPHA_MIN
+from fewview.splatting.regularize import SurfaceLoss, SurfacePrior
+from fewview.splatting.schedule import Schedule
+from fewview.splatting.threads import one_torch_thread
 
 GROWTHS = 4
 """How often Gaussians are split, evenly over the steps at full rates."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from recon.io import ffmpeg
+from fewview.recon.io import ffmpeg
 
 # One thread and no time stamps or encoder version, so that the bytes depend on the frames alone.
 _DETERMINISTIC = ["-threads", "1", "-fflags", "+bitexact", "-flags:v", "+bitexact", "-map_metadata", "-1"]

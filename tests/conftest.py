@@ -8,12 +8,13 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+import shapes  # noqa: F401  (before the program: it checks what is imported from here on)
 from playwright.sync_api import Browser, sync_playwright
 from quick import QUICK
 
-from apps.cli import main
-from data.gallery import generate, write_scene
-from data.photosets import data_root
+from fewview.apps.cli import main
+from fewview.data.gallery import generate, write_scene
+from fewview.data.photosets import data_root
 
 # No deadline: machines differ, and a slow one has found no fault. The same examples every time.
 hypothesis.settings.register_profile("fewview", deadline=None, derandomize=True)

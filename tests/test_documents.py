@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from recon.stage import resolve
+from fewview.recon.stage import resolve
 
 REPOSITORY = Path(__file__).parents[1]
 DOCUMENTS = (*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md"))

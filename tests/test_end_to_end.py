@@ -13,9 +13,9 @@ import trimesh
 from plyfile import PlyData
 from quick import QUICK
 
-from apps.cli import main
-from data.photosets import benchmark_split, load_photoset
-from splatting.export import read_ply, read_splat, read_spz
+from fewview.apps.cli import main
+from fewview.data.photosets import benchmark_split, load_photoset
+from fewview.splatting.export import read_ply, read_splat, read_spz
 
 
 def _digests(out: Path) -> dict[str, str]:

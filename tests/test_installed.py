@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import pip
 import pytest
+
+from fewview.recon.dag.program import sources_of
 
 REPOSITORY = Path(__file__).parents[1]
 PROGRAM = ("apps", "calibration", "data", "layout", "recon", "splatting")
@@ -63,11 +67,11 @@ def hostile(environment: Path, tmp_path: Path) -> Call:
 CHILDREN = """
 import pickle
 from pathlib import Path
-from apps.batches.process import Request, SceneProcess
-from recon.dag import run_isolated
-from recon.io.package_index import DownloadError, download_archive
-from apps.web.queue import Job, start
-from apps.web.store import Run
+from fewview.apps.batches.process import Request, SceneProcess
+from fewview.recon.dag import run_isolated
+from fewview.recon.io.package_index import DownloadError, download_archive
+from fewview.apps.web.queue import Job, start
+from fewview.apps.web.store import Run
 
 print(run_isolated("os:getcwd", log=Path("isolated.log")))
 Path("logs").mkdir()
@@ -105,10 +109,10 @@ def test_every_child(hostile: Call, tmp_path: Path) -> None:
 
 
 WITHOUT_PIP = """
-from apps.doctor import _pip
-from recon.errors import EnvironmentFault
-from recon.io import weights
-from recon.progress import LogProgress
+from fewview.apps.commands.doctor import _pip
+from fewview.recon.errors import EnvironmentFault
+from fewview.recon.io import weights
+from fewview.recon.progress import LogProgress
 
 found = _pip()
 print(found.ok, found.needed, found.fix)
@@ -131,3 +135,69 @@ def test_without_pip(hostile: Call, environment: Path, tmp_path: Path) -> None:
         "The weights aliked-n16 (2.7 MB) could not be downloaded: this Python has no pip. "
         f"Run {remedy} once, and run again.",
     ], done.stderr
+
+
+MANAGE = """
+from pathlib import Path
+import apps, apps.models, calibration, data, fewview, layout, recon, splatting
+import fewview.apps, fewview.data
+from fewview.recon.dag import run_isolated
+
+print(*(module.OURS for module in (apps, apps.models, calibration, data, layout, recon, splatting)))
+print(fewview.Camera(4, 2, 1, 1, 2, 1).matrix[0, 2], fewview.__version__)
+try:
+    fewview.reconstruct("nowhere", "out")
+except fewview.FewviewError as error:
+    print(error.what)
+for function in ("fewview.recon.durations:rough", "apps.models:rough"):
+    print(run_isolated(function, (75.0,), log=Path("isolated.log")))
+print(Path(fewview.apps.__file__).parents[2].name, Path(fewview.data.__file__).parents[2].name)
+"""
+
+
+def test_a_project_with_folders_of_our_names(environment: Path, tmp_path: Path) -> None:
+    """Such as Django's: its `apps`, its `data`. Neither disturbs the other, nor in the other's child processes."""
+    for name in set(PROGRAM) - {"layout"}:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text(f"OURS = {name!r}\n")
+    (tmp_path / "layout.py").write_text("OURS = 'layout'\n")
+    models = "import layout\nOURS = f'models on {layout.OURS}'\ndef rough(seconds):\n    return f'{seconds:.0f} s'\n"
+    (tmp_path / "apps" / "models.py").write_text(models)
+    (tmp_path / "manage.py").write_text(MANAGE)
+    words = [str(environment / "python"), "manage.py"]
+    variables = {"HOME": str(tmp_path)}
+    done = subprocess.run(words, check=False, capture_output=True, text=True, cwd=tmp_path, env=variables)
+    assert done.stdout.splitlines() == [
+        "apps models on layout calibration data layout recon splatting",
+        f"2.0 {version('fewview')}",
+        "There is no file or folder nowhere.",
+        "1 minute",
+        "75 s",
+        "site-packages site-packages",
+    ], done.stderr
+
+
+SOURCES = """
+import json
+from fewview.recon.dag import program
+print(json.dumps(dict(program.sources_of("fewview.recon.depth.stage:run"))))
+"""
+
+
+def test_a_key_counts_the_same_sources_as_in_the_checkout(hostile: Call) -> None:
+    """So a folder of results that the one made is not made again by the other."""
+    installed = json.loads(hostile("python", "-P", "-c", SOURCES).stdout)
+    ours = sources_of("fewview.recon.depth.stage:run")
+    assert installed.keys() == ours.keys() >= {"recon/depth/stereo.py", "recon/depth/_kernels.so"}
+    assert all(installed[name] == ours[name] for name in ours if not name.endswith(".so"))
+
+
+def test_what_is_installed(environment: Path) -> None:
+    [packages] = environment.parent.glob("lib/*/site-packages")
+    installed = {path.name for path in packages.iterdir()} - {"dependencies.pth"}
+    assert installed == {"fewview", f"fewview-{version('fewview')}.dist-info"}
+    assert (packages / "fewview" / "py.typed").is_file()
+    assert not [path for path in packages.rglob("*") if path.is_symlink() or path.name == "native"]
+    licences = packages / f"fewview-{version('fewview')}.dist-info" / "licenses"
+    assert {"LICENSE", "THIRD_PARTY.md", "licenses"} <= {path.name for path in licences.iterdir()}
+    assert {path.name for path in (licences / "licenses").iterdir()} == {"ALIKED.txt", "LPIPS.txt", "torchvision.txt"}

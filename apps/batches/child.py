@@ -11,11 +11,11 @@ import sys
 import traceback
 from pathlib import Path
 
-from apps.batches.task import Kind
-from recon.dag.faults import memory_fault
-from recon.dag.process import asked, leave
-from recon.errors import EnvironmentFault, FewviewError, InputError, InUseFault, KilledFault, MemoryFault
-from recon.stage import resolve
+from fewview.apps.batches.task import Kind
+from fewview.recon.dag.faults import memory_fault
+from fewview.recon.dag.process import asked, leave
+from fewview.recon.errors import EnvironmentFault, FewviewError, InputError, InUseFault, KilledFault, MemoryFault
+from fewview.recon.stage import resolve
 
 ANSWER_LIMIT = 4096
 """Bytes of an answer: it must fit into a pipe that is read only after the child has ended."""

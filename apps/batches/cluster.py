@@ -16,10 +16,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from apps.batches.machine import thread_limits
-from apps.batches.process import POLL_S, Request, SceneProcess
-from apps.batches.task import Outcome
-from recon.errors import EnvironmentFault
+from fewview.apps.batches.machine import thread_limits
+from fewview.apps.batches.process import POLL_S, Request, SceneProcess
+from fewview.apps.batches.task import Outcome
+from fewview.recon.errors import EnvironmentFault
 
 _LOOPBACK_ONLY = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 """Ray listens on the machine's address on Linux and on loopback elsewhere; this setting, false, makes Linux such an

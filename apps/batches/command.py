@@ -15,18 +15,18 @@ from typing import Annotated, Literal
 import tyro
 from rich.console import Console
 
-from apps.batches import page
-from apps.batches.course import run_batch, show_plan
-from apps.batches.local import LocalEngine, jobs_that_fit
-from apps.batches.machine import available_mib, cpus
-from apps.batches.plan import estimated, plan
-from apps.batches.scenes import Scene, find
-from apps.batches.scheduler import Engine, Rules
-from apps.batches.signals import terminated_as_interrupted
-from apps.batches.summary import as_json, counts, doubtful, remarks, rows
-from apps.batches.task import Task
-from apps.options import StageOptions, stage_options
-from recon.errors import InputError
+from fewview.apps.batches import page
+from fewview.apps.batches.course import run_batch, show_plan
+from fewview.apps.batches.local import LocalEngine, jobs_that_fit
+from fewview.apps.batches.machine import available_mib, cpus
+from fewview.apps.batches.plan import estimated, plan
+from fewview.apps.batches.scenes import Scene, find
+from fewview.apps.batches.scheduler import Engine, Rules
+from fewview.apps.batches.signals import terminated_as_interrupted
+from fewview.apps.batches.summary import as_json, counts, doubtful, remarks, rows
+from fewview.apps.batches.task import Task
+from fewview.apps.options import StageOptions, stage_options
+from fewview.recon.errors import InputError
 
 LADDER = ("best", "default", "fast")
 SHARE_OF_FREE_MEMORY = 0.9
@@ -114,7 +114,7 @@ def main(command: Command) -> int:
 @contextmanager
 def _engine(arguments: Arguments, left: Sequence[Task]) -> Iterator[Engine]:
     if arguments.engine == "ray":
-        from apps.batches.cluster import connected
+        from fewview.apps.batches.cluster import connected
 
         with connected(
             arguments.out, arguments.address, arguments.jobs, arguments.threads, arguments.gpus_per_scene

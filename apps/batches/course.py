@@ -15,22 +15,22 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from apps.batches import journal as journals
-from apps.batches.display import Display, tell
-from apps.batches.history import Event, History, fold
-from apps.batches.journal import Journal
-from apps.batches.page import write_page
-from apps.batches.resume import Decision, decide, stamp
-from apps.batches.scheduler import Engine, Rules, Scheduler, Turn, no_room
-from apps.batches.summary import counts, rows
-from apps.batches.task import Task
-from recon.dag.digests import FileHashes
-from recon.dag.environment import program_version
-from recon.dag.faults import writing
-from recon.dag.lock import FolderLock
-from recon.errors import EnvironmentFault, InputError
-from recon.io import weights
-from recon.progress import LogProgress
+from fewview.apps.batches import journal as journals
+from fewview.apps.batches.display import Display, tell
+from fewview.apps.batches.history import Event, History, fold
+from fewview.apps.batches.journal import Journal
+from fewview.apps.batches.page import write_page
+from fewview.apps.batches.resume import Decision, decide, stamp
+from fewview.apps.batches.scheduler import Engine, Rules, Scheduler, Turn, no_room
+from fewview.apps.batches.summary import counts, rows
+from fewview.apps.batches.task import Task
+from fewview.recon.dag.digests import FileHashes
+from fewview.recon.dag.environment import program_version
+from fewview.recon.dag.faults import writing
+from fewview.recon.dag.lock import FolderLock
+from fewview.recon.errors import EnvironmentFault, InputError
+from fewview.recon.io import weights
+from fewview.recon.progress import LogProgress
 
 EngineFor = Callable[[Sequence[Task]], AbstractContextManager[Engine]]
 _PAGE_S = 10.0

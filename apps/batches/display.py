@@ -13,10 +13,10 @@ from rich.live import Live
 from rich.table import Column, Table
 from rich.text import Text
 
-from apps.batches.history import Event, History
-from apps.batches.summary import counts, rows
-from recon.dag.live import read_step
-from recon.durations import duration, rough
+from fewview.apps.batches.history import Event, History
+from fewview.apps.batches.summary import counts, rows
+from fewview.recon.dag.live import read_step
+from fewview.recon.durations import duration, rough
 
 _REDRAW_S = 1.0
 

@@ -14,14 +14,14 @@ from pathlib import Path
 import cv2
 from PIL import Image, UnidentifiedImageError
 
-from apps.options import StageOptions
-from apps.pipeline import SPECS
-from layout import STAGE as LAYOUT
-from recon.depth import STAGE as DEPTH
-from recon.io.images import MAX_MEGAPIXELS, UnusableImage
-from recon.io.inputs import is_video
-from recon.io.video import open_video
-from recon.photos import STAGE_NAME as PHOTOS
+from fewview.apps.options import StageOptions
+from fewview.apps.pipeline import SPECS
+from fewview.layout import STAGE as LAYOUT
+from fewview.recon.depth import STAGE as DEPTH
+from fewview.recon.io.images import MAX_MEGAPIXELS, UnusableImage
+from fewview.recon.io.inputs import is_video
+from fewview.recon.io.video import open_video
+from fewview.recon.photos import STAGE_NAME as PHOTOS
 
 _MARGIN = 1.1
 _RIG_MIB = 700

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from recon.errors import InputError
+from fewview.recon.errors import InputError
 
 
 def identity(sources: Iterable[tuple[str, Iterable[Path]]]) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recon.errors import InputError
+from fewview.recon.errors import InputError
 
 FORMATS = (".toml", ".jsonl", ".csv")
 FIELDS = ("photos", "name", "preset", "options", "cameras")

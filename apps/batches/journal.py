@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from recon.dag.files import sync_folder
+from fewview.recon.dag.files import sync_folder
 
 NAME = "batch.jsonl"
 

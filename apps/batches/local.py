@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from apps.batches.machine import available_mib, thread_limits
-from apps.batches.process import Request, SceneProcess
-from apps.batches.task import Outcome
+from fewview.apps.batches.machine import available_mib, thread_limits
+from fewview.apps.batches.process import Request, SceneProcess
+from fewview.apps.batches.task import Outcome
 
 _FLOOR_MIB = 300.0
 """With less than this left, the system begins to kill or to swap: a scene must go first."""

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from apps.batches.summary import Row, counts
-from recon.durations import duration
+from fewview.apps.batches.summary import Row, counts
+from fewview.recon.durations import duration
 
 NAME = "index.html"
 

@@ -11,22 +11,22 @@ from typing import Any
 
 from rich.console import Console
 
-from apps.batches.estimate import disk_mib, measure, memory_mib
-from apps.batches.inputs import identity
-from apps.batches.scenes import Scene
-from apps.batches.task import Setting, Task
-from apps.options import StageOptions
-from apps.report import reported
-from apps.run import graph_of, reconstruct
-from recon.dag.graph import Graph
-from recon.dag.keys import encode
-from recon.dag.program import program_digest
-from recon.errors import InputError
-from recon.io.weights import REGISTRY
-from recon.photos import STAGE_NAME as PHOTOS
-from recon.stage import Stage
+from fewview.apps.batches.estimate import disk_mib, measure, memory_mib
+from fewview.apps.batches.inputs import identity
+from fewview.apps.batches.scenes import Scene
+from fewview.apps.batches.task import Setting, Task
+from fewview.apps.commands.report import reported
+from fewview.apps.commands.run import graph_of, reconstruct
+from fewview.apps.options import StageOptions
+from fewview.recon.dag.graph import Graph
+from fewview.recon.dag.keys import encode
+from fewview.recon.dag.program import program_digest
+from fewview.recon.errors import InputError
+from fewview.recon.io.weights import REGISTRY
+from fewview.recon.photos import STAGE_NAME as PHOTOS
+from fewview.recon.stage import Stage
 
-_CALL = "apps.batches.plan:run_scene"
+_CALL = "fewview.apps.batches.plan:run_scene"
 _SMALL_PX = 512
 _ENCODED: dict[int, tuple[Any, Any]] = {}
 

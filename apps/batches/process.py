@@ -11,10 +11,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from apps.batches import child
-from apps.batches.machine import oom_kills, tree_mib
-from apps.batches.task import Kind, Outcome
-from recon.dag.process import OwnProcess
+from fewview.apps.batches import child
+from fewview.apps.batches.machine import oom_kills, tree_mib
+from fewview.apps.batches.task import Kind, Outcome
+from fewview.recon.dag.process import OwnProcess
 
 POLL_S = 0.1
 LOG_LIMIT = 1 << 20

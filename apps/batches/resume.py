@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from apps.batches.history import History
-from apps.batches.task import PERMANENT, Task
-from recon.dag.digests import FileHashes
-from recon.dag.files import read_json
-from recon.errors import InputError
+from fewview.apps.batches.history import History
+from fewview.apps.batches.task import PERMANENT, Task
+from fewview.recon.dag.digests import FileHashes
+from fewview.recon.dag.files import read_json
+from fewview.recon.errors import InputError
 
 Stamp = list[int] | None
 

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from apps.batches import jobs_file
-from recon.errors import InputError
-from recon.io.inputs import natural
+from fewview.apps.batches import jobs_file
+from fewview.recon.errors import InputError
+from fewview.recon.io.inputs import natural
 
 _NAME = re.compile(r"[^\x00-\x1f/\\.][^\x00-\x1f/\\]*")
 _RESERVED = frozenset({"logs", "index.html", "batch.jsonl"})

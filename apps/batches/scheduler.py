@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from apps.batches.history import Event, History
-from apps.batches.journal import Journal
-from apps.batches.process import POLL_S, Request
-from apps.batches.resume import stamp
-from apps.batches.task import TRANSIENT, Kind, Outcome, Task
-from recon.dag.faults import write_fault
-from recon.errors import EnvironmentFault
+from fewview.apps.batches.history import Event, History
+from fewview.apps.batches.journal import Journal
+from fewview.apps.batches.process import POLL_S, Request
+from fewview.apps.batches.resume import stamp
+from fewview.apps.batches.task import TRANSIENT, Kind, Outcome, Task
+from fewview.recon.dag.faults import write_fault
+from fewview.recon.errors import EnvironmentFault
 
 _BUSY_S = 5.0
 _BUSY_LIMIT = 24

@@ -10,12 +10,12 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from apps.batches import journal
-from apps.batches.display import stage_of
-from apps.batches.history import fold
-from apps.batches.summary import as_json, counts, remarks, rows
-from recon.dag.lock import at_work
-from recon.errors import InputError
+from fewview.apps.batches import journal
+from fewview.apps.batches.display import stage_of
+from fewview.apps.batches.history import fold
+from fewview.apps.batches.summary import as_json, counts, remarks, rows
+from fewview.recon.dag.lock import at_work
+from fewview.recon.errors import InputError
 
 
 @dataclass(frozen=True)

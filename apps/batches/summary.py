@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from apps.batches.history import History, Status
-from recon.dag.verdict import Level
+from fewview.apps.batches.history import History, Status
+from fewview.recon.dag.verdict import Level
 
 
 @dataclass(frozen=True)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from data.gallery import Room, generate
-from recon.depth.completion import complete
-from recon.depth.covisibility import VERIFIED, DepthMap, world_points
-from recon.depth.scene_planes import find_planes
-from recon.depth.sources import SparsePoints, choose_sources, depth_range
-from recon.depth.stage import DepthConfig, verify
-from recon.depth.stereo import StereoJob, estimate
-from recon.metrics import depth_errors
-from recon.scene import PosedImage
+from fewview.data.gallery import Room, generate
+from fewview.recon.depth import DepthConfig
+from fewview.recon.depth.artifact import VERIFIED, DepthMap
+from fewview.recon.depth.completion import complete
+from fewview.recon.depth.covisibility import world_points
+from fewview.recon.depth.scene_planes import find_planes
+from fewview.recon.depth.sources import SparsePoints, choose_sources, depth_range
+from fewview.recon.depth.stage import verify
+from fewview.recon.depth.stereo import StereoJob, estimate
+from fewview.recon.metrics import depth_errors
+from fewview.recon.scene import PosedImage
 
 _SIZE = (192, 144)
 _POINTS = 150
@@ -20,10 +22,10 @@ _POINTS = 150
 
 
 class DepthTrials:
-    """See `apps.benchmarks.thresholds.Trials`."""
+    """See `fewview.apps.benchmarks.thresholds.Trials`."""
 
     scenes = (
-        "two furnished rooms of `data.gallery` with plain walls (seeds 941 and 942: a rectangle and an L; 3 "
+        "two furnished rooms of `fewview.data.gallery` with plain walls (seeds 941 and 942: a rectangle and an L; 3 "
         f"photos of {_SIZE[0]} x {_SIZE[1]}, true cameras)"
     )
 

@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Bool, Float
 
-from apps.benchmarks.alignment import align
-from recon import metrics
-from recon.errors import InputError
-from recon.geometry.pose import invert_rigid
-from recon.io.cameras import CameraSet, read_cameras
-from recon.progress import LogProgress, Progress
-from recon.scene import Camera, PosedImage, View
+from fewview.apps.benchmarks.true_poses import align
+from fewview.recon import metrics
+from fewview.recon.errors import InputError
+from fewview.recon.geometry.pose import invert_rigid
+from fewview.recon.io.cameras import CameraSet, read_cameras
+from fewview.recon.progress import LogProgress, Progress
+from fewview.recon.scene import Camera, PosedImage, View
 
 if TYPE_CHECKING:
-    from apps.benchmarks.lpips import Lpips
-    from data.photosets import PhotoSet
-    from splatting.gaussians import Gaussians
+    from fewview.apps.benchmarks.lpips import Lpips
+    from fewview.data.photosets import PhotoSet
+    from fewview.splatting.gaussians import Gaussians
 
 LONG_SIDE = 512
 """Of the photos as scored, in pixels."""
@@ -49,14 +49,14 @@ def evaluate(
 
     **Cameras**, over the train photos that the run registered (`registered` counts them, `unregistered` names
     the others; nothing is made up for these): `pairs.rotation_deg` and `pairs.translation_deg` (mean and max
-    over ordered pairs), `ate` (see `recon.metrics.trajectory_error`; null for fewer than 3),
+    over ordered pairs), `ate` (see `fewview.recon.metrics.trajectory_error`; null for fewer than 3),
     `focal_relative_error`. They are those of `splat/` where the run has it, and the same figures of
     `cameras/` are then under `before_splatting`.
 
     **Held-out views**, where the run has splats: `test` with each photo's pose optimised against the frozen
     Gaussians, `test_fixed_poses` with the true pose brought into the run's world by the registered train
-    cameras (`apps.benchmarks.alignment.align`). Only the pose is optimised: no exposure, no colour. Rows per photo are
-    in `test_photos`. The test photo is undistorted and scored at long side 512, pixels outside the photo left
+    cameras (`fewview.apps.benchmarks.true_poses.align`). Only the pose is optimised: no exposure, no colour. Rows per
+    photo are in `test_photos`. The test photo is undistorted and scored at long side 512, pixels outside the photo left
     out (for LPIPS, which needs whole images, they take the photo's colour). Its intrinsics are those that the
     run found, where the run gave one camera to all photos of that size (then the photo's own true intrinsics
     play no part); otherwise the true ones, since a photo that the run never saw has no others.
@@ -194,8 +194,8 @@ def score_view(
 
 
 def _score_views(ply: Path, photos: Sequence[PosedImage], optimise: bool, progress: Progress) -> dict[str, Any]:
-    from apps.benchmarks.lpips import load_lpips
-    from splatting.export import read_ply
+    from fewview.apps.benchmarks.lpips import load_lpips
+    from fewview.splatting.export import read_ply
 
     gaussians, lpips = read_ply(ply), load_lpips(progress)
     fixed, optimised, rows = [], [], []
@@ -216,7 +216,7 @@ def _score_views(ply: Path, photos: Sequence[PosedImage], optimise: bool, progre
 def _render(gaussians: Gaussians, photo: PosedImage) -> Float[np.ndarray, "H W 3"]:
     import torch
 
-    from splatting.rasterize import rasterize
+    from fewview.splatting.rasterize import rasterize
 
     with torch.no_grad():
         pose = torch.from_numpy(photo.T_camera_world).float()
@@ -234,9 +234,9 @@ def _refine_level(
     """World to camera after Adam at one size of the photo."""
     import torch
 
-    from splatting.cameras import PoseParameters
-    from splatting.losses import PhotometricLoss
-    from splatting.rasterize import rasterize
+    from fewview.splatting.cameras import PoseParameters
+    from fewview.splatting.losses import PhotometricLoss
+    from fewview.splatting.rasterize import rasterize
 
     parameters = PoseParameters(pose[None], length, held=())
     loss = PhotometricLoss(torch.from_numpy(photo.image), torch.from_numpy(photo.mask))
@@ -257,7 +257,7 @@ def _refine_level(
 
 
 def _shrunk(photo: PosedImage, factor: int) -> PosedImage:
-    from recon.views import shrink, shrink_mask
+    from fewview.recon.views import shrink, shrink_mask
 
     width, height = max(1, photo.camera.width // factor), max(1, photo.camera.height // factor)
     camera = photo.camera.resized(width, height)
@@ -272,7 +272,7 @@ def _shrunk(photo: PosedImage, factor: int) -> PosedImage:
 def _undistorted(name: str, path: Path, camera: Camera, T_world_camera: Float[np.ndarray, "4 4"]) -> PosedImage:
     import cv2
 
-    from recon.views import shrink, shrink_mask, undistort
+    from fewview.recon.views import shrink, shrink_mask, undistort
 
     data = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
     if data is None:

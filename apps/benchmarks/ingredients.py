@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from apps.benchmarks.benchmark import select_frames
-from apps.benchmarks.evaluate import evaluate
-from apps.pipeline import PipelineConfig, stages
-from data.photosets import PhotoSet, benchmark_split, load_photoset
-from recon.dag import run_stages
-from splatting.config import SPLAT, SplatConfig
+from fewview.apps.benchmarks.evaluate import evaluate
+from fewview.apps.commands.benchmark import select_frames
+from fewview.apps.pipeline import PipelineConfig, stages
+from fewview.data.photosets import PhotoSet, benchmark_split, load_photoset
+from fewview.recon.dag import run_stages
+from fewview.splatting.config import SPLAT, SplatConfig
 
 INGREDIENTS: dict[str, Callable[[SplatConfig], SplatConfig]] = {
     "all": lambda c: c,

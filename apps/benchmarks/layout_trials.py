@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float
 
-from data.gallery import Room, generate
-from layout import metrics
-from layout.model import RoomLayout
-from layout.stage import find_room
-from layout.surfaces import DepthView
-from recon.io.cameras import CameraSet
-from recon.progress import LogProgress
-from recon.scene import PosedImage
+from fewview.data.gallery import Room, generate
+from fewview.layout import metrics
+from fewview.layout.model import RoomLayout
+from fewview.layout.stage import find_room
+from fewview.layout.surfaces import DepthView
+from fewview.recon.io.cameras import CameraSet
+from fewview.recon.progress import LogProgress
+from fewview.recon.scene import PosedImage
 
 _BIAS, _NOISE = 0.02, 0.01
 """Of depth: of a whole view, and of each pixel."""
@@ -36,10 +36,10 @@ class _Scene:
 
 
 class LayoutTrials:
-    """See `apps.benchmarks.thresholds.Trials`."""
+    """See `fewview.apps.benchmarks.thresholds.Trials`."""
 
     scenes = (
-        "furnished rooms of `data.gallery` (3 photos, true cameras, depth with 2 % bias and 1 % noise): an L "
+        "furnished rooms of `fewview.data.gallery` (3 photos, true cameras, depth with 2 % bias and 1 % noise): an L "
         "(seed 932) and a slanted one of unknown scale (933); for directions and seams also a rectangle in larger "
         "photos (931), for free space and openings an L and a rectangle with open doors and windows (934, 935); for "
         "what is a room also one wall and a floor, and two walls and a floor without ceiling (both of 932), which "

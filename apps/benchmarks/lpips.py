@@ -11,8 +11,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from recon.io.weights import fetch
-from recon.progress import Progress
+from fewview.recon.io.weights import fetch
+from fewview.recon.progress import Progress
 
 _CONVOLUTIONS_PER_BLOCK = (2, 2, 3, 3, 3)
 _SMALLEST_SIDE = 16
@@ -23,7 +23,7 @@ class Lpips:
     """The metric, ready to measure; takes some 60 MB.
 
     Args:
-        weights: safetensors file of `recon.io.weights.fetch("lpips-vgg16", ...)`; kernels are (height, width,
+        weights: safetensors file of `fewview.recon.io.weights.fetch("lpips-vgg16", ...)`; kernels are (height, width,
         in, out).
     """
 

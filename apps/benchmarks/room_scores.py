@@ -1,4 +1,4 @@
-"""Scores an estimated room layout against Structured3D's truth, figure by figure (`layout.metrics`)."""
+"""Scores an estimated room layout against Structured3D's truth, figure by figure (`fewview.layout.metrics`)."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from apps.benchmarks.alignment import align
-from data.structured3d import RoomFolder, ViewLayout
-from data.structured3d.images import read_depth
-from layout import metrics
-from layout.model import RoomLayout
-from layout.raycast import cast
-from recon.geometry.pose import Sim3, transform
-from recon.scene import Camera, View
+from fewview.apps.benchmarks.true_poses import align
+from fewview.data.structured3d import RoomFolder, ViewLayout
+from fewview.data.structured3d.images import read_depth
+from fewview.layout import metrics
+from fewview.layout.model import RoomLayout
+from fewview.layout.raycast import cast
+from fewview.recon.geometry.pose import Sim3, transform
+from fewview.recon.scene import Camera, View
 
 LONG_SIDE = 640
 """Of the label maps that are compared; 640x360 for Structured3D's own photos."""

@@ -14,22 +14,22 @@ import tyro
 from PIL import Image
 from rich.console import Console
 
-from apps.benchmarks.room_scores import Estimate, mean, score
-from apps.options import PresetName, StageOptions, stage_options
-from apps.output import deliver
-from apps.pipeline import PipelineConfig
-from apps.run import reconstruct
-from data.structured3d import RoomFolder, find_rooms
-from data.structured3d.images import read_depth
-from data.structured3d.scenes import PHOTO
-from layout.document import read_layout
-from layout.stage import find_room
-from layout.surfaces import DepthView
-from recon.errors import ReconstructionError
-from recon.io.cameras import CameraSet, read_cameras
-from recon.photos import load_photos
-from recon.progress import LogProgress
-from recon.scene import PosedImage
+from fewview.apps.benchmarks.room_scores import Estimate, mean, score
+from fewview.apps.commands.run import reconstruct
+from fewview.apps.options import PresetName, StageOptions, stage_options
+from fewview.apps.output import deliver
+from fewview.apps.pipeline import PipelineConfig
+from fewview.data.structured3d import RoomFolder, find_rooms
+from fewview.data.structured3d.images import read_depth
+from fewview.data.structured3d.scenes import PHOTO
+from fewview.layout.document import read_layout
+from fewview.layout.stage import find_room
+from fewview.layout.surfaces import DepthView
+from fewview.recon.errors import ReconstructionError
+from fewview.recon.io.cameras import CameraSet, read_cameras
+from fewview.recon.photos import load_photos
+from fewview.recon.progress import LogProgress
+from fewview.recon.scene import PosedImage
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from typing import Any, Protocol
 import numpy as np
 from rich.console import Console
 
-from apps.benchmarks.depth_trials import DepthTrials
-from apps.benchmarks.layout_trials import LayoutTrials
+from fewview.apps.benchmarks.depth_trials import DepthTrials
+from fewview.apps.benchmarks.layout_trials import LayoutTrials
 
 FACTORS = (0.5, 2.0)
 _DERIVED = "(derived"
@@ -44,8 +44,8 @@ class Trials(Protocol):
 
 
 PACKAGES: Mapping[str, tuple[str, type[Trials]]] = {
-    "layout": ("layout.tolerances", LayoutTrials),
-    "depth": ("recon.depth.tolerances", DepthTrials),
+    "layout": ("fewview.layout.tolerances", LayoutTrials),
+    "depth": ("fewview.recon.depth.tolerances", DepthTrials),
 }
 
 

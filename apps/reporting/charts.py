@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from apps.results import PairResult, StageResult, Training
+from fewview.apps.results import PairResult, StageResult, Training
 
 _MOST_CURVE_POINTS = 200
 _CELL_PX = 34.0

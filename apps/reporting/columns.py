@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from apps.reporting import formats
-from apps.results import PhotoResult
+from fewview.apps.reporting import formats
+from fewview.apps.results import PhotoResult
 
 
 @dataclass(frozen=True)

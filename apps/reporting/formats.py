@@ -6,7 +6,7 @@ import re
 
 from markupsafe import Markup, escape
 
-from recon.durations import duration
+from fewview.recon.durations import duration
 
 NOTHING = "–"
 """Where there is no figure."""

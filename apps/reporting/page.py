@@ -10,13 +10,13 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from apps.reporting import formats, pictures
-from apps.reporting.charts import learning_curve, match_matrix, stage_bars
-from apps.reporting.columns import columns
-from apps.reporting.plan import read_plan
-from apps.reporting.tiles import headline, tiles
-from apps.results import PhotoResult, Results, read_results
-from recon.dag.faults import writing
+from fewview.apps.reporting import formats, pictures
+from fewview.apps.reporting.charts import learning_curve, match_matrix, stage_bars
+from fewview.apps.reporting.columns import columns
+from fewview.apps.reporting.plan import read_plan
+from fewview.apps.reporting.tiles import headline, tiles
+from fewview.apps.results import PhotoResult, Results, read_results
+from fewview.recon.dag.faults import writing
 
 NAME = "report.html"
 

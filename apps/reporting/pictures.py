@@ -13,10 +13,10 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
-from apps.results import PhotoResult
-from apps.results.photos import read_comparison
-from recon.depth.artifact import DepthMap
-from splatting.pictures import Range, depth_colours, depth_range
+from fewview.apps.results import PhotoResult
+from fewview.apps.results.photos import read_comparison
+from fewview.recon.depth.artifact import DepthMap
+from fewview.splatting.pictures import Range, depth_colours, depth_range
 
 SIDE_PX = 480
 THUMB_PX = 160
@@ -29,7 +29,7 @@ MOST_FILM_BYTES = 1_600_000
 """A larger film is left out: it lies beside the page."""
 _QUALITIES = (85, 75, 60, 45, 30, 15)
 _UNKNOWN = 40
-"""Grey of what has no depth, as in `splatting.pictures`."""
+"""Grey of what has no depth, as in `fewview.splatting.pictures`."""
 
 
 @dataclass(frozen=True)

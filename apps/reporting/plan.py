@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
-from recon.io.cameras import read_cameras
-from recon.io.colmap import read_model
-from recon.scene import View, mean_up
-from recon.sfm.advice import FIRM, weak_ties
+from fewview.recon.io.cameras import read_cameras
+from fewview.recon.io.colmap import read_model
+from fewview.recon.scene import View, mean_up
+from fewview.recon.sfm.advice import FIRM, weak_ties
 
 WIDTH_PX = 640.0
 _MARGIN_PX = 48.0

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from apps.reporting import formats
-from apps.results import Results
-from calibration.stage import STAGE as MOTION
+from fewview.apps.reporting import formats
+from fewview.apps.results import Results
+from fewview.calibration.stage import STAGE as MOTION
 
 
 @dataclass(frozen=True)

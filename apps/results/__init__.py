@@ -1,6 +1,6 @@
 """The folder of a run, read back: what the report and the app show. Loads no torch."""
 
-from apps.results.model import (
+from fewview.apps.results.model import (
     Failure,
     Fallback,
     PairResult,
@@ -15,7 +15,7 @@ from apps.results.model import (
     Training,
     WeightsUsed,
 )
-from apps.results.reading import read_results
+from fewview.apps.results.reading import read_results
 
 __all__ = [
     "Failure",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from apps.results.model import ResultFile
+from fewview.apps.results.model import ResultFile
 
 _TITLES = {
     "splat/splat.ply": "Gaussian splats (3DGS PLY)",

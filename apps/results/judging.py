@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from apps.results.model import PhotoResult, Rig, StageResult
-from recon.dag.verdict import RunVerdict
-from recon.sfm import STAGE as CAMERAS
+from fewview.apps.results.model import PhotoResult, Rig, StageResult
+from fewview.recon.dag.verdict import RunVerdict
+from fewview.recon.sfm import STAGE as CAMERAS
 
 _THIN_OVERLAP = 0.4
 _LOOSE_PX = 2.0

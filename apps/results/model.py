@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from recon.dag.verdict import RunVerdict
-from recon.stage import StageSpec
+from fewview.recon.dag.verdict import RunVerdict
+from fewview.recon.stage import StageSpec
 
 FactsT = TypeVar("FactsT")
 

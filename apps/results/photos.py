@@ -11,12 +11,12 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from PIL import Image
 
-from apps.results.model import PhotoResult, StageResult
-from recon.depth import STAGE as DEPTH
-from recon.io.cameras import CameraSet
-from recon.photos import load_photos
-from recon.scene import Camera
-from recon.sfm import STAGE as CAMERAS
+from fewview.apps.results.model import PhotoResult, StageResult
+from fewview.recon.depth import STAGE as DEPTH
+from fewview.recon.io.cameras import CameraSet
+from fewview.recon.photos import load_photos
+from fewview.recon.scene import Camera
+from fewview.recon.sfm import STAGE as CAMERAS
 
 _IGNORED_STEP = 4
 """Where a comparison's error is so many grey levels from that of its two pictures, the pixel was ignored."""

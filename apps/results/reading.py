@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from apps.results.files import result_files
-from apps.results.judging import judge, next_photos
-from apps.results.model import (
+from fewview.apps.results.files import result_files
+from fewview.apps.results.judging import judge, next_photos
+from fewview.apps.results.model import (
     Failure,
     Fallback,
     PairResult,
@@ -22,25 +22,25 @@ from apps.results.model import (
     Training,
     WeightsUsed,
 )
-from apps.results.photos import read_photos
-from calibration.artifact import RigRecord, load_rig
-from calibration.keypoints import STAGE as KEYPOINTS
-from calibration.stage import STAGE as MOTION
-from layout import STAGE as LAYOUT
-from layout import LayoutFacts
-from recon.dag.artifact import read_record
-from recon.dag.manifest import SCHEMA
-from recon.errors import InputError
-from recon.io.cameras import CameraSet, read_cameras
-from recon.io.documents import MALFORMED, read_text
-from recon.io.weights import REGISTRY
-from recon.matching import STAGE as MATCHES
-from recon.matching.artifact import load_pairs
-from recon.matching.sift import Sift
-from recon.priors import STAGE as POINTMAPS
-from recon.sfm import STAGE as CAMERAS
-from splatting.artifact import read_training
-from splatting.config import SPLAT
+from fewview.apps.results.photos import read_photos
+from fewview.calibration.artifact import RigRecord, load_rig
+from fewview.calibration.keypoints import STAGE as KEYPOINTS
+from fewview.calibration.stage import STAGE as MOTION
+from fewview.layout import STAGE as LAYOUT
+from fewview.layout import LayoutFacts
+from fewview.recon.dag.artifact import read_record
+from fewview.recon.dag.manifest import SCHEMA
+from fewview.recon.errors import InputError
+from fewview.recon.io.cameras import CameraSet, read_cameras
+from fewview.recon.io.documents import MALFORMED, read_text
+from fewview.recon.io.weights import REGISTRY
+from fewview.recon.matching import STAGE as MATCHES
+from fewview.recon.matching.artifact import load_pairs
+from fewview.recon.matching.sift import Sift
+from fewview.recon.pointmaps import STAGE as POINTMAPS
+from fewview.recon.sfm import STAGE as CAMERAS
+from fewview.splatting.artifact import read_training
+from fewview.splatting.config import SPLAT
 
 
 def read_results(out: Path) -> Results:

@@ -9,11 +9,11 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-from apps.reporting import NAME as REPORT
-from apps.results import Results
-from apps.web.server import Server
-from apps.web.store import within
-from recon.io.glb import one_sided
+from fewview.apps.reporting import NAME as REPORT
+from fewview.apps.results import Results
+from fewview.apps.web.server import Server
+from fewview.apps.web.store import within
+from fewview.recon.io.glb import one_sided
 
 
 def downloads(server: Server, results: Results) -> list[tuple[Path, str]]:
@@ -73,6 +73,6 @@ def _one_sided(mesh: Path, target: Path, inside: bool) -> None:
 
 
 def _spz(ply: Path, target: Path) -> None:
-    from splatting.export import read_ply, write_spz  # loads torch
+    from fewview.splatting.export import read_ply, write_spz  # loads torch
 
     write_spz(target, read_ply(ply))

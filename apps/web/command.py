@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from apps import run as run_command
-from apps.options import PresetName
-from apps.pipeline import stages
-from apps.web.store import Run
-from recon.errors import InputError
+from fewview.apps.commands import run as run_command
+from fewview.apps.options import PresetName
+from fewview.apps.pipeline import stages
+from fewview.apps.web.store import Run
+from fewview.recon.errors import InputError
 
 Kind = Literal["place", "people"]
 

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from data.gallery import generate, write_scene
+from fewview.data.gallery import generate, write_scene
 
 VIEWS = 6
 

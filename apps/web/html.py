@@ -11,8 +11,8 @@ from urllib.parse import quote
 import markupsafe
 from markupsafe import Markup
 
-from apps.web.progress import Progress, StageLine
-from recon.durations import duration, rough
+from fewview.apps.web.progress import Progress, StageLine
+from fewview.recon.durations import duration, rough
 
 _MARKS = {"ok": "done", "cached": "kept", "running": "at work", "failed": "failed", "skipped": "left out"}
 

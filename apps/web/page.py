@@ -13,23 +13,23 @@ from typing import Any, get_args
 
 import gradio as gr
 
-from apps.options import PresetName
-from apps.results import read_results
-from apps.web import html
-from apps.web.command import Choices, Kind
-from apps.web.examples import synthetic_room
-from apps.web.progress import Progress
-from apps.web.server import Server
-from apps.web.tabs import Tab
-from apps.web.tabs.downloads import DownloadsTab
-from apps.web.tabs.layout import LayoutTab
-from apps.web.tabs.measure import MeasureTab, clicked, marked, measured, scaled
-from apps.web.tabs.models import MeshTab, SplatTab
-from apps.web.tabs.motion import MotionTab
-from apps.web.tabs.pictures import DepthTab, VideoTab
-from apps.web.tabs.quality import QualityTab
-from apps.web.uploads import Upload, accept, copy_into, holds, thumbnail
-from recon.errors import FewviewError, InputError
+from fewview.apps.options import PresetName
+from fewview.apps.results import read_results
+from fewview.apps.web import html
+from fewview.apps.web.command import Choices, Kind
+from fewview.apps.web.examples import synthetic_room
+from fewview.apps.web.progress import Progress
+from fewview.apps.web.server import Server
+from fewview.apps.web.tabs import Tab
+from fewview.apps.web.tabs.downloads import DownloadsTab
+from fewview.apps.web.tabs.layout import LayoutTab
+from fewview.apps.web.tabs.measure import MeasureTab, clicked, marked, measured, scaled
+from fewview.apps.web.tabs.models import MeshTab, SplatTab
+from fewview.apps.web.tabs.motion import MotionTab
+from fewview.apps.web.tabs.pictures import DepthTab, VideoTab
+from fewview.apps.web.tabs.quality import QualityTab
+from fewview.apps.web.uploads import Upload, accept, copy_into, holds, thumbnail
+from fewview.recon.errors import FewviewError, InputError
 
 _EVERY_S = 1.0
 _QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from apps.pipeline import SPECS
-from apps.web.limits import Limits
-from apps.web.queue import Place
-from recon.dag.files import read_json
-from recon.dag.live import Step, read_step
-from recon.stage import StageSpec
+from fewview.apps.pipeline import SPECS
+from fewview.apps.web.limits import Limits
+from fewview.apps.web.queue import Place
+from fewview.recon.dag.files import read_json
+from fewview.recon.dag.live import Step, read_step
+from fewview.recon.stage import StageSpec
 
 State = Literal["idle", "waiting", "running", "stopping", "stopped", "done", "failed"]
 

@@ -10,11 +10,11 @@ import time
 from dataclasses import dataclass
 from typing import Literal
 
-from apps import cli
-from apps.web.limits import MIB, Limits
-from apps.web.store import Run
-from recon.dag.process import OwnProcess
-from recon.errors import EnvironmentFault, InputError
+from fewview.apps import cli
+from fewview.apps.web.limits import MIB, Limits
+from fewview.apps.web.store import Run
+from fewview.recon.dag.process import OwnProcess
+from fewview.recon.errors import EnvironmentFault, InputError
 
 log = logging.getLogger("fewview")
 

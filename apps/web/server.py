@@ -12,14 +12,14 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from apps.results import Results, read_results
-from apps.web.command import Choices, arguments
-from apps.web.limits import Limits
-from apps.web.progress import Progress, look
-from apps.web.queue import Job, Queue
-from apps.web.store import Run, Store, within
-from recon.dag.files import read_json
-from recon.errors import InputError
+from fewview.apps.results import Results, read_results
+from fewview.apps.web.command import Choices, arguments
+from fewview.apps.web.limits import Limits
+from fewview.apps.web.progress import Progress, look
+from fewview.apps.web.queue import Job, Queue
+from fewview.apps.web.store import Run, Store, within
+from fewview.recon.dag.files import read_json
+from fewview.recon.errors import InputError
 
 
 @dataclass(frozen=True)

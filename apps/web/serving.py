@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from apps.web.limits import LIMITS, Limits
-from apps.web.queue import Queue
-from apps.web.store import Store
-from recon.errors import EnvironmentFault
+from fewview.apps.web.limits import LIMITS, Limits
+from fewview.apps.web.queue import Queue
+from fewview.apps.web.store import Store
+from fewview.recon.errors import EnvironmentFault
 
 _SWEEP_S = 600.0
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -40,10 +40,10 @@ def serving(root: Path, shown: Path | None, host: str, port: int, limits: Limits
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     from starlette.middleware import Middleware
 
-    from apps.web.guard import LOCAL, Guard
-    from apps.web.page import build
-    from apps.web.server import Server
-    from apps.web.theme import CSS, HEAD, theme
+    from fewview.apps.web.guard import LOCAL, Guard
+    from fewview.apps.web.page import build
+    from fewview.apps.web.server import Server
+    from fewview.apps.web.theme import CSS, HEAD, theme
 
     queue, closing = Queue(limits), threading.Event()
     page = build(Server(store, queue, limits, shown))

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
-from apps.web.limits import MIB, Limits
-from recon.errors import InputError
-from recon.io import images, video
-from recon.io.inputs import FORMATS, Names, is_raw, is_video
+from fewview.apps.web.limits import MIB, Limits
+from fewview.recon.errors import InputError
+from fewview.recon.io import images, video
+from fewview.recon.io.inputs import FORMATS, Names, is_raw, is_video
 
 _MAX_NAME = 80
 _THUMBNAIL_PX = 256
@@ -123,7 +123,7 @@ def _check_header(file: Path, name: str, limits: Limits) -> None:
                 megapixels = image.width * image.height / 1e6
     except Image.DecompressionBombError:
         megapixels = float(images.MAX_MEGAPIXELS)
-    except (Image.UnidentifiedImageError, OSError, SyntaxError, ValueError):
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
         raise InputError(f"{name} is not an image that can be decoded.", _CHOOSE) from None
     if megapixels > limits.megapixels:
         raise InputError(f"{name} has more than {limits.megapixels} megapixels.", "Shrink it, or choose another.")

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from scipy.ndimage import uniform_filter1d
 from scipy.signal import correlate, stft
 
-from recon.io import ffmpeg
+from fewview.recon.io import ffmpeg
 
 _RATE_HZ = 16_000
 _HOP = 80

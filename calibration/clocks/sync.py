@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from calibration.solve.pairs import BODY_THRESHOLD, PIXEL_THRESHOLD, Correspondences, relative_poses
-from calibration.tracks.tracklets import Track
+from fewview.calibration.solve.pairs import BODY_THRESHOLD, PIXEL_THRESHOLD, Correspondences, relative_poses
+from fewview.calibration.tracks.tracklets import Track
 
 RATE = 60.0
 """Samples a second at most."""
@@ -137,7 +137,10 @@ def _best_of_bins(weight: np.ndarray, count: int) -> np.ndarray:
 
 
 def settle(
-    candidates: list[tuple[float, float, Track, Track]], principal: tuple, focal: tuple[float, float], seed: int
+    candidates: list[tuple[float, float, Track, Track]],
+    principal: tuple[np.ndarray, np.ndarray],
+    focal: tuple[float, float],
+    seed: int,
 ) -> list[Proposal]:
     """Proposals with their epipolar support; the promising ones are moved to where it is best nearby."""
 
@@ -183,7 +186,10 @@ def chain(cameras: int, proposals: dict[tuple[int, int], list[Proposal]], seed: 
 
 
 def _random_tree(
-    cameras: int, edges: list, proposals: dict[tuple[int, int], list[Proposal]], random: np.random.Generator
+    cameras: int,
+    edges: list[tuple[int, int]],
+    proposals: dict[tuple[int, int], list[Proposal]],
+    random: np.random.Generator,
 ) -> np.ndarray:
     weight = np.array([max(p.score for p in proposals[e]) for e in edges])
     order = np.argsort(-np.log(random.uniform(1e-12, 1, len(edges))) / np.maximum(weight, 1e-6) ** 6)
@@ -206,7 +212,7 @@ def _random_tree(
 
 
 def _refine(
-    cameras: int, edges: list, proposals: dict[tuple[int, int], list[Proposal]], offsets: np.ndarray
+    cameras: int, edges: list[tuple[int, int]], proposals: dict[tuple[int, int], list[Proposal]], offsets: np.ndarray
 ) -> np.ndarray:
     for _ in range(10):
         A, b, w = [], [], []

@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from calibration.detect.detector import Person, missing_library, weights_of
-from recon.io.weights import fetch
-from recon.progress import Progress
+from fewview.calibration.detect.detector import Person, missing_library, weights_of
+from fewview.recon.io.weights import fetch
+from fewview.recon.progress import Progress
 
 _DETECTOR_SIDE, _CROP_SIDE, _HEATMAP_SIDE = 224, 256, 64
 _LANDMARKS = 33

@@ -8,8 +8,8 @@ from typing import Literal, Protocol
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from recon.errors import EnvironmentFault
-from recon.progress import Progress
+from fewview.recon.errors import EnvironmentFault
+from fewview.recon.progress import Progress
 
 DetectorName = Literal["blazepose", "rtmlib"]
 
@@ -21,14 +21,14 @@ class Detector(Protocol):
     """Finds people in the frames of one video, one after the other: it may track."""
 
     skeleton: str
-    """Its name in `calibration.inputs.skeletons.SKELETONS`."""
+    """Its name in `fewview.calibration.inputs.skeletons.SKELETONS`."""
 
     def __call__(self, rgb: UInt8[np.ndarray, "H W 3"]) -> list[Person]:
         """The people of the next frame."""
 
 
 def weights_of(name: DetectorName) -> tuple[str, ...]:
-    """Names of the weights in `recon.io.weights` that it runs; rtmlib has its own."""
+    """Names of the weights in `fewview.recon.io.weights` that it runs; rtmlib has its own."""
     return ("blazepose-detector", "blazepose-landmarks") if name == "blazepose" else ()
 
 
@@ -39,10 +39,10 @@ def make_detectors(name: DetectorName, progress: Progress) -> Callable[[], Detec
         EnvironmentFault: the detector's library is not installed, or its weights cannot be had.
     """
     if name == "blazepose":
-        from calibration.detect.blazepose import load_blazepose
+        from fewview.calibration.detect.blazepose import load_blazepose
 
         return load_blazepose(progress)
-    from calibration.detect.rtm import load_rtmlib
+    from fewview.calibration.detect.rtm import load_rtmlib
 
     return load_rtmlib(progress)
 

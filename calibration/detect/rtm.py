@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
-from calibration.detect.detector import Person, missing_library
-from recon.progress import Progress
+from fewview.calibration.detect.detector import Person, missing_library
+from fewview.recon.progress import Progress
 
 _MIN_SCORE = 0.3
 

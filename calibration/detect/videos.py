@@ -13,13 +13,13 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from calibration.detect.detector import Detector, Person
-from calibration.inputs.recording import Recording, recording, stack_people
-from calibration.keypoints import KeypointsFacts
-from recon.errors import InputError
-from recon.io.images import UnusableImage
-from recon.io.video import open_video
-from recon.progress import Progress
+from fewview.calibration.detect.detector import Detector, Person
+from fewview.calibration.inputs.recording import Recording, recording, stack_people
+from fewview.calibration.keypoints import KeypointsFacts
+from fewview.recon.errors import InputError
+from fewview.recon.io.images import UnusableImage
+from fewview.recon.io.video import open_video
+from fewview.recon.progress import Progress
 
 WORKERS = 2
 """Videos looked at side by side; each detector uses one thread."""

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from calibration.formats.frames import Z_UP
-from calibration.formats.motion import MARKERS
+from fewview.calibration.formats.axes import Z_UP
+from fewview.calibration.formats.motion import MARKERS
 
 _BLOCK = 512
 _PARAMETERS_AT = 2

@@ -15,17 +15,17 @@ from typing import Any
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from calibration.formats.frames import Z_UP, opencv_camera, opencv_matrix, turned, view_of
-from recon.errors import InputError
-from recon.io.documents import MALFORMED, read_text
-from recon.scene import Camera, View
+from fewview.calibration.formats.axes import Z_UP, opencv_camera, opencv_matrix, turned, view_of
+from fewview.recon.errors import InputError
+from fewview.recon.io.documents import MALFORMED, read_text
+from fewview.recon.scene import Camera, View
 
 
 def write_pose2sim(path: Path, views: Sequence[View]) -> None:
     """Write a `Calib.toml`.
 
     Raises:
-        ValueError: a camera has k3: refit it first (`calibration.formats.refit`).
+        ValueError: a camera has k3: refit it first (`fewview.calibration.formats.refit`).
     """
     tables = []
     for view in views:

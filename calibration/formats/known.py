@@ -8,14 +8,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from calibration.formats.calibration_toml import read_calibration_toml
-from calibration.formats.opencv_json import read_opencv_json
-from calibration.formats.opencv_yaml import read_opencv_yaml
-from calibration.formats.qualisys import read_qualisys
-from recon.errors import InputError
-from recon.io.cameras import read_cameras
-from recon.io.documents import MALFORMED, read_text
-from recon.scene import Camera, View
+from fewview.calibration.formats.calibration_toml import read_calibration_toml
+from fewview.calibration.formats.opencv_json import read_opencv_json
+from fewview.calibration.formats.opencv_yaml import read_opencv_yaml
+from fewview.calibration.formats.qualisys import read_qualisys
+from fewview.recon.errors import InputError
+from fewview.recon.io.cameras import read_cameras
+from fewview.recon.io.documents import MALFORMED, read_text
+from fewview.recon.scene import Camera, View
 
 _KINDS = (
     "fewview reads Calib.toml, calibration.toml (anipose, FreeMoCap), .qca.txt (Qualisys), intri.yml with extri.yml, "

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from calibration.observations import Motion
-from calibration.skeleton import JOINTS
-from recon.errors import InputError
-from recon.io.documents import MALFORMED, read_npz
+from fewview.calibration.observations import Motion
+from fewview.calibration.skeleton import JOINTS
+from fewview.recon.errors import InputError
+from fewview.recon.io.documents import MALFORMED, read_npz
 
 MARKERS = tuple(
     name.capitalize()

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from calibration.formats.frames import opencv_camera, view_of
-from recon.errors import InputError
-from recon.io.documents import MALFORMED, read_text
-from recon.scene import Camera, View
+from fewview.calibration.formats.axes import opencv_camera, view_of
+from fewview.recon.errors import InputError
+from fewview.recon.io.documents import MALFORMED, read_text
+from fewview.recon.scene import Camera, View
 
 
 def read_opencv_json(path: Path) -> dict[str, Camera | View]:

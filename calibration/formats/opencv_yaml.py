@@ -11,11 +11,11 @@ import numpy as np
 import yaml
 from scipy.spatial.transform import Rotation
 
-from calibration.formats.frames import Z_UP, opencv_camera, opencv_matrix, turned, view_of
-from recon.errors import InputError
-from recon.io.documents import MALFORMED, finite, read_text
-from recon.io.inputs import Names
-from recon.scene import Camera, View
+from fewview.calibration.formats.axes import Z_UP, opencv_camera, opencv_matrix, turned, view_of
+from fewview.recon.errors import InputError
+from fewview.recon.io.documents import MALFORMED, finite, read_text
+from fewview.recon.io.inputs import Names
+from fewview.recon.scene import Camera, View
 
 
 def write_opencv_yaml(folder: Path, views: Sequence[View]) -> None:

@@ -7,8 +7,8 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from recon.io.cameras import canonical_distortion
-from recon.scene import Camera
+from fewview.recon.io.cameras import canonical_distortion
+from fewview.recon.scene import Camera
 
 _GRID = 24
 """Points along each side of the image that the refitted lens is compared at."""

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from calibration.inputs.recording import Recording, recording
-from calibration.skeleton import JOINTS
-from recon.errors import InputError
-from recon.io.documents import read_npz
+from fewview.calibration.inputs.recording import Recording, recording
+from fewview.calibration.skeleton import JOINTS
+from fewview.recon.errors import InputError
+from fewview.recon.io.documents import read_npz
 
 _WANTED = (
     "It needs `persons` (camera, frame, person, joint, x y confidence), or `xy` (camera, frame, joint, 2) and `conf`."
@@ -37,7 +37,7 @@ def read_rig(path: Path, skeleton: str | None) -> list[Recording]:
 
 
 def read_camera(path: Path, camera: str) -> Recording:
-    """One camera as `calibration.artifact` writes it: in our joints and pixels.
+    """One camera as `fewview.calibration.artifact` writes it: in our joints and pixels.
 
     Raises:
         InputError: the file is not of this kind.

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from calibration.inputs.recording import Recording, recording, stack_people
-from recon.errors import InputError
-from recon.io.documents import MALFORMED, read_text
+from fewview.calibration.inputs.recording import Recording, recording, stack_people
+from fewview.recon.errors import InputError
+from fewview.recon.io.documents import MALFORMED, read_text
 
 _FLAGS = {0.0: 0.0, 1.0: 0.5, 2.0: 1.0}
 """COCO's visibility (absent, hidden, visible) as a confidence."""

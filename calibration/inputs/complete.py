@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from calibration.inputs.recording import Recording
-from calibration.inputs.sizes import parse_size, read_sizes
-from calibration.observations import Detections
-from recon.errors import InputError
-from recon.progress import Progress
+from fewview.calibration.inputs.recording import Recording
+from fewview.calibration.inputs.sizes import parse_size, read_sizes
+from fewview.calibration.observations import Detections
+from fewview.recon.errors import InputError
+from fewview.recon.progress import Progress
 
 USUAL_FPS = 30.0
 _MARGIN = 0.1

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from calibration.inputs.recording import Recording, recording, stack_people
-from recon.errors import InputError
-from recon.io.documents import MALFORMED, read_text
+from fewview.calibration.inputs.recording import Recording, recording, stack_people
+from fewview.recon.errors import InputError
+from fewview.recon.io.documents import MALFORMED, read_text
 
 
 def read_openpose(folder: Path, camera: str, skeleton: str | None) -> Recording:

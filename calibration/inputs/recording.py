@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Float32
 
-from calibration.inputs.skeletons import find_skeleton
-from recon.errors import InputError
+from fewview.calibration.inputs.skeletons import find_skeleton
+from fewview.recon.errors import InputError
 
 _ALWAYS_FITS, _SPARSEST = 100_000, 1000
 """So many places for people may be empty whatever the files hold, and so many for each person."""
@@ -17,7 +17,7 @@ _ALWAYS_FITS, _SPARSEST = 100_000, 1000
 
 @dataclass(frozen=True)
 class Recording:
-    """`calibration.observations.Detections` of which size and frame rate may be unknown yet."""
+    """`fewview.calibration.observations.Detections` of which size and frame rate may be unknown yet."""
 
     camera: str
     """Empty where the file has no names."""

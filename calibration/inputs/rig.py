@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from recon.errors import InputError
-from recon.io.inputs import is_video, natural
+from fewview.recon.errors import InputError
+from fewview.recon.io.inputs import is_video, natural
 
 _FORMS = (
     "Name a folder that holds, for each camera, a folder of OpenPose JSON, a COCO JSON, an npz or a video; or one npz."

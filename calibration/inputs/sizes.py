@@ -6,8 +6,8 @@ import json
 import re
 from pathlib import Path
 
-from recon.errors import InputError
-from recon.io.documents import MALFORMED, read_text
+from fewview.recon.errors import InputError
+from fewview.recon.io.documents import MALFORMED, read_text
 
 
 def parse_size(text: str) -> tuple[int, int]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from calibration.skeleton import INDEX, JOINTS
-from recon.errors import InputError
+from fewview.calibration.skeleton import INDEX, JOINTS
+from fewview.recon.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Skeleton:
     """For each of our joints that it has: the number in its order."""
 
     def to_common(self, values: Float[np.ndarray, "*n K C"]) -> Float[np.ndarray, "*n J C"]:
-        """Values per joint in the order of `calibration.skeleton.JOINTS`; NaN where it lacks the joint."""
+        """Values per joint in the order of `fewview.calibration.skeleton.JOINTS`; NaN where it lacks the joint."""
         assert values.shape[-2] == self.joints, (values.shape, self)
         out = np.full((*values.shape[:-2], len(JOINTS), values.shape[-1]), np.nan, values.dtype)
         for joint, place in self.places.items():

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
-from calibration.skeleton import ACROSS, INDEX, LIMBS, SIDED
-from calibration.solve.bundle import Bones
+from fewview.calibration.skeleton import ACROSS, INDEX, LIMBS, SIDED
+from fewview.calibration.solve.bundle import Bones
 
 PAIRS = SIDED + ACROSS
 KINDS = (*(kind for kind in range(len(LIMBS)) for _ in range(2)), len(LIMBS), len(LIMBS) + 1)
@@ -17,7 +17,8 @@ DEVIATION = 0.06
 
 
 def bones(joints: np.ndarray) -> Bones:
-    """The bones between `joints`, which are numbers in `calibration.skeleton.JOINTS`; the bones number them anew."""
+    """The bones between `joints`, which are numbers in `fewview.calibration.skeleton.JOINTS`; the bones number them
+    anew."""
     place = {int(joint): i for i, joint in enumerate(joints)}
     kept = [
         (place[INDEX[a]], place[INDEX[b]], kind)

@@ -12,9 +12,9 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.spatial.transform import Rotation
 
-from calibration.solve.lens import Lenses, Projection, project, project_with_derivatives
-from calibration.tracks.sample import Sample
-from recon.geometry.least_squares import GemanMcClure, Groups, NormalEquations, levenberg_marquardt
+from fewview.calibration.solve.lens import Lenses, Projection, project, project_with_derivatives
+from fewview.calibration.tracks.sample import Sample
+from fewview.recon.geometry.least_squares import GemanMcClure, Groups, NormalEquations, levenberg_marquardt
 
 POSE, FOCAL, DISTORTION, CLOCK = slice(0, 6), 6, slice(7, 12), 12
 """Columns of a camera: rotation (left, camera axes), translation, log focal, distortion, one clock per take."""
@@ -230,7 +230,7 @@ class _Problem:
             g[:, i] -= pull[:, index]
             g[:, j] += pull[:, index]
 
-    def moved(self, state: State, kept: Float[np.ndarray, " N"], eliminated: list[Float[np.ndarray, "K 3*J"]]) -> State:
+    def moved(self, state: State, kept: Float[np.ndarray, " N"], eliminated: list[Float[np.ndarray, "K _"]]) -> State:
         C, (dp,) = len(state.R), eliminated
         step = np.zeros(self.free.shape)
         step[self.free] = kept

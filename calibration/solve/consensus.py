@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 from jaxtyping import Float, Int
 
-from calibration.solve.lens import Lenses, project
+from fewview.calibration.solve.lens import Lenses, project
 
 DECAY = 100.0
 """Per radian of reprojection error: a degree off costs four fifths."""

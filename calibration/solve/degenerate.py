@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from calibration.solve.bundle import State
-from calibration.tracks.sample import Sample
+from fewview.calibration.solve.bundle import State
+from fewview.calibration.tracks.sample import Sample
 
 _FLAT = 0.04
 """Joints off their common plane, in body sizes."""

@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float
 
-from calibration.solve.bones import log_lengths
-from calibration.solve.bundle import Bones, State
-from calibration.solve.lens import Lenses, normalise
-from calibration.solve.pairs import RelativePose
-from calibration.solve.triangulation import midpoints, triangulate_poses
-from calibration.solve.viewgraph import Rotations, place_centers
-from calibration.tracks.sample import Sample
+from fewview.calibration.solve.bones import log_lengths
+from fewview.calibration.solve.bundle import Bones, State
+from fewview.calibration.solve.lens import Lenses, normalise
+from fewview.calibration.solve.pairs import RelativePose
+from fewview.calibration.solve.triangulation import midpoints, triangulate_poses
+from fewview.calibration.solve.viewgraph import Rotations, place_centers
+from fewview.calibration.tracks.sample import Sample
 
 _LEAST_KINDS = 3
 """Bones that must be measured in a pair for its scale to count."""

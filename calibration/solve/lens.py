@@ -46,7 +46,7 @@ class Projection:
     by_distortion: Float[np.ndarray, "*N 2 5"]
 
 
-def distort(uv: Float[np.ndarray, "*N 2"], k: Float[np.ndarray, "*N 5"]) -> Float[np.ndarray, "*N 2"]:
+def distort(uv: Float[np.ndarray, "*N 2"], k: Float[np.ndarray, "*#N 5"]) -> Float[np.ndarray, "*N 2"]:
     """Distorted from ideal normalised coordinates (Brown 1971, as in OpenCV)."""
     u, v = uv[..., 0], uv[..., 1]
     r2 = u * u + v * v

@@ -9,12 +9,12 @@ from itertools import combinations
 import numpy as np
 from jaxtyping import Bool, Float
 
-from calibration.clocks.sync import Proposal, chain, propose, settle
-from calibration.solve.pairs import relative_poses
-from calibration.solve.viewgraph import Pairs
-from calibration.tracks.identity import Link, join, links_under, match_pair
-from calibration.tracks.tracklets import Track
-from recon.geometry.graph import components
+from fewview.calibration.clocks.sync import Proposal, chain, propose, settle
+from fewview.calibration.solve.pairs import relative_poses
+from fewview.calibration.solve.viewgraph import Pairs
+from fewview.calibration.tracks.identity import Link, join, links_under, match_pair
+from fewview.calibration.tracks.tracklets import Track
+from fewview.recon.geometry.graph import components
 
 _SEEDS = (0, 1, 2)
 _HYPOTHESES = 3
@@ -97,7 +97,7 @@ def relate(
 
 def connected(cameras: int, pairs: Pairs) -> Bool[np.ndarray, " C"]:
     """The largest set of cameras that pairs tie together; of equals, that with the first camera."""
-    part = components(cameras, np.array(list(pairs)))
+    part = components(cameras, np.array(list(pairs), np.int64).reshape(-1, 2))
     labels, counts = np.unique(part, return_counts=True)
     best = max(labels.tolist(), key=lambda label: (counts[labels == label][0], -int(np.argmax(part == label))))
     return part == best
@@ -118,7 +118,7 @@ def _synchronise(
         if candidates:
             f = (float(focal[i]), float(focal[j]))
             proposals[i, j] = settle(candidates, (principal[i], principal[j]), f, seed)
-    label = components(cameras, np.array(list(proposals)))
+    label = components(cameras, np.array(list(proposals), np.int64).reshape(-1, 2))
     if not proposals:
         return np.zeros(cameras), label, {}
     offsets = chain(cameras, proposals, seed)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float
 
-from calibration.solve.bundle import (
+from fewview.calibration.solve.bundle import (
     CLOCK,
     DISTORTION,
     FOCAL,
@@ -18,11 +18,11 @@ from calibration.solve.bundle import (
     adjust,
     residuals,
 )
-from calibration.solve.initial import retriangulate
-from calibration.solve.lens import Lenses
-from calibration.tracks.sample import Sample
-from calibration.tracks.swaps import unswap
-from recon.geometry.least_squares import GemanMcClure
+from fewview.calibration.solve.initial import retriangulate
+from fewview.calibration.solve.lens import Lenses
+from fewview.calibration.tracks.sample import Sample
+from fewview.calibration.tracks.sides import unswap
+from fewview.recon.geometry.least_squares import GemanMcClure
 
 FOCAL_DEVIATION = 0.3
 """Of log focal from that of 60 degrees of view: next to nothing is known of it."""

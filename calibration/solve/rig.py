@@ -9,26 +9,26 @@ from typing import Protocol
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from calibration.clocks.sync import RATE
-from calibration.observations import Detections
-from calibration.solve.bones import bones
-from calibration.solve.bundle import POSE, Bones, Prior, State
-from calibration.solve.degenerate import degeneracies
-from calibration.solve.initial import first_state
-from calibration.solve.lens import Lenses
-from calibration.solve.network import Network, connected, relate
-from calibration.solve.refine import default_focal, fine, held_out_cost, make_prior, rough
-from calibration.solve.viewgraph import average_rotations
-from calibration.tracks.identity import gather_people, match_known
-from calibration.tracks.sample import Sample
-from calibration.tracks.sampling import sample
-from calibration.tracks.spans import choose_clip
-from calibration.tracks.swaps import mirror_of
-from calibration.tracks.tracklets import MIN_CONFIDENCE, Track, follow
-from calibration.world.frames import moved_to_known
-from recon.errors import ReconstructionError
-from recon.progress import Progress
-from recon.scene import Camera, View
+from fewview.calibration.clocks.sync import RATE
+from fewview.calibration.observations import Detections
+from fewview.calibration.solve.bones import bones
+from fewview.calibration.solve.bundle import POSE, Bones, Prior, State
+from fewview.calibration.solve.degenerate import degeneracies
+from fewview.calibration.solve.initial import first_state
+from fewview.calibration.solve.lens import Lenses
+from fewview.calibration.solve.network import Network, connected, relate
+from fewview.calibration.solve.refine import default_focal, fine, held_out_cost, make_prior, rough
+from fewview.calibration.solve.viewgraph import average_rotations
+from fewview.calibration.tracks.identity import gather_people, match_known
+from fewview.calibration.tracks.sample import Sample
+from fewview.calibration.tracks.sampling import sample
+from fewview.calibration.tracks.sides import mirror_of
+from fewview.calibration.tracks.spans import choose_clip
+from fewview.calibration.tracks.tracklets import MIN_CONFIDENCE, Track, follow
+from fewview.calibration.world.frames import moved_to_known
+from fewview.recon.errors import ReconstructionError
+from fewview.recon.progress import Progress
+from fewview.recon.scene import Camera, View
 
 _STARTS = 3
 _ROUGH_POSES = 40

@@ -7,9 +7,9 @@ from itertools import combinations
 import numpy as np
 from jaxtyping import Float
 
-from calibration.solve.bundle import State
-from calibration.solve.lens import Lenses, normalise, project, project_with_derivatives
-from recon.geometry.least_squares import GemanMcClure
+from fewview.calibration.solve.bundle import State
+from fewview.calibration.solve.lens import Lenses, normalise, project, project_with_derivatives
+from fewview.recon.geometry.least_squares import GemanMcClure
 
 _KERNEL = GemanMcClure(3.0)
 """Scale of the Geman-McClure kernel, standard deviations."""

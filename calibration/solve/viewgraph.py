@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
-from calibration.solve.pairs import RelativePose, angle_deg
+from fewview.calibration.solve.pairs import RelativePose, angle_deg
 
 _TREES = 100
 _TRIPLET_DEG = 5.0
@@ -84,7 +84,9 @@ def average_rotations(cameras: list[int], pairs: Pairs, seed: int, keep: int) ->
     return sorted(distinct, key=lambda s: -s.score)
 
 
-def _tree(cameras: list[int], pairs: Pairs, weights: dict, random: np.random.Generator) -> np.ndarray:
+def _tree(
+    cameras: list[int], pairs: Pairs, weights: dict[tuple[int, int], np.ndarray], random: np.random.Generator
+) -> np.ndarray:
     n = max(cameras) + 1
     R = np.tile(np.eye(3), (n, 1, 1))
     part = np.arange(n)

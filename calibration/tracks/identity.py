@@ -8,12 +8,12 @@ from itertools import combinations
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from calibration.clocks.sync import correspond
-from calibration.solve.bundle import State
-from calibration.solve.lens import Lenses, normalise
-from calibration.solve.pairs import Correspondences, RelativePose, relative_poses, support
-from calibration.tracks.sampling import Person, shared_view
-from calibration.tracks.tracklets import Track
+from fewview.calibration.clocks.sync import correspond
+from fewview.calibration.solve.bundle import State
+from fewview.calibration.solve.lens import Lenses, normalise
+from fewview.calibration.solve.pairs import Correspondences, RelativePose, relative_poses, support
+from fewview.calibration.tracks.sampling import Person, shared_view
+from fewview.calibration.tracks.tracklets import Track
 
 _MATCHED = 0.35
 """Tracklets of one person agree with the geometry in at least this share of their joints; of different people, in
@@ -29,7 +29,12 @@ Link = tuple[float, Track, Track]
 
 
 def match_pair(
-    a: list[Track], b: list[Track], lag_s: float, principal: tuple, focal: tuple[float, float], seed: int
+    a: list[Track],
+    b: list[Track],
+    lag_s: float,
+    principal: tuple[np.ndarray, np.ndarray],
+    focal: tuple[float, float],
+    seed: int,
 ) -> list[tuple[Track, Track, Correspondences]]:
     """Which tracklets of two cameras are one person, where the cameras' poses are not known yet.
 
@@ -131,7 +136,9 @@ def _assign(
     return float(sum(gain[pair] for pair in pairs)), pairs
 
 
-def _table(a: list[Track], b: list[Track], lag_s: float, principal: tuple) -> dict[tuple[int, int], Correspondences]:
+def _table(
+    a: list[Track], b: list[Track], lag_s: float, principal: tuple[np.ndarray, np.ndarray]
+) -> dict[tuple[int, int], Correspondences]:
     return {
         (i, j): c
         for i, x in enumerate(a)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
-from calibration.tracks.sample import Sample, concatenate, deviation_px
-from calibration.tracks.tracklets import Track
+from fewview.calibration.tracks.sample import Sample, concatenate, deviation_px
+from fewview.calibration.tracks.tracklets import Track
 
 Person = dict[int, list[Track]]
 """Tracklets of one person, by camera."""

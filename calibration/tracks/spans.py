@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from calibration.observations import Detections
+from fewview.calibration.observations import Detections
 
 CLIP_S = 60.0
 """Videos that are longer are synchronised and first calibrated on one clip of this length."""

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.optimize import linear_sum_assignment
 
-from calibration.observations import Detections
+from fewview.calibration.observations import Detections
 
 HALF_WINDOW_S = 0.05
 """Detections this near in time are fitted together; at least two frames either way."""

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
-from calibration.skeleton import INDEX
+from fewview.calibration.skeleton import INDEX
 
 ADULT_M = 1.70
 """Height assumed where none is given."""
@@ -52,7 +52,7 @@ def body_scale(points: Float[np.ndarray, "K J 3"], height_m: float | None) -> Sc
     """Metres a unit, from the bones of one person.
 
     Args:
-        points: joints as in `calibration.skeleton.JOINTS`, NaN where unknown.
+        points: joints as in `fewview.calibration.skeleton.JOINTS`, NaN where unknown.
     """
     estimates = []
     legs = _length(points, "hip", "knee"), _length(points, "knee", "ankle")

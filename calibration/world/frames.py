@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float
 
-from calibration.solve.bundle import State
-from recon.geometry.fit import nearest_rotation
-from recon.geometry.pose import Sim3, invert_rigid
+from fewview.calibration.solve.bundle import State
+from fewview.recon.geometry.fit import nearest_rotation
+from fewview.recon.geometry.pose import Sim3, invert_rigid
 
 
 def moved(state: State, world: Sim3) -> State:

@@ -8,17 +8,17 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.optimize import linear_sum_assignment
 
-from calibration.observations import Detections, Motion
-from calibration.skeleton import JOINTS
-from calibration.solve.bundle import State
-from calibration.solve.consensus import consensus
-from calibration.solve.triangulation import triangulate_poses
-from calibration.tracks.identity import gather_people, match_known
-from calibration.tracks.sample import Sample, deviation_px
-from calibration.tracks.sampling import Person, gather
-from calibration.tracks.smoothing import smooth_motion
-from calibration.tracks.swaps import mirror_of, unswap
-from calibration.tracks.tracklets import follow
+from fewview.calibration.observations import Detections, Motion
+from fewview.calibration.skeleton import JOINTS
+from fewview.calibration.solve.bundle import State
+from fewview.calibration.solve.consensus import consensus
+from fewview.calibration.solve.triangulation import triangulate_poses
+from fewview.calibration.tracks.identity import gather_people, match_known
+from fewview.calibration.tracks.sample import Sample, deviation_px
+from fewview.calibration.tracks.sampling import Person, gather
+from fewview.calibration.tracks.sides import mirror_of, unswap
+from fewview.calibration.tracks.smoothing import smooth_motion
+from fewview.calibration.tracks.tracklets import follow
 
 CHUNK_S = 60.0
 _SHORTEST_S = 0.5

@@ -9,14 +9,14 @@ from itertools import combinations
 import numpy as np
 from jaxtyping import Float
 
-from calibration.observations import Rig
-from calibration.skeleton import JOINTS
-from calibration.solve.bundle import State, residuals
-from calibration.solve.rig import Solution
-from calibration.world.bodies import ADULT_M, Scale, body_scale, find_floor
-from calibration.world.frames import moved, moved_to_known
-from recon.geometry.pose import Sim3, invert_rigid, rigid
-from recon.scene import Camera, View
+from fewview.calibration.observations import Rig
+from fewview.calibration.skeleton import JOINTS
+from fewview.calibration.solve.bundle import State, residuals
+from fewview.calibration.solve.rig import Solution
+from fewview.calibration.world.bodies import ADULT_M, Scale, body_scale, find_floor
+from fewview.calibration.world.frames import moved, moved_to_known
+from fewview.recon.geometry.pose import Sim3, invert_rigid, rigid
+from fewview.recon.scene import Camera, View
 
 
 def place(

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float
 
-from data.gallery import textures
-from data.gallery.layout import Layout, Placed, contains, overlap, walls
-from data.gallery.solids import Face
-from data.gallery.textures import Texture
+from fewview.data.gallery import textures
+from fewview.data.gallery.layout import Layout, Placed, contains, overlap, walls
+from fewview.data.gallery.solids import Face
+from fewview.data.gallery.textures import Texture
 
 KINDS = ("door", "window")
 REVEAL_M = 0.15

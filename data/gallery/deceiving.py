@@ -12,13 +12,13 @@ from typing import Literal, get_args
 import numpy as np
 from jaxtyping import Float
 
-from data.gallery import textures
-from data.gallery.render import Light, Renderer
-from data.gallery.room import Shot, take
-from data.gallery.solids import Box, Face, Frame, faces
-from data.gallery.textures import Rgb, Texture
-from data.gallery.viewpoints import rotation
-from recon.scene import Camera, View
+from fewview.data.gallery import textures
+from fewview.data.gallery.render import Light, Renderer
+from fewview.data.gallery.room import Shot, take
+from fewview.data.gallery.solids import Box, Face, Frame, faces
+from fewview.data.gallery.textures import Rgb, Texture
+from fewview.data.gallery.viewpoints import rotation
+from fewview.recon.scene import Camera, View
 
 Deceit = Literal["tower", "facade", "columns", "twins", "mosaic", "turntable", "spot"]
 DECEITS: tuple[Deceit, ...] = get_args(Deceit)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data.gallery.solids import Box
-from data.gallery.textures import (
+from fewview.data.gallery.solids import Box
+from fewview.data.gallery.textures import (
     PICTURES,
     Rgb,
     Texture,

@@ -10,10 +10,10 @@ from typing import Literal, get_args
 import numpy as np
 from jaxtyping import Bool, Float
 
-from data.gallery import furniture
-from data.gallery.furniture import Maker, Piece
-from data.gallery.solids import Box, Frame, cross2
-from data.gallery.textures import PICTURES, door, framed, picture, plain, window
+from fewview.data.gallery import furniture
+from fewview.data.gallery.furniture import Maker, Piece
+from fewview.data.gallery.solids import Box, Frame, cross2
+from fewview.data.gallery.textures import PICTURES, door, framed, picture, plain, window
 
 Shape = Literal["rectangle", "l", "slanted", "t"]
 SHAPES: tuple[Shape, ...] = get_args(Shape)

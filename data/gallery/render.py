@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int, UInt8
 
-from data.gallery.solids import Face
-from data.gallery.textures import Texture, srgb_from_linear
-from recon.scene import View
+from fewview.data.gallery.solids import Face
+from fewview.data.gallery.textures import Texture, srgb_from_linear
+from fewview.recon.scene import View
 
 EDGE_RAYS = 3
 """Rays per pixel and axis where a pixel may show several faces."""

@@ -8,13 +8,13 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Float32, Int, UInt8
 
-from data.gallery import textures
-from data.gallery.beyond import KINDS, behind, find_holes, open_up, pierce
-from data.gallery.layout import SHAPES, Layout, Shape, Walk, make_layout, walls
-from data.gallery.render import Light, Renderer, photograph
-from data.gallery.solids import Box, Face, Frame, faces
-from data.gallery.viewpoints import make_views
-from recon.scene import View
+from fewview.data.gallery import textures
+from fewview.data.gallery.beyond import KINDS, behind, find_holes, open_up, pierce
+from fewview.data.gallery.layout import SHAPES, Layout, Shape, Walk, make_layout, walls
+from fewview.data.gallery.render import Light, Renderer, photograph
+from fewview.data.gallery.solids import Box, Face, Frame, faces
+from fewview.data.gallery.viewpoints import make_views
+from fewview.recon.scene import View
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float, Int
 
-from data.gallery.textures import Texture
+from fewview.data.gallery.textures import Texture
 
 
 @dataclass(frozen=True)
@@ -123,9 +123,9 @@ def triangulate(polygon: Float[np.ndarray, "N 2"]) -> Int[np.ndarray, "N-2 3"]:
     return np.array([*triangles, tuple(left)], np.int64)
 
 
-def cross2(a: Float[np.ndarray, "*B 2"], b: Float[np.ndarray, "*B 2"]) -> Float[np.ndarray, "*B"]:
+def cross2(a: Float[np.ndarray, "*#B 2"], b: Float[np.ndarray, "*#B 2"]) -> Float[np.ndarray, "*B"]:
     """The z of the cross product of plane vectors."""
-    return a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
+    return np.asarray(a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0])
 
 
 def _inside(p: np.ndarray, a: np.ndarray, b: np.ndarray, c: np.ndarray) -> bool:

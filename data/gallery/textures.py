@@ -27,7 +27,7 @@ PICTURES = (
 class Texture:
     """Linear light, as a mip pyramid."""
 
-    levels: tuple[Float[np.ndarray, "h w 3"], ...]
+    levels: tuple[Float[np.ndarray, "_ _ 3"], ...]
     """Level 0 is the finest; each further one is half as large."""
     texels_per_m: float | None
     """Resolution on the surface; None: the image is stretched over the whole face."""
@@ -91,7 +91,7 @@ def colour(rng: np.random.Generator, light: tuple[float, float], saturation: flo
     return np.clip(rng.uniform(*light) + saturation * hue, 0.03, 0.97)
 
 
-def _mirrored(image: Rgb) -> Rgb:
+def _mirrored(image: Rgb) -> Float[np.ndarray, "2*H 2*W 3"]:
     """Four copies that repeat without a seam."""
     wide = np.concatenate([image, image[:, ::-1]], 1)
     return np.concatenate([wide, wide[::-1]], 0)

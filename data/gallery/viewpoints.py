@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
-from data.gallery.layout import Stand
-from recon.scene import Camera, View
+from fewview.data.gallery.layout import Stand
+from fewview.recon.scene import Camera, View
 
 
 def make_views(

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from data.gallery.room import Room, Shot
-from recon.scene import Camera
+from fewview.data.gallery.room import Room, Shot
+from fewview.recon.scene import Camera
 
 _EXIF_FOCAL, _EXIF_FOCAL_35MM, _EXIF_IFD = 0x920A, 0xA405, 0x8769
 _EXIF_MAKE, _EXIF_MODEL = 0x010F, 0x0110
@@ -19,7 +19,7 @@ _EXIF_MAKE, _EXIF_MODEL = 0x010F, 0x0110
 def write_scene(room: Room, folder: Path, exif: bool = True) -> None:
     """Write `images/*.jpg`, `cameras.json` and `truth/`; equal rooms give equal bytes.
 
-    - `cameras.json` is in the format of `data.photosets` (the first pixel's centre is (0, 0) there), metres.
+    - `cameras.json` is in the format of `fewview.data.photosets` (the first pixel's centre is (0, 0) there), metres.
     - `truth/<stem>.npz`: `depth` (H, W) float32 z-depth in metres, `normal` (H, W, 3) float32 unit, camera
       frame,
       towards the camera, `instance` (H, W) int32.

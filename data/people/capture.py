@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from calibration.observations import Detections
-from calibration.skeleton import JOINTS, MIRRORED
-from data.people.walker import Walker
-from recon.scene import View
+from fewview.calibration.observations import Detections
+from fewview.calibration.skeleton import JOINTS, MIRRORED
+from fewview.data.people.walker import Walker
+from fewview.recon.scene import View
 
 
 @dataclass(frozen=True)

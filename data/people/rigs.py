@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
-from recon.scene import Camera, View
+from fewview.recon.scene import Camera, View
 
 
 def ring(

@@ -1,7 +1,8 @@
 """A jointed person who walks a winding path, swings and lifts the arms, bends and turns; smooth in time and exact at
 any instant.
 
-Proportions after Drillis and Contini (1966); world as in `calibration.observations`: metres, y down, floor at y = 0.
+Proportions after Drillis and Contini (1966); world as in `fewview.calibration.observations`: metres, y down, floor at y
+= 0.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
-from calibration.skeleton import INDEX, JOINTS
+from fewview.calibration.skeleton import INDEX, JOINTS
 
 THIGH, SHANK, TRUNK, UPPER_ARM, FOREARM = 0.245, 0.246, 0.288, 0.186, 0.146
 SHOULDERS, HIPS, ANKLE = 0.259, 0.191, 0.039

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from data.structured3d.documents import read_document, write_document
-from recon.io.documents import finite
+from fewview.data.structured3d.documents import read_document, write_document
+from fewview.recon.io.documents import finite
 
 Vector = tuple[float, float, float]
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from recon.errors import InputError
-from recon.io.documents import MALFORMED, read_text
+from fewview.recon.errors import InputError
+from fewview.recon.io.documents import MALFORMED, read_text
 
 T = TypeVar("T")
 

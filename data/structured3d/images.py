@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Float32, Int
 
-from recon.errors import InputError
-from recon.scene import Camera
+from fewview.recon.errors import InputError
+from fewview.recon.scene import Camera
 
 LABELS = {
     "wall": 1, "floor": 2, "cabinet": 3, "bed": 4, "sofa": 6, "table": 7, "door": 8, "window": 9, "bookshelf": 10,

@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from skimage.draw import polygon2mask
 
-from data.structured3d.documents import read_document, write_document
-from recon.io.documents import finite
+from fewview.data.structured3d.documents import read_document, write_document
+from fewview.recon.io.documents import finite
 
 Rings = tuple[tuple[int, ...], ...]
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from recon.errors import InputError
-from recon.io.cameras import check_rigid
-from recon.io.documents import read_text
-from recon.scene import Camera, View
+from fewview.recon.errors import InputError
+from fewview.recon.io.cameras import check_rigid
+from fewview.recon.io.documents import read_text
+from fewview.recon.scene import Camera, View
 
 
 def read_pose(path: Path, name: str, size: tuple[int, int]) -> View:

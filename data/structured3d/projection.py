@@ -9,8 +9,8 @@ import shapely
 from jaxtyping import Bool, Float
 from shapely.geometry import MultiPolygon, Polygon
 
-from recon.geometry.pose import transform
-from recon.scene import Camera, View
+from fewview.recon.geometry.pose import transform
+from fewview.recon.scene import Camera, View
 
 _NEAR_M = 1e-3
 _SMALLEST_PX2 = 1e-3

@@ -11,12 +11,12 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image
 
-from data.structured3d.annotation import Annotation, Plane, read_annotation
-from data.structured3d.errata import INVALID_ROOMS, INVALID_SCENES
-from data.structured3d.layouts import ViewLayout, read_layout
-from data.structured3d.poses import read_pose
-from recon.errors import InputError
-from recon.scene import View
+from fewview.data.structured3d.annotation import Annotation, Plane, read_annotation
+from fewview.data.structured3d.errata import INVALID_ROOMS, INVALID_SCENES
+from fewview.data.structured3d.layouts import ViewLayout, read_layout
+from fewview.data.structured3d.poses import read_pose
+from fewview.recon.errors import InputError
+from fewview.recon.scene import View
 
 PHOTO = "rgb_rawlight.png"
 

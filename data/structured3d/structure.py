@@ -7,14 +7,14 @@ import itertools
 import numpy as np
 from jaxtyping import Float
 
-from data.gallery import Room
-from data.gallery.beyond import Hole, find_holes
-from data.gallery.layout import walls
-from data.structured3d import projection
-from data.structured3d.annotation import Annotation, Group, Junction, Line, Plane, Vector
-from data.structured3d.layouts import Rings, ViewJunction, ViewLayout, ViewPlane
-from recon.geometry.pose import transform
-from recon.scene import View
+from fewview.data.gallery import Room
+from fewview.data.gallery.beyond import Hole, find_holes
+from fewview.data.gallery.layout import walls
+from fewview.data.structured3d import projection
+from fewview.data.structured3d.annotation import Annotation, Group, Junction, Line, Plane, Vector
+from fewview.data.structured3d.layouts import Rings, ViewJunction, ViewLayout, ViewPlane
+from fewview.recon.geometry.pose import transform
+from fewview.recon.scene import View
 
 FLOOR, CEILING, FIRST_WALL = 0, 1, 2
 """Places of a room's planes."""

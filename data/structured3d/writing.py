@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from data.gallery import Room
-from data.structured3d import images
-from data.structured3d.annotation import write_annotation
-from data.structured3d.layouts import write_layout
-from data.structured3d.poses import write_pose
-from data.structured3d.scenes import PHOTO, RoomFolder
-from data.structured3d.structure import annotate, view_layout
+from fewview.data.gallery import Room
+from fewview.data.structured3d import images
+from fewview.data.structured3d.annotation import write_annotation
+from fewview.data.structured3d.layouts import write_layout
+from fewview.data.structured3d.poses import write_pose
+from fewview.data.structured3d.scenes import PHOTO, RoomFolder
+from fewview.data.structured3d.structure import annotate, view_layout
 
 
 def write_room(room: Room, root: Path, scene: int, room_id: int = 0) -> RoomFolder:

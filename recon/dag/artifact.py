@@ -15,9 +15,9 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from recon.dag.digests import RECORD, FileHashes
-from recon.dag.files import read_json, sync_folder, sync_tree, write_json
-from recon.errors import InputError
+from fewview.recon.dag.digests import RECORD, FileHashes
+from fewview.recon.dag.files import read_json, sync_folder, sync_tree, write_json
+from fewview.recon.errors import InputError
 
 WORK = ".work"
 SCHEMA = 1

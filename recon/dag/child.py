@@ -1,4 +1,4 @@
-"""The child's side of `recon.dag.isolate`: a fresh interpreter that is asked through standard input."""
+"""The child's side of `fewview.recon.dag.isolate`: a fresh interpreter that is asked through standard input."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import sys
 import traceback
 from multiprocessing.connection import Connection
 
-from recon.dag.memory import peak_mib
-from recon.dag.process import asked, leave
-from recon.dag.reporting import DATES, FORMAT, StageProgress
-from recon.errors import FewviewError
-from recon.stage import resolve
+from fewview.recon.dag.memory import peak_mib
+from fewview.recon.dag.process import asked, leave
+from fewview.recon.dag.reporting import DATES, FORMAT, StageProgress
+from fewview.recon.errors import FewviewError
+from fewview.recon.stage import resolve
 
 
 def main() -> None:
@@ -53,7 +53,7 @@ def pack(error: BaseException) -> tuple[bytes | None, str, str, str | None, str 
     what, remedy = (error.what, error.remedy) if isinstance(error, FewviewError) else (None, None)
     # The nearest class that the parent knows without loading the stage's modules.
     known = next(
-        c for c in type(error).__mro__ if not isinstance(error, FewviewError) or c.__module__ == "recon.errors"
+        c for c in type(error).__mro__ if not isinstance(error, FewviewError) or c.__module__ == "fewview.recon.errors"
     )
     trace = "".join(traceback.format_exception(error))
     return pickled, known.__name__, str(error), what, remedy, trace, peak_mib()

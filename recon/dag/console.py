@@ -11,8 +11,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from recon.dag.manifest import Manifest, StageEntry
-from recon.durations import duration
+from fewview.recon.dag.manifest import Manifest, StageEntry
+from fewview.recon.durations import duration
 
 _PLAIN_INTERVAL_S = 10.0
 _COLOURS = {

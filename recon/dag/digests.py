@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from stat import S_ISREG
 
-from recon.dag.files import read_json, write_json
-from recon.errors import InputError
+from fewview.recon.dag.files import read_json, write_json
+from fewview.recon.errors import InputError
 
 RECORD = ".stage.json"
 """The record inside an artifact folder; it holds timings, so it is no part of the artifact's digest."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from recon.errors import EnvironmentFault, MemoryFault
+from fewview.recon.errors import EnvironmentFault, MemoryFault
 
 _FULL = {
     errno.ENOSPC: "the disk is full",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import graphlib
 from collections.abc import Iterable, Sequence
 
-from recon.errors import InputError
-from recon.stage import Stage
+from fewview.recon.errors import InputError
+from fewview.recon.stage import Stage
 
 
 class Graph:

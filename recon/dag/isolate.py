@@ -16,13 +16,13 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-import recon.errors
-from recon.dag import child
-from recon.dag.memory import peak_mib
-from recon.dag.process import OwnProcess
-from recon.errors import KilledFault, ReconstructionError
-from recon.progress import Progress
-from recon.stage import import_path
+import fewview.recon.errors
+from fewview.recon.dag import child
+from fewview.recon.dag.memory import peak_mib
+from fewview.recon.dag.process import OwnProcess
+from fewview.recon.errors import KilledFault, ReconstructionError
+from fewview.recon.progress import Progress
+from fewview.recon.stage import import_path
 
 _POLL_S = 0.2
 _EXIT_S = 5.0
@@ -71,7 +71,7 @@ def run_isolated(
         What the function returned; picklable.
 
     Raises:
-        FewviewError: what the function raised, as the nearest class of `recon.errors`.
+        FewviewError: what the function raised, as the nearest class of `fewview.recon.errors`.
         ReconstructionError: the child aborted, crashed or ended without an answer.
         KilledFault: the child was killed, as the system does when memory runs out.
         RemoteError: a library's exception; built-in ones come as they are. The trace is the cause.
@@ -182,7 +182,7 @@ def _rebuild(
     pickled: bytes | None, class_name: str, message: str, what: str | None, remedy: str | None
 ) -> BaseException:
     if what is not None and remedy is not None:
-        error: BaseException = getattr(recon.errors, class_name)(what, remedy)
+        error: BaseException = getattr(fewview.recon.errors, class_name)(what, remedy)
         return error
     if pickled is not None:
         error = pickle.loads(pickled)

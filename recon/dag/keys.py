@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
-from recon.dag.digests import FileHashes, digest_of
-from recon.dag.program import sources_of
-from recon.stage import Stage
+from fewview.recon.dag.digests import FileHashes, digest_of
+from fewview.recon.dag.program import sources_of
+from fewview.recon.stage import Stage
 
 
 def encode(value: Any) -> Any:

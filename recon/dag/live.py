@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from recon.dag.artifact import WORK
-from recon.dag.files import read_json
+from fewview.recon.dag.artifact import WORK
+from fewview.recon.dag.files import read_json
 
 _INTERVAL_S = 0.5
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from recon.errors import EnvironmentFault, InUseFault
+from fewview.recon.errors import EnvironmentFault, InUseFault
 
 BEAT_S = 5.0
 STALE_S = 60.0

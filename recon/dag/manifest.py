@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from recon.dag.artifact import WORK, Record
-from recon.dag.files import write_json
-from recon.dag.isolate import RemoteError
-from recon.dag.keys import overall_digest
-from recon.dag.verdict import RunVerdict
-from recon.errors import FewviewError
+from fewview.recon.dag.artifact import WORK, Record
+from fewview.recon.dag.files import write_json
+from fewview.recon.dag.isolate import RemoteError
+from fewview.recon.dag.keys import overall_digest
+from fewview.recon.dag.verdict import RunVerdict
+from fewview.recon.errors import FewviewError
 
 SCHEMA = 1
 Status = Literal["planned", "running", "ok", "cached", "failed", "skipped"]

@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from recon.stage import import_path
+from fewview.recon.stage import import_path
 
 ORPHANED = 113
 _PR_SET_PDEATHSIG = 1

@@ -5,13 +5,14 @@ import and so on, also inside functions; the `__init__` of every package on the 
 built; and the files beside a module that its text names, such as a template. Names are relative to the folder that
 holds the project's packages, so that two machines, and a checkout and a wheel, agree. Contents count as they are: a
 changed comment is a change.
+
+Modules go by their names below the program's own (`recon.dag`, not `fewview.recon.dag`): so they lie in its folder.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
-import importlib.metadata
 import importlib.util
 import os
 import re
@@ -22,7 +23,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from recon.dag.environment import PROGRAM
+from fewview.recon.dag.environment import PROGRAM
 
 _NATIVE = frozenset({".so", ".pyd", ".dylib"})
 _IMPORT = re.compile(
@@ -33,6 +34,7 @@ _IMPORT = re.compile(
 """Import statements. Python's own parser takes 200 times as long, and a test holds this against it. What looks like an
 import in a text is taken for one, which does no harm."""
 
+_PREFIX = f"{PROGRAM}."
 _NOISE = re.compile(rb"#[^\n]*|[()\\]")
 
 
@@ -98,7 +100,7 @@ _SEEN: dict[str, _Source] = {}
 
 @functools.cache
 def _closure(start: str) -> Mapping[str, str]:
-    homes, start = _homes(), start.removeprefix(_prefix())
+    homes, start = _homes(), start.removeprefix(_PREFIX)
     if not any(home.file(start) for home in homes):
         homes = (*homes, _home_of(start))
     found: dict[str, str] = {}
@@ -112,33 +114,15 @@ def _closure(start: str) -> Mapping[str, str]:
     return MappingProxyType(dict(sorted(found.items())))
 
 
-def _prefix() -> str:
-    """What module names start with where the project's packages lie below another one."""
-    return __name__.removesuffix("recon.dag.program")
-
-
 @functools.cache
 def _homes() -> tuple[_Home, ...]:
     """Where the project's packages lie: one folder; a second with what was built, where it is installed editably."""
-    paths = [Path(path) for path in sys.modules[__name__.partition(".")[0]].__path__]
-    folders = paths if _prefix() else [path.parent for path in paths]
-    return tuple(_Home(str(folder), _installed(folder) or _packages(folder)) for folder in folders)
+    folders = [Path(path) for path in sys.modules[PROGRAM].__path__]
+    return tuple(_Home(str(folder), _packages(folder)) for folder in folders)
 
 
 def _packages(folder: Path) -> frozenset[str]:
-    """What can be imported from a folder that the project has for itself."""
     return frozenset(path.name for path in folder.iterdir() if (path / "__init__.py").is_file())
-
-
-def _installed(folder: Path) -> frozenset[str] | None:
-    """The project's packages in a folder that other projects share; None where it has the folder for itself."""
-    try:
-        distribution = importlib.metadata.distribution(PROGRAM)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-    if not os.path.samefile(str(distribution.locate_file("")), folder):
-        return None
-    return frozenset(file.parts[0] for file in distribution.files or () if len(file.parts) > 1)
 
 
 def _home_of(module: str) -> _Home:
@@ -209,17 +193,16 @@ def _identity(path: str) -> tuple[int, ...]:
 def _imported(source: bytes, package: str, tops: frozenset[str]) -> Iterator[str]:
     """The modules below `tops` that a source in `package` imports, with the packages that hold them; and whatever else
     it imports from these, which may be modules."""
-    prefix = _prefix()
     for match in _IMPORT.finditer(source):
         if match["modules"] is not None:
             names = _names(match["modules"])
         else:
             base = _absolute(match["module"].decode(), package)
             names = [base]
-            if base.removeprefix(prefix).partition(".")[0] in tops:
+            if base.removeprefix(_PREFIX).partition(".")[0] in tops:
                 names += [f"{base}.{name}" for name in _names(match["names"])]
         for name in names:
-            inner = name.removeprefix(prefix)
+            inner = name.removeprefix(_PREFIX)
             if inner.partition(".")[0] in tops:
                 yield from _with_packages(inner)
 

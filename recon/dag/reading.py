@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from recon.dag.artifact import WORK, changed_files, read_record
-from recon.dag.digests import RECORD, FileHashes
-from recon.errors import EnvironmentFault, InputError
+from fewview.recon.dag.artifact import WORK, changed_files, read_record
+from fewview.recon.dag.digests import RECORD, FileHashes
+from fewview.recon.errors import EnvironmentFault, InputError
 
 
 def verify(out: Path, stage: str) -> None:

@@ -15,26 +15,26 @@ from typing import Any
 
 from rich.console import Console
 
-from recon.dag import artifact
-from recon.dag.artifact import WORK, Record
-from recon.dag.console import Display
-from recon.dag.digests import FileHashes, digest_of
-from recon.dag.environment import environment, program_version
-from recon.dag.faults import memory_fault, write_fault, writing
-from recon.dag.files import read_json
-from recon.dag.graph import Graph
-from recon.dag.isolate import Child
-from recon.dag.keys import difference, ingredients, key_of, plain
-from recon.dag.live import LiveProgress, Watch
-from recon.dag.lock import FolderLock
-from recon.dag.manifest import Manifest, StageEntry, attempts_before, describe, still_pending
-from recon.dag.memory import peak_mib, reset_peak
-from recon.dag.program import changed_since
-from recon.dag.reporting import Relay, StageProgress, logging_to
-from recon.dag.verdict import RunVerdict
-from recon.errors import EnvironmentFault, FewviewError, InputError
-from recon.facts import checked_facts
-from recon.stage import Stage, resolve
+from fewview.recon.dag import artifact
+from fewview.recon.dag.artifact import WORK, Record
+from fewview.recon.dag.console import Display
+from fewview.recon.dag.digests import FileHashes, digest_of
+from fewview.recon.dag.environment import environment, program_version
+from fewview.recon.dag.faults import memory_fault, write_fault, writing
+from fewview.recon.dag.files import read_json
+from fewview.recon.dag.graph import Graph
+from fewview.recon.dag.isolate import Child
+from fewview.recon.dag.keys import difference, ingredients, key_of, plain
+from fewview.recon.dag.live import LiveProgress, Watch
+from fewview.recon.dag.lock import FolderLock
+from fewview.recon.dag.manifest import Manifest, StageEntry, attempts_before, describe, still_pending
+from fewview.recon.dag.memory import peak_mib, reset_peak
+from fewview.recon.dag.program import changed_since
+from fewview.recon.dag.reporting import Relay, StageProgress, logging_to
+from fewview.recon.dag.verdict import RunVerdict
+from fewview.recon.errors import EnvironmentFault, FewviewError, InputError
+from fewview.recon.facts import checked_facts
+from fewview.recon.stage import Stage, resolve
 
 log = logging.getLogger("fewview")
 

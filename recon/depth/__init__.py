@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from recon.stage import StageSpec
+from fewview.recon.stage import StageSpec
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float16, Float32, Int16, UInt8
 
-from recon.errors import InputError
-from recon.io.documents import read_npz
+from fewview.recon.errors import InputError
+from fewview.recon.io.documents import read_npz
 
 UNKNOWN, VERIFIED, COMPLETED, PLANAR = 0, 1, 2, 3
 """Sources of depth: none; seen by stereo in two photos; guessed from its surroundings, smoothly or on a plane."""

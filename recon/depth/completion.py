@@ -8,15 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Float32
 
-from recon.depth import tolerances as tol
-from recon.depth.artifact import COMPLETED, PLANAR, VERIFIED, DepthMap
-from recon.depth.confidence import COMPLETED_WEIGHTS, completed_features, probability
-from recon.depth.diffusion import diffuse, distance_to
-from recon.depth.evidence import borrowed, contradicted, pushed_behind
-from recon.depth.labelling import SuperpixelGraph, minimise, superpixels
-from recon.depth.planes import ScenePlane
-from recon.depth.reach import path_to_support
-from recon.scene import PosedImage
+from fewview.recon.depth import tolerances as tol
+from fewview.recon.depth.artifact import COMPLETED, PLANAR, VERIFIED, DepthMap
+from fewview.recon.depth.confidence import COMPLETED_WEIGHTS, completed_features, probability
+from fewview.recon.depth.diffusion import diffuse, distance_to
+from fewview.recon.depth.evidence import borrowed, contradicted, pushed_behind
+from fewview.recon.depth.labelling import SuperpixelGraph, minimise, superpixels
+from fewview.recon.depth.planes import ScenePlane
+from fewview.recon.depth.reach import path_to_support
+from fewview.recon.scene import PosedImage
 
 
 def complete(views: Sequence[PosedImage], maps: Sequence[DepthMap], planes: Sequence[ScenePlane]) -> list[DepthMap]:

@@ -1,7 +1,7 @@
 """The probability that a depth lies within 2 % of the truth, by logistic regression.
 
-Fitted by maximum likelihood on rooms of `data.gallery` by tests/benchmarks/depth_confidence.py, which also plots it;
-tests/recon/test_depth_confidence.py checks it on a room that the fit has not seen.
+Fitted by maximum likelihood on rooms of `fewview.data.gallery` by tests/benchmarks/depth_confidence.py, which also
+plots it; tests/recon/test_depth_confidence.py checks it on a room that the fit has not seen.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from recon.depth import tolerances as tol
-from recon.depth.consistency import Agreement
-from recon.depth.patchmatch import PlaneMap, grey
-from recon.scene import PosedImage
+from fewview.recon.depth import tolerances as tol
+from fewview.recon.depth.consistency import Agreement
+from fewview.recon.depth.patchmatch import PlaneMap, grey
+from fewview.recon.scene import PosedImage
 
 VERIFIED_WEIGHTS = {
     "bias": 1.72,

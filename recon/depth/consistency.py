@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
-from recon.depth import tolerances as tol
-from recon.depth.patchmatch import PlaneMap, warp_matrices
-from recon.scene import PosedImage
+from fewview.recon.depth import tolerances as tol
+from fewview.recon.depth.patchmatch import PlaneMap, warp_matrices
+from fewview.recon.scene import PosedImage
 
 
 @dataclass(frozen=True)

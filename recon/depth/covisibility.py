@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool
 
-from recon.depth import tolerances as tol
-from recon.depth.artifact import UNKNOWN, VERIFIED, DepthMap, Points
-from recon.depth.consistency import pixel_index
-from recon.geometry.pose import transform
-from recon.scene import PosedImage
+from fewview.recon.depth import tolerances as tol
+from fewview.recon.depth.artifact import UNKNOWN, VERIFIED, DepthMap, Points
+from fewview.recon.depth.consistency import pixel_index
+from fewview.recon.geometry.pose import transform
+from fewview.recon.scene import PosedImage
 
 
 def kept_pixels(views: Sequence[PosedImage], maps: Sequence[DepthMap]) -> list[Bool[np.ndarray, "H W"]]:

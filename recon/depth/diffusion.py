@@ -8,7 +8,7 @@ import scipy.sparse as sparse
 import scipy.sparse.linalg
 from jaxtyping import Bool, Float32
 
-from recon.depth import tolerances as tol
+from fewview.recon.depth import tolerances as tol
 
 
 def diffuse(

@@ -8,12 +8,12 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from recon.depth import tolerances as tol
-from recon.depth.artifact import VERIFIED, DepthMap
-from recon.depth.consistency import pixel_index, warp
-from recon.depth.covisibility import world_points
-from recon.geometry.pose import transform
-from recon.scene import PosedImage
+from fewview.recon.depth import tolerances as tol
+from fewview.recon.depth.artifact import VERIFIED, DepthMap
+from fewview.recon.depth.consistency import pixel_index, warp
+from fewview.recon.depth.covisibility import world_points
+from fewview.recon.geometry.pose import transform
+from fewview.recon.scene import PosedImage
 
 
 def contradicted(

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Int
 from skimage.segmentation import slic
 
-from recon.depth import tolerances as tol
+from fewview.recon.depth import tolerances as tol
 
 
 @dataclass(frozen=True)

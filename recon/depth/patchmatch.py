@@ -5,14 +5,15 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
 from jaxtyping import Float32
 
-from recon.depth import tolerances as tol
-from recon.io.native import load_kernels
-from recon.scene import Camera, PosedImage
+from fewview.recon.depth import tolerances as tol
+from fewview.recon.io.native import load_kernels
+from fewview.recon.scene import Camera, PosedImage
 
 MAX_SOURCES = 8
 
@@ -147,7 +148,9 @@ def match(
         seed=seed,
     )
     pointers = [array.ctypes.data_as(ctypes.POINTER(ctypes.c_float)) for array in state]
-    load_kernels("recon.depth").fewview_patchmatch(ctypes.byref(problem), records, *pointers, ctypes.c_int32(simd))
+    load_kernels("fewview.recon.depth").fewview_patchmatch(
+        ctypes.byref(problem), records, *pointers, ctypes.c_int32(simd)
+    )
     return PlaneMap(*state)
 
 
@@ -211,7 +214,7 @@ def _source_record(
     )
 
 
-def _pointer(array: np.ndarray, kind: type, keep: list[np.ndarray]) -> ctypes._Pointer:
+def _pointer(array: np.ndarray, kind: type, keep: list[np.ndarray]) -> ctypes._Pointer[Any]:
     keep.append(array)
     return array.ctypes.data_as(ctypes.POINTER(kind))
 

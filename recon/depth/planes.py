@@ -11,10 +11,10 @@ from jaxtyping import Bool, Float, Float32
 from shapely.geometry import MultiPoint, Polygon
 from shapely.geometry.polygon import orient
 
-from recon.depth import tolerances as tol
-from recon.depth.artifact import VERIFIED, DepthMap
-from recon.depth.covisibility import world_points
-from recon.scene import PosedImage
+from fewview.recon.depth import tolerances as tol
+from fewview.recon.depth.artifact import VERIFIED, DepthMap
+from fewview.recon.depth.covisibility import world_points
+from fewview.recon.scene import PosedImage
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from jaxtyping import Bool, Float, Float32, Int
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import dijkstra
 
-from recon.depth import tolerances as tol
-from recon.depth.planes import ScenePlane
-from recon.directions import drawn, line_segments
-from recon.scene import PosedImage
+from fewview.recon.depth import tolerances as tol
+from fewview.recon.depth.planes import ScenePlane
+from fewview.recon.directions import drawn, line_segments
+from fewview.recon.scene import PosedImage
 
 
 def path_to_support(

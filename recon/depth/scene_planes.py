@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from recon.depth import tolerances as tol
-from recon.depth.artifact import DepthMap
-from recon.depth.planes import (
+from fewview.recon.depth import tolerances as tol
+from fewview.recon.depth.artifact import DepthMap
+from fewview.recon.depth.planes import (
     ScenePlane,
     axis_planes,
     is_same,
@@ -23,9 +23,9 @@ from recon.depth.planes import (
     snapped,
     square_axes,
 )
-from recon.depth.shell import border_planes, mark_enclosing, without_doubles
-from recon.directions import line_segments, refine_axes
-from recon.scene import PosedImage
+from fewview.recon.depth.shell import border_planes, mark_enclosing, without_doubles
+from fewview.recon.directions import line_segments, refine_axes
+from fewview.recon.scene import PosedImage
 
 
 @dataclass(frozen=True)

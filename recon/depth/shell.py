@@ -9,13 +9,13 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Float32
 
-from recon.depth import tolerances as tol
-from recon.depth.artifact import DepthMap
-from recon.depth.consistency import pixel_index
-from recon.depth.planes import PlaneSamples, ScenePlane, is_same, on_plane, same_offset
-from recon.directions import drawn, interpretation_normals
-from recon.geometry.pose import transform
-from recon.scene import PosedImage, mean_up
+from fewview.recon.depth import tolerances as tol
+from fewview.recon.depth.artifact import DepthMap
+from fewview.recon.depth.consistency import pixel_index
+from fewview.recon.depth.planes import PlaneSamples, ScenePlane, is_same, on_plane, same_offset
+from fewview.recon.directions import drawn, interpretation_normals
+from fewview.recon.geometry.pose import transform
+from fewview.recon.scene import PosedImage, mean_up
 
 
 def mark_enclosing(
@@ -45,7 +45,7 @@ def mark_enclosing(
 def border_planes(
     views: Sequence[PosedImage],
     maps: Sequence[DepthMap],
-    segments: Sequence[Float32[np.ndarray, "N 4"]],
+    segments: Sequence[Float32[np.ndarray, "_ 4"]],
     planes: Sequence[ScenePlane],
     axes: Float[np.ndarray, "3 3"],
     samples: PlaneSamples,
@@ -126,7 +126,7 @@ class _Border:
         known: Sequence[ScenePlane],
         k: int,
         views: Sequence[PosedImage],
-        segments: Sequence[Float32[np.ndarray, "N 4"]],
+        segments: Sequence[Float32[np.ndarray, "_ 4"]],
         farthest: float,
         up: Float[np.ndarray, " 3"],
     ) -> _Border:

@@ -10,17 +10,17 @@ import numpy as np
 import pycolmap
 from jaxtyping import Float, Int
 
-from recon.depth import tolerances as tol
-from recon.errors import InputError, ReconstructionError
-from recon.geometry.pose import transform
-from recon.scene import PosedImage
+from fewview.recon.depth import tolerances as tol
+from fewview.recon.errors import InputError, ReconstructionError
+from fewview.recon.geometry.pose import transform
+from fewview.recon.scene import PosedImage
 
 
 @dataclass(frozen=True)
 class SparsePoints:
     xyz: Float[np.ndarray, "N 3"]
     """World, scene units."""
-    seen: list[Int[np.ndarray, " K"]]
+    seen: list[Int[np.ndarray, " _"]]
     """Per view, sorted indices of the points that it observes."""
 
 

@@ -9,21 +9,21 @@ from pathlib import Path
 
 import numpy as np
 
-from recon.depth import DepthConfig, DepthFacts, ViewFact
-from recon.depth.artifact import VERIFIED, DepthMap
-from recon.depth.completion import complete
-from recon.depth.confidence import VERIFIED_WEIGHTS, probability, verified_features
-from recon.depth.consistency import agreement, verified
-from recon.depth.covisibility import gather_points, kept_pixels
-from recon.depth.patchmatch import PlaneMap
-from recon.depth.scene_planes import ScenePlanes, find_planes
-from recon.depth.sources import SparsePoints, choose_sources, depth_range, read_sparse
-from recon.depth.stereo import StereoJob, estimate
-from recon.errors import ReconstructionError
-from recon.photos import load_photos
-from recon.progress import Progress
-from recon.scene import PosedImage
-from recon.views import load_posed
+from fewview.recon.depth import DepthConfig, DepthFacts, ViewFact
+from fewview.recon.depth.artifact import VERIFIED, DepthMap
+from fewview.recon.depth.completion import complete
+from fewview.recon.depth.confidence import VERIFIED_WEIGHTS, probability, verified_features
+from fewview.recon.depth.consistency import agreement, verified
+from fewview.recon.depth.covisibility import gather_points, kept_pixels
+from fewview.recon.depth.patchmatch import PlaneMap
+from fewview.recon.depth.scene_planes import ScenePlanes, find_planes
+from fewview.recon.depth.sources import SparsePoints, choose_sources, depth_range, read_sparse
+from fewview.recon.depth.stereo import StereoJob, estimate
+from fewview.recon.errors import ReconstructionError
+from fewview.recon.photos import load_photos
+from fewview.recon.progress import Progress
+from fewview.recon.scene import PosedImage
+from fewview.recon.views import load_posed
 
 
 def run(inputs: Mapping[str, Path], config: DepthConfig, out: Path, progress: Progress) -> None:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recon.depth import tolerances as tol
-from recon.depth.patchmatch import PlaneMap, Schedule, half_size, match, warp_matrices
-from recon.scene import PosedImage
+from fewview.recon.depth import tolerances as tol
+from fewview.recon.depth.patchmatch import PlaneMap, Schedule, half_size, match, warp_matrices
+from fewview.recon.scene import PosedImage
 
 
 @dataclass(frozen=True)

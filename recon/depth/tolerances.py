@@ -1,8 +1,8 @@
 """Every threshold of this package: unit (in the name, else a share or a cost), meaning, source.
 
-Where no source is named, a value was chosen by hand on rooms of `data.gallery`. What halving and doubling each of them
-moves in other rooms is measured by `fewview bench thresholds` and listed in docs/thresholds.md. The weights of
-`recon.depth.confidence` are fitted, and stand with the model that they are of.
+Where no source is named, a value was chosen by hand on rooms of `fewview.data.gallery`. What halving and doubling each
+of them moves in other rooms is measured by `fewview bench thresholds` and listed in docs/thresholds.md. The weights of
+`fewview.recon.depth.confidence` are fitted, and stand with the model that they are of.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 from jaxtyping import Float
 
-from recon.geometry.pose import Sim3
+from fewview.recon.geometry.pose import Sim3
 
 Model = TypeVar("Model")
 

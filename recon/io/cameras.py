@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from recon.errors import InputError
-from recon.io.documents import MALFORMED, read_text
-from recon.scene import Camera, View
+from fewview.recon.errors import InputError
+from fewview.recon.io.documents import MALFORMED, read_text
+from fewview.recon.scene import Camera, View
 
 UNITS = ("unknown", "metre")
 UNDISTORT = (
@@ -39,8 +39,6 @@ class Verdict:
     """Mean reprojection error in pixels of the original photo."""
     overlap: float | None = None
     """Share of the photo's textured area in which another photo sees the same points."""
-    probability: float | None = None
-    """That the place of a registered photo is right; None where it was given."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,7 @@ class CameraSet:
     scale_source: str = "none"
     """What fixed the scale, in words."""
     prior: str = "matching"
-    """The rung of the ladder (`recon.ladder`) that was used."""
+    """Where the cameras come from: the kind of their source (`fewview.recon.camera_source`)."""
     verdicts: list[Verdict] = field(default_factory=list)
     """One per photo, in the order of the photos."""
     given: tuple[str, ...] = ()

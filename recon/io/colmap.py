@@ -13,9 +13,9 @@ import numpy as np
 import pycolmap
 from jaxtyping import Float, UInt8
 
-from recon.errors import InputError
-from recon.geometry.pose import invert_rigid
-from recon.io.cameras import (
+from fewview.recon.errors import InputError
+from fewview.recon.geometry.pose import invert_rigid
+from fewview.recon.io.cameras import (
     UNDISTORT,
     CameraSet,
     canonical_distortion,
@@ -24,10 +24,10 @@ from recon.io.cameras import (
     check_rigid,
     write_cameras,
 )
-from recon.io.colmap_files import check_binary
-from recon.io.documents import MALFORMED
-from recon.io.transforms import write_transforms
-from recon.scene import Camera, View
+from fewview.recon.io.colmap_files import check_binary
+from fewview.recon.io.documents import MALFORMED
+from fewview.recon.io.transforms import write_transforms
+from fewview.recon.scene import Camera, View
 
 Track = list[tuple[int, Float[np.ndarray, " 2"]]]
 """Who sees a point: index of the view, and where, in pixels of the distorted original."""

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from recon.errors import InputError
+from fewview.recon.errors import InputError
 
 MALFORMED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 """What taking values out of a document raises where it holds others than it should: lists for numbers, numbers like

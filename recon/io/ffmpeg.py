@@ -6,7 +6,7 @@ import signal
 
 import imageio_ffmpeg
 
-from recon.errors import EnvironmentFault, KilledFault
+from fewview.recon.errors import EnvironmentFault, KilledFault
 
 
 def executable() -> str:

@@ -16,12 +16,12 @@ import cv2
 import numpy as np
 import pillow_heif
 from jaxtyping import UInt8
-from PIL import ExifTags, Image, ImageCms
+from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
-from recon.io.documents import MALFORMED
-from recon.io.exif import ExifFacts, read_exif
-from recon.io.panoramas import says_panorama, shows_panorama
+from fewview.recon.io.documents import MALFORMED
+from fewview.recon.io.exif import ExifFacts, read_exif
+from fewview.recon.io.panoramas import says_panorama, shows_panorama
 
 EXTENSIONS = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".pjpeg", ".pjp", ".mpo"}
@@ -82,7 +82,7 @@ class DecodedImage:
     colour_note: str | None
     """Why an embedded colour profile was not applied, or None."""
     is_panorama: bool
-    """An equirectangular panorama (`recon.io.panoramas`), by its XMP or by what it shows."""
+    """An equirectangular panorama (`fewview.recon.io.panoramas`), by its XMP or by what it shows."""
 
 
 def decode_image(data: bytes, long_side: int) -> DecodedImage:
@@ -109,7 +109,7 @@ def decode_image(data: bytes, long_side: int) -> DecodedImage:
                 upright = _flat(upright)
                 profile = file.info.get("icc_profile")
                 is_panorama = says_panorama(_xmp(file))
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise UnusableImage("not an image that can be decoded") from None
     except _DECODING_ERRORS as error:
         truncated = "truncated" in str(error).lower() or isinstance(error, EOFError)

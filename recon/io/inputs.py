@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from recon.errors import InputError
-from recon.io import images, video
+from fewview.recon.errors import InputError
+from fewview.recon.io import images, video
 
 FORMATS = "JPEG, PNG, TIFF, HEIC, AVIF, WebP or BMP"
 _LONGEST_KEY = 100

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from recon.errors import InputError
-from recon.io.transforms import SizeOf, read_transforms
-from recon.scene import View
+from fewview.recon.errors import InputError
+from fewview.recon.io.transforms import SizeOf, read_transforms
+from fewview.recon.scene import View
 
 _COLMAP = ("cameras", "images", "points3D", "rigs", "frames")
 _FOLDERS = (".", "sparse/0", "sparse", "cameras")
@@ -55,13 +55,13 @@ def read_known(path: Path, size_of: SizeOf | None = None) -> KnownCameras:
     """Read the cameras at `path`: a file, or a folder that holds them.
 
     Args:
-        size_of: see `recon.io.transforms.read_transforms`.
+        size_of: see `fewview.recon.io.transforms.read_transforms`.
 
     Raises:
         InputError: `path` is missing or not readable as cameras.
     """
-    from recon.io.cameras import read_cameras
-    from recon.io.colmap import read_model  # pycolmap takes a second to import
+    from fewview.recon.io.cameras import read_cameras
+    from fewview.recon.io.colmap import read_model  # pycolmap takes a second to import
 
     file = model_files(path)[0]
     nothing = "none: the given cameras do not state their units"

@@ -6,7 +6,7 @@ import ctypes
 import functools
 import importlib.util
 
-from recon.errors import EnvironmentFault
+from fewview.recon.errors import EnvironmentFault
 
 
 @functools.cache

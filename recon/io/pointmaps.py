@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
-from recon.errors import InputError
-from recon.geometry.fit import nearest_rotation
-from recon.io.cameras import UNITS, check_rigid
+from fewview.recon.errors import InputError
+from fewview.recon.geometry.fit import nearest_rotation
+from fewview.recon.io.cameras import UNITS, check_rigid
 
 _WANTED = (
     "Give `photos` with `points` (N, H, W, 3) and `poses` (N, 4, 4), or with `pairs` (E, 2), `points_first` and "

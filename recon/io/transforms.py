@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from recon.errors import InputError
-from recon.io.cameras import UNDISTORT, canonical_distortion, canonical_fisheye, check_intrinsics, check_rigid
-from recon.io.documents import MALFORMED, read_text
-from recon.scene import Camera, View
+from fewview.recon.errors import InputError
+from fewview.recon.io.cameras import UNDISTORT, canonical_distortion, canonical_fisheye, check_intrinsics, check_rigid
+from fewview.recon.io.documents import MALFORMED, read_text
+from fewview.recon.scene import Camera, View
 
 _FLIP = np.diag([1.0, -1.0, -1.0, 1.0])
 """Between OpenCV and OpenGL camera axes, either way."""

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from recon.io.images import UnusableImage, sharpness, shrink_to
+from fewview.recon.io.images import UnusableImage, sharpness, shrink_to
 
 EXTENSIONS = frozenset({".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mts", ".3gp"})
 CANDIDATES = 10

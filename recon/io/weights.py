@@ -23,9 +23,9 @@ from typing import Any
 
 import numpy as np
 
-from recon.errors import EnvironmentFault, InputError
-from recon.io.package_index import HOW_TO_GET_PIP, DownloadError, NoPip, download_archive
-from recon.progress import Progress
+from fewview.recon.errors import EnvironmentFault, InputError
+from fewview.recon.io.package_index import HOW_TO_GET_PIP, DownloadError, NoPip, download_archive
+from fewview.recon.progress import Progress
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from recon.errors import InputError
-from recon.io.weights import digest
-from recon.progress import Progress
-from recon.stage import StageSpec
+from fewview.recon.errors import InputError
+from fewview.recon.io.weights import digest
+from fewview.recon.progress import Progress
+from fewview.recon.stage import StageSpec
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def run(inputs: Mapping[str, Path], config: MatchingConfig, out: Path, progress:
     Args:
         inputs: `photos`.
     """
-    from recon.matching.stage import match_photos  # torch and kornia take seconds to import
+    from fewview.recon.matching.stage import match_photos  # torch and kornia take seconds to import
 
     match_photos(inputs["photos"], config, out, progress)
 

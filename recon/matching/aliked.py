@@ -14,12 +14,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, UInt8
-from kornia.feature import LightGlue
-from kornia.feature.aliked import ALIKED
+from kornia.feature import ALIKED, LightGlue
 
-from recon.io.weights import fetch
-from recon.matching.features import Features, Matches
-from recon.progress import Progress
+from fewview.recon.io.weights import fetch
+from fewview.recon.matching.features import Features, Matches
+from fewview.recon.progress import Progress
 
 _RATIO = 0.9
 """Nearest against second nearest distance in `affinity`."""

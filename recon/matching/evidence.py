@@ -1,6 +1,6 @@
 """What is measured of a pair of photos that tells whether they show one scene, or things that look alike.
 
-Nothing here decides: `recon.sfm.tie_odds` weighs these measures, by weights that tests/benchmarks/ties fitted.
+Nothing here decides: `fewview.recon.sfm.tie_odds` weighs these measures, by weights that tests/benchmarks/ties fitted.
 """
 
 from __future__ import annotations
@@ -8,10 +8,10 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float, Int
 
-from recon.matching.artifact import TieEvidence
-from recon.matching.features import Features, Matches
-from recon.matching.verification import Verified
-from recon.photos import Photo
+from fewview.recon.matching.artifact import TieEvidence
+from fewview.recon.matching.features import Features, Matches
+from fewview.recon.matching.verification import Verified
+from fewview.recon.photos import Photo
 
 _FIELDS_OF_VIEW_DEG = np.geomspace(25, 110, 12)
 """Along the long side: lenses in use, of which that is taken which makes the fundamental matrix most nearly an

@@ -15,7 +15,7 @@ import numpy as np
 import pycolmap
 from jaxtyping import Float, Int
 
-from recon.photos import Photo
+from fewview.recon.photos import Photo
 
 _ANGLES_DEG = (120.0, 90.0, 105.0, 140.0, 160.0, 185.0)
 """Fields of view along the long side that are tried. Where the first explains no more than `_NEARLY`, none would."""

@@ -15,10 +15,10 @@ from jaxtyping import Float
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from recon.matching.turns import Pair
+from fewview.recon.matching.turns import Pair
 
 _SURE = 0.8
-"""Confidence from which the network is right nearly always (as in `recon.sfm`, eight scenes, 500 pairs)."""
+"""Confidence from which the network is right nearly always (as in `fewview.recon.sfm`, eight scenes, 500 pairs)."""
 _MIN_SURE = 20
 _SURE_SHARE = 0.25
 """Of a pair's verified matches, which two photos of one scene have and two like facades have not (same measurement)."""

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from recon.matching.turns import Pair
+from fewview.recon.matching.turns import Pair
 
 CERTAIN = 0.8
 """Confidence from which LightGlue is right in nearly all matches of photos of one scene."""

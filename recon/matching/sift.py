@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from recon.matching.features import Features, Matches
+from fewview.recon.matching.features import Features, Matches
 
 _RATIO = 0.8
 """Lowe's ratio test on distances."""

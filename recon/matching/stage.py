@@ -10,22 +10,22 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from recon.errors import EnvironmentFault
-from recon.matching import MatchingConfig, MatchingFacts, SecondLook
-from recon.matching.aliked import AlikedLightGlue
-from recon.matching.artifact import MatchedPair, MatchedPairs, save_keypoints, save_matches, save_pairs
-from recon.matching.evidence import measure
-from recon.matching.features import Features, Matcher, Matches, turn_features, turn_image
-from recon.matching.fisheye import Tried, find_fisheyes
-from recon.matching.masks import moves, tied
-from recon.matching.retrieval import choose_pairs
-from recon.matching.second_look import MORE_KEYPOINTS, certain, weak_pairs
-from recon.matching.sift import Sift
-from recon.matching.turns import Pair, Turned, find_turns
-from recon.matching.verification import verify
-from recon.photos import Photo, load_photos
-from recon.progress import Progress
-from recon.scene import Camera
+from fewview.recon.errors import EnvironmentFault
+from fewview.recon.matching import MatchingConfig, MatchingFacts, SecondLook
+from fewview.recon.matching.aliked import AlikedLightGlue
+from fewview.recon.matching.artifact import MatchedPair, MatchedPairs, save_keypoints, save_matches, save_pairs
+from fewview.recon.matching.evidence import measure
+from fewview.recon.matching.features import Features, Matcher, Matches, turn_features, turn_image
+from fewview.recon.matching.fisheye import Tried, find_fisheyes
+from fewview.recon.matching.masks import moves, tied
+from fewview.recon.matching.retrieval import choose_pairs
+from fewview.recon.matching.second_look import MORE_KEYPOINTS, certain, weak_pairs
+from fewview.recon.matching.sift import Sift
+from fewview.recon.matching.turns import Pair, Turned, find_turns
+from fewview.recon.matching.verification import verify
+from fewview.recon.photos import Photo, load_photos
+from fewview.recon.progress import Progress
+from fewview.recon.scene import Camera
 
 MOST_ENLARGED = 2.0
 """Times that a small photo is enlarged at most for matching."""
@@ -44,7 +44,7 @@ class _Session:
         self._found: dict[Turned, Features] = {}
         self._raw: dict[tuple[Turned, Turned], Matches] = {}
         self.fisheyes: dict[str, float] = {}
-        """Focal lengths in long sides, by camera group (`recon.matching.fisheye`)."""
+        """Focal lengths in long sides, by camera group (`fewview.recon.matching.fisheye`)."""
 
     def features(self, turned: Turned) -> Features:
         """In pixels of the working image as it is turned."""
@@ -95,7 +95,7 @@ class _Session:
 
 
 def match_photos(folder: Path, config: MatchingConfig, out: Path, progress: Progress) -> None:
-    """See `recon.matching.run`."""
+    """See `fewview.recon.matching.run`."""
     matcher = _choose_matcher(config, progress)
     session = _Session(folder, matcher, config)
     quarters, pairs = _match_all(session, matcher, config, progress)

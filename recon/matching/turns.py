@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import product
 
-from recon.matching.artifact import TieEvidence
-from recon.matching.verification import Verified
-from recon.progress import Progress
+from fewview.recon.matching.artifact import TieEvidence
+from fewview.recon.matching.verification import Verified
+from fewview.recon.progress import Progress
 
 STRONG_MATCHES = 100
 """Verified matches from which two photos certainly match as they are."""

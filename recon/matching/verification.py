@@ -12,9 +12,9 @@ from scipy.optimize import least_squares
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
-from recon.geometry.fit import nearest_rotation
-from recon.matching.features import Matches
-from recon.photos import Photo
+from fewview.recon.geometry.fit import nearest_rotation
+from fewview.recon.matching.features import Matches
+from fewview.recon.photos import Photo
 
 _FIELD_OF_VIEW_DEG = 60.0
 """Along the long side, for photos that say nothing of their focal length."""

@@ -9,13 +9,13 @@ from typing import Annotated
 
 import tyro
 
-from recon.errors import InputError
-from recon.io.known import model_files
-from recon.ladder import parse_source, rung_of
-from recon.progress import Progress
-from recon.sfm.known import check_known, focal_or_kind, focal_or_path
-from recon.sfm.scale import parse_length
-from recon.stage import StageSpec
+from fewview.recon.camera_source import kind_of, parse_source
+from fewview.recon.errors import InputError
+from fewview.recon.io.known import model_files
+from fewview.recon.progress import Progress
+from fewview.recon.sfm.known import check_known, focal_or_kind, focal_or_path
+from fewview.recon.sfm.scale import parse_length
+from fewview.recon.stage import StageSpec
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class MappingConfig:
     """How cameras are found."""
 
     source: Annotated[str, tyro.conf.arg(name="cameras", aliases=["--prior"], prefix_name=False)] = field(
-        default="matching", metadata={"key": rung_of}
+        default="matching", metadata={"key": kind_of}
     )
     """Where cameras come from: `matching` (what the photos share), `known:PATH` (a COLMAP model, a transforms.json or
     a cameras.json; photos that it lacks are added to it), `pointmaps:PATH` (pre-computed pointmaps, an npz or a folder
@@ -75,7 +75,7 @@ class MappingConfig:
     def needs(self) -> tuple[str, ...]:
         """Where the cameras come from decides."""
         source = parse_source(self.source)
-        further = ("motion",) if source.rung == "keypoints" else ("pointmaps",) if source.is_learned else ()
+        further = ("motion",) if source.kind == "keypoints" else ("pointmaps",) if source.is_learned else ()
         return ("photos", "matches", *further)
 
     def check(self, photos: Sequence[str] | None) -> None:
@@ -88,7 +88,7 @@ class MappingConfig:
             InputError: the cameras cannot be read, or are of other photos.
         """
         source = parse_source(self.source)
-        check_known(photos, source.path if source.rung == "known" else None, self.intrinsics)
+        check_known(photos, source.path if source.kind == "known" else None, self.intrinsics)
 
 
 @dataclass(frozen=True)
@@ -99,8 +99,6 @@ class ModelFact:
     registered: int
     believed: int
     """Photos whose places are."""
-    expected: float
-    """How many photos have their right place: the sum of their probabilities."""
     observations: int
     held_out_agree: int
     held_out: int
@@ -128,7 +126,7 @@ class MappingFacts:
     doubted_given: tuple[tuple[str, str], ...] = ()
     """Pairs of photos that contradict their given poses."""
     prior: str | None = None
-    """Rung of `recon.ladder`."""
+    """Kind of source, see `fewview.recon.camera_source`."""
     prior_reason: str | None = None
     units: str | None = None
     scale_source: str | None = None
@@ -149,8 +147,6 @@ class MappingFacts:
     """Mean, in working pixels."""
     uncertain_focals: tuple[str, ...] = ()
     """A sentence for each lens whose focal length the photos hardly tell."""
-    probability: float | None = None
-    """That all photos that were placed have their right place."""
     moved_from_keypoints: float | None = None
     """Mean, of a rig's cameras, in units of the world."""
 
@@ -169,11 +165,11 @@ def run(inputs: Mapping[str, Path], config: MappingConfig, out: Path, progress: 
         InputError: what is given of cameras, intrinsics or scale cannot be used.
     """
     if "motion" in inputs:
-        from recon.sfm.rig import place_rig
+        from fewview.recon.sfm.rig import place_rig
 
         place_rig(inputs["photos"], inputs["matches"], inputs["motion"], config, out, progress)
         return
-    from recon.sfm.stage import place_photos  # pycolmap takes a second to import
+    from fewview.recon.sfm.stage import place_photos  # pycolmap takes a second to import
 
     place_photos(inputs["photos"], inputs["matches"], inputs.get("pointmaps"), config, out, progress)
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from recon.geometry.pose import invert_rigid
-from recon.io.colmap import SparsePoints
-from recon.photos import Photo
-from recon.scene import Camera, View
-from recon.sfm.graph import MatchGraph
-from recon.sfm.lens import from_ideal
-from recon.sfm.mapping import Candidate, Sensors
+from fewview.recon.geometry.pose import invert_rigid
+from fewview.recon.io.colmap import SparsePoints
+from fewview.recon.photos import Photo
+from fewview.recon.scene import Camera, View
+from fewview.recon.sfm.graph import MatchGraph
+from fewview.recon.sfm.lens import from_ideal
+from fewview.recon.sfm.mapping import Candidate, Sensors
 
 
 def make_views(model: Candidate, sensors: Sensors, graph: MatchGraph, given: Mapping[int, Camera]) -> list[View]:

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
-from recon.sfm.bundle import Bundle
+from fewview.recon.sfm.bundle import Bundle
 
 
 def normalise(bundle: Bundle) -> Bundle:

@@ -10,9 +10,16 @@ import numpy as np
 import pycolmap
 from jaxtyping import Float
 
-from recon.geometry.pose import invert_rigid
-from recon.sfm.graph import MatchGraph
-from recon.sfm.mapping import Candidate, Sensors, mapping_options, read_candidate, working_cameras, write_database
+from fewview.recon.geometry.pose import invert_rigid
+from fewview.recon.sfm.graph import MatchGraph
+from fewview.recon.sfm.mapping import (
+    Candidate,
+    Sensors,
+    mapping_options,
+    read_candidate,
+    working_cameras,
+    write_database,
+)
 
 _MIN_ANGLE_DEG = 0.5
 """Given poses can be trusted with a smaller baseline than those that mapping still has to find."""

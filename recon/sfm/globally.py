@@ -12,8 +12,8 @@ import numpy as np
 import pycolmap
 from jaxtyping import Float
 
-from recon.sfm.graph import MatchGraph
-from recon.sfm.mapping import Candidate, Sensors, read_candidate, write_database
+from fewview.recon.sfm.graph import MatchGraph
+from fewview.recon.sfm.mapping import Candidate, Sensors, read_candidate, write_database
 
 
 def map_globally(

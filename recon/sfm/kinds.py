@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from recon.sfm.graph import MatchGraph, Pair, groups
+from fewview.recon.sfm.graph import MatchGraph, Pair, groups
 
 _STILL = 4 / 1024
 """Of the long side: matches that moved less lie at the same pixels, up to the error of keypoints (the tolerance of

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from recon.errors import InputError
-from recon.io.known import read_known
-from recon.io.transforms import SizeOf
-from recon.photos import Photo, named_like
-from recon.scene import Camera, View
+from fewview.recon.errors import InputError
+from fewview.recon.io.known import read_known
+from fewview.recon.io.transforms import SizeOf
+from fewview.recon.photos import Photo, named_like
+from fewview.recon.scene import Camera, View
 
 _SHAPE_TOLERANCE = 0.01
 """By how much the aspect ratios of a photo and its camera may differ."""

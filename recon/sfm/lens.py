@@ -7,7 +7,7 @@ import math
 import numpy as np
 from jaxtyping import Float
 
-from recon.scene import Camera
+from fewview.recon.scene import Camera
 
 
 def ideal(camera: Camera) -> Camera:

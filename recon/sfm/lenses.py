@@ -16,12 +16,12 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float, Int
 
-from recon.progress import LogProgress, Progress
-from recon.sfm import LensFact, MappingFacts
-from recon.sfm.bundle import adjust, support
-from recon.sfm.focals import Start
-from recon.sfm.mapping import Candidate, Sensors, divided
-from recon.sfm.placing import Placed, Placing
+from fewview.recon.progress import LogProgress, Progress
+from fewview.recon.sfm import LensFact, MappingFacts
+from fewview.recon.sfm.bundle import adjust, support
+from fewview.recon.sfm.hypotheses import Start
+from fewview.recon.sfm.mapping import Candidate, Sensors, divided
+from fewview.recon.sfm.placing import Placed, Placing
 
 _APART = 0.1
 """Difference of the logarithms of focal lengths from which they may be those of two lenses. In 17 runs on eight real
@@ -85,8 +85,7 @@ def _map(shared: Placed, sensors: Sensors, placing: Placing) -> Placed | None:
     """Mapped anew with other lenses, from the focal lengths that the photos had."""
     focals = np.full(len(sensors.groups), np.exp(shared.model.bundle.log_focal.mean()))
     focals[sensors.lens[shared.model.photos]] = np.exp(shared.model.bundle.log_focal[shared.model.bundle.lens])
-    ties = frozenset((pair.a, pair.b) for pair in placing.graph.pairs if pair.log_odds > 0)
-    return placing.map(sensors, [Start(focals, "focal lengths found")], LogProgress(), ties)
+    return placing.map(sensors, [Start(focals, "focal lengths found")], LogProgress())
 
 
 def _merged(own: Placed | None, sensors: Sensors, placing: Placing) -> list[Placed]:
@@ -144,7 +143,7 @@ def _left_out(shared: Placed, placing: Placing) -> list[int]:
     """Photos without a place that certainly show what one with a place does."""
     placed, found = set(shared.model.photos), set()
     for pair in placing.graph.pairs:
-        if pair.log_odds > 0 and (pair.a in placed) != (pair.b in placed):
+        if pair.trusted and (pair.a in placed) != (pair.b in placed):
             found.add(pair.b if pair.a in placed else pair.a)
     return sorted(found)
 

@@ -14,9 +14,9 @@ import numpy as np
 import pycolmap
 from jaxtyping import Bool, Float, Int
 
-from recon.scene import Camera
-from recon.sfm.bundle import Bundle
-from recon.sfm.graph import MatchGraph
+from fewview.recon.scene import Camera
+from fewview.recon.sfm.bundle import Bundle
+from fewview.recon.sfm.graph import MatchGraph
 
 _MODELS = {
     "general": pycolmap.TwoViewGeometryConfiguration.UNCALIBRATED,
@@ -44,7 +44,7 @@ class Sensors:
     scale: Float[np.ndarray, " I"]
     """Working pixels per original pixel."""
     exact: Bool[np.ndarray, " L"]
-    """Lenses whose intrinsics are given; the keypoints of their photos are those of `recon.sfm.lens.ideal`."""
+    """Lenses whose intrinsics are given; the keypoints of their photos are those of `fewview.recon.sfm.lens.ideal`."""
     fisheye_px: Float[np.ndarray, " L"]
     """Focal length in working pixels at which matching took the lens for a fisheye; NaN for others."""
 

@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float
 
-from recon.geometry.pose import invert_rigid
-from recon.sfm.bundle import PosePrior, Prior
-from recon.sfm.given import map_around
-from recon.sfm.graph import MatchGraph
-from recon.sfm.mapping import Candidate, Sensors
-from recon.sfm.refine import make_prior, refine
+from fewview.recon.geometry.pose import invert_rigid
+from fewview.recon.sfm.bundle import PosePrior, Prior
+from fewview.recon.sfm.given import map_around
+from fewview.recon.sfm.graph import MatchGraph
+from fewview.recon.sfm.mapping import Candidate, Sensors
+from fewview.recon.sfm.refine import make_prior, refine
 
 _FREE = 1e3
 """Factor on the deviations of photos without a pose."""

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from recon.sfm.bundle import Bundle, PosePrior, Prior, adjust, cost
-from recon.sfm.mapping import Candidate, Sensors
+from fewview.recon.sfm.bundle import Bundle, PosePrior, Prior, adjust, cost
+from fewview.recon.sfm.mapping import Candidate, Sensors
 
 EXIF_DEVIATION = 0.05
 """Of the logarithm of a recorded focal length: a 35 mm equivalent is rounded to whole millimetres."""

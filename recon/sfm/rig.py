@@ -11,20 +11,20 @@ from pathlib import Path
 
 import numpy as np
 
-from recon.io.cameras import CameraSet, Verdict
-from recon.io.colmap import write_camera_exports
-from recon.ladder import parse_source
-from recon.photos import load_photos
-from recon.progress import Progress
-from recon.scene import Camera
-from recon.sfm import MappingConfig, MappingFacts
-from recon.sfm.files import make_points, make_views
-from recon.sfm.graph import MatchGraph, load_graph
-from recon.sfm.known import Known, join_known
-from recon.sfm.lens import ideal, to_ideal
-from recon.sfm.mapping import Candidate, Sensors, find_sensors
-from recon.sfm.near import Deviations, Near, refine_near
-from recon.sfm.reasons import no_model
+from fewview.recon.camera_source import parse_source
+from fewview.recon.io.cameras import CameraSet, Verdict
+from fewview.recon.io.colmap import write_camera_exports
+from fewview.recon.photos import load_photos
+from fewview.recon.progress import Progress
+from fewview.recon.scene import Camera
+from fewview.recon.sfm import MappingConfig, MappingFacts
+from fewview.recon.sfm.files import make_points, make_views
+from fewview.recon.sfm.graph import MatchGraph, load_graph
+from fewview.recon.sfm.known import Known, join_known
+from fewview.recon.sfm.lens import ideal, to_ideal
+from fewview.recon.sfm.mapping import Candidate, Sensors, find_sensors
+from fewview.recon.sfm.near import Deviations, Near, refine_near
+from fewview.recon.sfm.reasons import no_model
 
 # Rigs found from people are better in shape than their single centres are: on a real one, deviations of .05 for centres
 # let a few matches on one plane move cameras by twice their error, .01 halved the error that is left of rotations.
@@ -36,7 +36,7 @@ TOLERANCES_PX = (30.0, 8.0)
 def place_rig(
     photos_folder: Path, matches_folder: Path, motion_folder: Path, config: MappingConfig, out: Path, progress: Progress
 ) -> None:
-    """See `recon.sfm.run`: the photos are pictures of a rig's cameras, and named like them."""
+    """See `fewview.recon.sfm.run`: the photos are pictures of a rig's cameras, and named like them."""
     graph = load_graph(photos_folder, matches_folder)
     known = join_known(graph.photos, motion_folder, None)
     keypoints = [to_ideal(xy, known.cameras[i]) if i in known.cameras else xy for i, xy in enumerate(graph.keypoints)]

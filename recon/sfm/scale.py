@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from recon.errors import InputError
-from recon.scene import View
-from recon.sfm.lens import ideal, to_ideal
+from fewview.recon.errors import InputError
+from fewview.recon.scene import View
+from fewview.recon.sfm.lens import ideal, to_ideal
 
 _FORM = "Write A.jpg:B.jpg=METRES, or for each end a point picked in two photos: A.jpg@X,Y+B.jpg@X,Y."
 _NUMBER = r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)"

@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from recon.io.cameras import CameraSet, Verdict
-from recon.io.colmap import write_camera_exports
-from recon.ladder import parse_source
-from recon.photos import Photo, load_photos
-from recon.progress import Progress
-from recon.sfm import MappingConfig, MappingFacts
-from recon.sfm.advice import bare_sides, overlaps, what_next
-from recon.sfm.evidence import agreements
-from recon.sfm.files import make_points, make_views
-from recon.sfm.focals import GUESS_DEG, focal_sources, focals_at, known_focals, lens_estimates, starts, uncertain
-from recon.sfm.frame import normalise, scaled
-from recon.sfm.graph import MatchGraph, load_graph
-from recon.sfm.known import MIN_POSES, Known, join_known
-from recon.sfm.lens import to_ideal
-from recon.sfm.lenses import by_evidence
-from recon.sfm.mapping import Candidate, Sensors, find_sensors
-from recon.sfm.near import refine_near
-from recon.sfm.placing import Placed, Placing, probabilities, settle
-from recon.sfm.pointmaps import (
+from fewview.recon.camera_source import parse_source
+from fewview.recon.io.cameras import CameraSet, Verdict
+from fewview.recon.io.colmap import write_camera_exports
+from fewview.recon.photos import Photo, load_photos
+from fewview.recon.progress import Progress
+from fewview.recon.sfm import MappingConfig, MappingFacts
+from fewview.recon.sfm.advice import bare_sides, overlaps, what_next
+from fewview.recon.sfm.evidence import agreements
+from fewview.recon.sfm.files import make_points, make_views
+from fewview.recon.sfm.focals import (
+    GUESS_DEG,
+    focal_sources,
+    focals_at,
+    known_focals,
+    lens_estimates,
+    starts,
+    uncertain,
+)
+from fewview.recon.sfm.frame import normalise, scaled
+from fewview.recon.sfm.graph import MatchGraph, load_graph
+from fewview.recon.sfm.known import MIN_POSES, Known, join_known
+from fewview.recon.sfm.lens import to_ideal
+from fewview.recon.sfm.lenses import by_evidence
+from fewview.recon.sfm.mapping import Candidate, Sensors, find_sensors
+from fewview.recon.sfm.near import refine_near
+from fewview.recon.sfm.placing import Placed, Placing, settle
+from fewview.recon.sfm.pointmaps import (
     Pointmaps,
     believed_pairs,
     hardly_matched,
@@ -35,9 +42,9 @@ from recon.sfm.pointmaps import (
     posed,
     with_points,
 )
-from recon.sfm.reasons import UNSUPPORTED, no_model, why_left_out
-from recon.sfm.refine import without_photo
-from recon.sfm.scale import metres_per_unit, parse_length
+from fewview.recon.sfm.reasons import UNSUPPORTED, no_model, why_left_out
+from fewview.recon.sfm.refine import without_photo
+from fewview.recon.sfm.scale import metres_per_unit, parse_length
 
 
 def place_photos(
@@ -48,19 +55,19 @@ def place_photos(
     out: Path,
     progress: Progress,
 ) -> None:
-    """See `recon.sfm.run`."""
+    """See `fewview.recon.sfm.run`."""
     source = parse_source(config.source)
     graph = load_graph(photos_folder, matches_folder)
-    known = join_known(graph.photos, source.path if source.rung == "known" else None, config.intrinsics)
+    known = join_known(graph.photos, source.path if source.kind == "known" else None, config.intrinsics)
     graph = _ideal_graph(graph, known)
     sensors = find_sensors(graph, config.working_px, known.cameras)
     fates: dict[int, str] = {}
-    best, rung, why, seen = None, source.rung, source.reason(), None
+    best, kind, why, seen = None, source.kind, source.reason(), None
     if pointmaps_folder is not None:
         seen = load_pointmaps(pointmaps_folder, graph)
         best, graph = _map_seen(graph, sensors, seen, known, config, fates, progress)
         if best is None:
-            rung, why, seen = "matching", "what the photos share contradicts the poses of the pointmaps", None
+            kind, why, seen = "matching", "what the photos share contradicts the poses of the pointmaps", None
             progress.fallback("the poses of the pointmaps", "matching", why)
     if best is None:
         placed = _map_matched(graph, sensors, known, config, progress)
@@ -68,23 +75,18 @@ def place_photos(
     if len(best.photos) < 2:
         raise no_model(graph)
     _doubt_given(best, graph, sensors, config, progress)
-    prior = Placing(graph, known, config).prior(best, sensors)
-    found, judged = probabilities(best, prior, graph, sensors, config)
-    # Where poses come from pointmaps or the user, matches are not all that speaks for them.
-    probable = {i: found.get(i, 0.0) for i in best.photos if seen is None and i not in known.poses}
     best, units, scale_source = _in_frame(best, known, seen, sensors, graph, config)
     cameras = CameraSet(
         views=make_views(best, sensors, graph, known.cameras),
         units=units,
         scale_source=scale_source,
-        prior=rung,
-        verdicts=_verdicts(load_photos(photos_folder, excluded=True), graph, best, sensors, fates, known, probable),
+        prior=kind,
+        verdicts=_verdicts(load_photos(photos_folder, excluded=True), graph, best, sensors, fates, known),
         given=tuple(graph.photos[i].name for i in best.photos if i in known.poses),
-        advice=tuple(what_next(best, graph, sensors, probable)),
-        lenses=lens_estimates(best, prior, sensors, graph),
+        advice=tuple(what_next(best, graph, sensors)),
+        lenses=lens_estimates(best, Placing(graph, known, config).prior(best, sensors), sensors, graph),
     )
     write_camera_exports(out, cameras, make_points(best, sensors, graph, known.cameras, photos_folder))
-    progress.tell(MappingFacts(probability=round(judged.belief.whole, 4)))
     _say(graph, best, sensors, known, why, cameras, progress)
 
 
@@ -196,7 +198,6 @@ def _verdicts(
     sensors: Sensors,
     fates: dict[int, str],
     known: Known,
-    probable: Mapping[int, float],
 ) -> list[Verdict]:
     index = {photo.name: i for i, photo in enumerate(graph.photos)}
     errors, overlap = best.bundle.errors_px(), overlaps(best, graph, sensors)
@@ -212,8 +213,7 @@ def _verdicts(
             continue
         seen = errors[best.bundle.image == best.photos.index(i)]
         error = round(float(seen.mean() / sensors.scale[i]), 4) if len(seen) else None
-        probability = round(probable[i], 4) if i in probable else None
-        verdicts.append(Verdict(photo.name, True, None, len(seen), error, overlap[i], probability))
+        verdicts.append(Verdict(photo.name, True, None, len(seen), error, overlap[i]))
     return verdicts
 
 

@@ -1,13 +1,13 @@
 """The log-odds that the matches of a pair are those of one scene seen twice.
 
-A logistic regression on the measures of `recon.matching.evidence`, fitted by `python -m tests.benchmarks.ties` on pairs
-of which the truth is known; every weight can only have the sign that reason gives it. Figures of fits that leave each
-scene out, at even odds, right and wrong ties weighing alike:
+A logistic regression on the measures of `fewview.recon.matching.evidence`, fitted by `python -m tests.benchmarks.ties`
+on pairs of which the truth is known; every weight can only have the sign that reason gives it. Figures of fits that
+leave each scene out, at even odds, right and wrong ties weighing alike:
 
 - ALIKED with LightGlue, 1,493 ties of 20 scenes (1,154 right): area under the curve .88, log-loss .44, expected
-  calibration error .04; 19 % of the wrong ties are believed and 20 % of the right ones refused. A threshold on the share
-  of certain matches, which this replaced: area .68, 44 % and 10 %; of the wrong ties between equal windows and columns
-  it believed 83 of 87, and now 14.
+  calibration error .04; 19 % of the wrong ties are believed and 20 % of the right ones refused. A threshold on the
+  share of certain matches, which this replaced: area .68, 44 % and 10 %; of the wrong ties between equal windows and
+  columns it believed 69 of 73, and now 14 are.
 - SIFT, 111 ties of 7 scenes (80 right): area .76, log-loss .73; 24 % and 18 %. That is little to go by.
 
 Two copies of one poster, or of one side of a turned box, are believed: only other photos tell these.
@@ -19,7 +19,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from recon.matching.artifact import TieEvidence
+from fewview.recon.matching.artifact import TieEvidence
 
 PRIOR_LOG_ODDS = 0.0
 """At which `tie_log_odds` is stated: of the pairs that survive verification, as many right as wrong. Who knows better

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool
 
-from recon.sfm.bundle import Bundle
+from fewview.recon.sfm.bundle import Bundle
 
 _JOINT = 6
 """An image joins a group where it sees so many of the points that two of the group see,"""

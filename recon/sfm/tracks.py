@@ -10,7 +10,7 @@ from jaxtyping import Bool, Int
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from recon.sfm.graph import MatchGraph, Pair
+from fewview.recon.sfm.graph import MatchGraph, Pair
 
 _HELD_OUT = 8
 """One in so many tracks is kept from mapping, to test the models by."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from recon.errors import InputError
-from splatting.gaussians import Gaussians
+from fewview.recon.errors import InputError
+from fewview.splatting.gaussians import Gaussians
 
 
 def read_bytes(path: Path) -> bytes:

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from recon.errors import InputError
-from splatting.export.files import checked, malformed, read_bytes
-from splatting.gaussians import Gaussians
+from fewview.recon.errors import InputError
+from fewview.splatting.export.files import checked, malformed, read_bytes
+from fewview.splatting.gaussians import Gaussians
 
 _REST_COUNTS = (0, 9, 24, 45)
 """Number of `f_rest` properties for degrees 0 to 3."""

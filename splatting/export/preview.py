@@ -19,11 +19,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from recon.scene import Camera, View
-from splatting.gaussians import SH_C0, Gaussians
-from splatting.paths import focus_point
-from splatting.rasterize import rasterize
-from splatting.reference import rotation_matrices, view_colours
+from fewview.recon.scene import Camera, View
+from fewview.splatting.gaussians import SH_C0, Gaussians
+from fewview.splatting.paths import focus_point
+from fewview.splatting.rasterize import rasterize
+from fewview.splatting.reference import rotation_matrices, view_colours
 
 _LONG_SIDE = 256
 """Of the pictures that decide which Gaussians matter, in pixels."""

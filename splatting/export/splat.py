@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from splatting.export.files import checked, malformed, read_bytes
-from splatting.gaussians import SH_C0, Gaussians
+from fewview.splatting.export.files import checked, malformed, read_bytes
+from fewview.splatting.gaussians import SH_C0, Gaussians
 
 _LAYOUT = np.dtype([("center", "<f4", 3), ("scale", "<f4", 3), ("rgba", "u1", 4), ("quat", "u1", 4)])
 _SMALLEST_SCALE = 1e-12

@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
 
-from recon.errors import InputError
-from splatting.export.files import checked, malformed, read_bytes
-from splatting.gaussians import Gaussians
+from fewview.recon.errors import InputError
+from fewview.splatting.export.files import checked, malformed, read_bytes
+from fewview.splatting.gaussians import Gaussians
 
 _HEADER = struct.Struct("<IIIBBBB")
 """Magic, version, number of Gaussians, degree, fractional bits of positions, flags, zero."""
@@ -36,7 +36,7 @@ _AXES = np.array([1, -1, -1], np.float32)
 _QUATERNION = np.array([1, 1, -1, -1], np.float32)
 """wxyz: turning both axes' signs is half a turn about x."""
 _HARMONICS = np.array([-1, -1, 1, -1, 1, 1, -1, 1, -1, 1, -1, -1, 1, -1, 1], np.float32)
-"""Parity in y and z of each harmonic of degrees 1 to 3, by its polynomial (`splatting.reference.sh_basis`)."""
+"""Parity in y and z of each harmonic of degrees 1 to 3, by its polynomial (`fewview.splatting.reference.sh_basis`)."""
 
 
 def write_spz(path: Path, gaussians: Gaussians) -> None:

@@ -20,16 +20,16 @@ from pathlib import Path
 
 from rich.console import Console
 
-from apps.batches.course import run_batch
-from apps.batches.history import History
-from apps.batches.inputs import identity
-from apps.batches.local import LocalEngine
-from apps.batches.scheduler import Engine, Rules
-from apps.batches.signals import terminated_as_interrupted
-from apps.batches.task import Setting, Task
-from recon.dag import Stage, run_stages
-from recon.errors import FewviewError, InputError, KilledFault, MemoryFault, ReconstructionError
-from recon.progress import Progress
+from fewview.apps.batches.course import run_batch
+from fewview.apps.batches.history import History
+from fewview.apps.batches.inputs import identity
+from fewview.apps.batches.local import LocalEngine
+from fewview.apps.batches.scheduler import Engine, Rules
+from fewview.apps.batches.signals import terminated_as_interrupted
+from fewview.apps.batches.task import Setting, Task
+from fewview.recon.dag import Stage, run_stages
+from fewview.recon.errors import FewviewError, InputError, KilledFault, MemoryFault, ReconstructionError
+from fewview.recon.progress import Progress
 
 PAUSE_S = 0.15
 NAMES = tuple(f"scene-{number}" for number in range(8))

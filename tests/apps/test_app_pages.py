@@ -25,16 +25,16 @@ from pages import faint
 from PIL import Image
 from playwright.sync_api import Browser, Page
 
-from apps.results import read_results
-from apps.web.command import Choices
-from apps.web.limits import Limits
-from apps.web.serving import serving
-from apps.web.store import Store
-from apps.web.tabs.measure import clicked, describe, marked, scaled
-from data.gallery import generate, write_scene
-from recon.io.cameras import read_cameras
-from recon.measure import Distance, distance, pick
-from recon.sfm.scale import metres_per_unit, parse_length
+from fewview.apps.results import read_results
+from fewview.apps.web.command import Choices
+from fewview.apps.web.limits import Limits
+from fewview.apps.web.serving import serving
+from fewview.apps.web.store import Store
+from fewview.apps.web.tabs.measure import clicked, describe, marked, scaled
+from fewview.data.gallery import generate, write_scene
+from fewview.recon.io.cameras import read_cameras
+from fewview.recon.measure import Distance, distance, pick
+from fewview.recon.sfm.scale import metres_per_unit, parse_length
 
 LIMITS = Limits(files=5, photo_bytes=1 << 20, video_bytes=1 << 20, upload_bytes=3 << 20)
 
@@ -305,7 +305,7 @@ def test_uploads_that_are_too_large_or_misnamed_are_refused_on_the_way(app: App)
 
 
 def test_a_viewer_that_is_told_to_end_leaves_nothing_behind(room: tuple[Path, Path], tmp_path: Path) -> None:
-    words = [sys.executable, "-m", "apps.cli", "view", str(room[1]), "--port", str(free_port())]
+    words = [sys.executable, "-m", "fewview.apps.cli", "view", str(room[1]), "--port", str(free_port())]
     with subprocess.Popen(words, env={**os.environ, "TMPDIR": str(tmp_path)}, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline().startswith(b"Open http://127.0.0.1")

@@ -19,15 +19,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from apps.web.command import Choices, arguments
-from apps.web.limits import Limits
-from apps.web.progress import Progress, StageLine, estimate, look
-from apps.web.queue import Job, Place, Queue
-from apps.web.store import Run, Store, within
-from apps.web.uploads import accept, safe_name, thumbnail
-from recon.dag.live import Step
-from recon.dag.process import session_of
-from recon.errors import InputError
+from fewview.apps.web.command import Choices, arguments
+from fewview.apps.web.limits import Limits
+from fewview.apps.web.progress import Progress, StageLine, estimate, look
+from fewview.apps.web.queue import Job, Place, Queue
+from fewview.apps.web.store import Run, Store, within
+from fewview.apps.web.uploads import accept, safe_name, thumbnail
+from fewview.recon.dag.live import Step
+from fewview.recon.dag.process import session_of
+from fewview.recon.errors import InputError
 
 LIMITS = Limits(files=4, photo_bytes=200_000, upload_bytes=300_000, megapixels=1, waiting=2)
 

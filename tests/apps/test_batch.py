@@ -20,12 +20,12 @@ import pytest
 from batch_toys import NAMES, run, task, undisturbed
 from rich.console import Console
 
-from apps.batches import journal
-from apps.batches.display import Display
-from apps.batches.history import History
-from apps.batches.summary import rows
-from recon.dag.lock import FolderLock
-from recon.errors import EnvironmentFault, InUseFault
+from fewview.apps.batches import journal
+from fewview.apps.batches.display import Display
+from fewview.apps.batches.history import History
+from fewview.apps.batches.summary import rows
+from fewview.recon.dag.lock import FolderLock
+from fewview.recon.errors import EnvironmentFault, InUseFault
 
 
 @pytest.fixture(autouse=True)

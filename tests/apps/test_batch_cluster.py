@@ -18,11 +18,11 @@ from batch_toys import NAMES as ALL
 from batch_toys import digests, task, undisturbed
 from rich.console import Console
 
-from apps.batches import cluster, journal
-from apps.batches.course import run_batch
-from apps.batches.scheduler import Engine, Rules
-from apps.batches.task import Task
-from recon.errors import EnvironmentFault
+from fewview.apps.batches import cluster, journal
+from fewview.apps.batches.course import run_batch
+from fewview.apps.batches.scheduler import Engine, Rules
+from fewview.apps.batches.task import Task
+from fewview.recon.errors import EnvironmentFault
 
 NAMES = ALL[:4]
 

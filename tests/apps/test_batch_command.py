@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from apps.batches.summary import Row, doubtful, remarks
-from apps.cli import main
-from data.gallery import generate, write_scene
+from fewview.apps.batches.summary import Row, doubtful, remarks
+from fewview.apps.cli import main
+from fewview.data.gallery import generate, write_scene
 
 
 def test_a_batch_of_photos(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -67,7 +67,7 @@ def test_scenes_that_are_less_than_good_are_named() -> None:
 
 def test_status_is_quick_to_import(tmp_path: Path) -> None:
     code = (
-        f"import sys; from apps.cli import main; main(['batch', 'status', {str(tmp_path)!r}]); "
+        f"import sys; from fewview.apps.cli import main; main(['batch', 'status', {str(tmp_path)!r}]); "
         "sys.exit('torch' in sys.modules)"
     )
     result = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from apps.batches.estimate import Load, measure, memory_mib
-from apps.options import StageOptions, stage_options
-from splatting.video import write_mp4
+from fewview.apps.batches.estimate import Load, measure, memory_mib
+from fewview.apps.options import StageOptions, stage_options
+from fewview.splatting.video import write_mp4
 
 
 def options(preset: str, cameras: str = "matching") -> StageOptions:

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from batch_toys import NAMES, run, task, undisturbed
 
-from apps.batches import journal
+from fewview.apps.batches import journal
 
 KILLS = 5
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from apps.batches import jobs_file
-from apps.batches.command import seconds
-from apps.batches.scenes import find
-from recon.errors import InputError
+from fewview.apps.batches import jobs_file
+from fewview.apps.batches.command import seconds
+from fewview.apps.batches.scenes import find
+from fewview.recon.errors import InputError
 
 TOML = """
 # Two scenes.

@@ -12,13 +12,12 @@ import cv2
 import numpy as np
 import pytest
 
-from apps import demo, doctor, run
-from apps.batches import command as batches
-from apps.benchmarks import benchmark
-from apps.cli import COMMANDS, main
-from apps.doctor import Finding
-from apps.pipeline import PRESETS
-from data.gallery import generate, write_scene
+from fewview.apps.batches import command as batches
+from fewview.apps.cli import COMMANDS, main
+from fewview.apps.commands import benchmark, demo, doctor, run
+from fewview.apps.commands.doctor import Finding
+from fewview.apps.pipeline import PRESETS
+from fewview.data.gallery import generate, write_scene
 
 
 def _photo(path: Path, seed: int) -> Path:
@@ -54,7 +53,7 @@ def test_help_that_nobody_reads_to_its_end() -> None:
     reading, writing = os.pipe()
     os.close(reading)  # as `| head` does
     try:
-        words = [sys.executable, "-m", "apps.cli", "run", "--help"]
+        words = [sys.executable, "-m", "fewview.apps.cli", "run", "--help"]
         done = subprocess.run(words, stdout=writing, stderr=subprocess.PIPE, check=False)
     finally:
         os.close(writing)
@@ -155,7 +154,9 @@ def test_photos_that_do_not_overlap(tmp_path: Path, capsys: pytest.CaptureFixtur
     out = tmp_path / "out"
     code, text = _run(capsys, "run", *photos, "--out", str(out))
     assert code == 1
-    assert "overlap" in text
+    assert "The photos show different things" in text
+    assert "0.jpg, 1.jpg, 2.jpg" in text
+    assert "Take photos that share at least half of what they show with a neighbour" in text
     # What was computed stays, and says what happened.
     assert (out / "photos" / "views.json").is_file()
     assert '"failed"' in (out / "manifest.json").read_text()
@@ -191,7 +192,7 @@ def test_doctor_names_what_is_there_and_the_fix(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     assert main(["doctor"]) == 0
-    assert "native kernels of splatting" in capsys.readouterr().out
+    assert "native kernels of fewview.splatting" in capsys.readouterr().out
     missing = Finding("something", False, "no [such] thing", "pip install 'fewview[gpu]'")
     monkeypatch.setattr(doctor, "CHECKS", (lambda: missing,))
     assert main(["doctor"]) == 1
@@ -210,5 +211,5 @@ def test_models_lists_licences(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
 
 def test_help_is_quick_to_import() -> None:
     """`fewview --help` must not load torch: it answers at once."""
-    code = "import sys, apps.cli; apps.cli.main(['--help']); sys.exit('torch' in sys.modules)"
+    code = "import sys, fewview.apps.cli; fewview.apps.cli.main(['--help']); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == 0

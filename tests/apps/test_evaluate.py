@@ -17,15 +17,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from apps.benchmarks.alignment import align
-from apps.benchmarks.evaluate import evaluate
-from data.photosets import PhotoSet
-from recon.errors import InputError
-from recon.io.cameras import CameraSet, write_cameras
-from recon.scene import Camera, View
-from splatting.export import write_ply
-from splatting.gaussians import SH_C0, Gaussians
-from splatting.rasterize import rasterize
+from fewview.apps.benchmarks.evaluate import evaluate
+from fewview.apps.benchmarks.true_poses import align
+from fewview.data.photosets import PhotoSet
+from fewview.recon.errors import InputError
+from fewview.recon.io.cameras import CameraSet, write_cameras
+from fewview.recon.scene import Camera, View
+from fewview.splatting.export import write_ply
+from fewview.splatting.gaussians import SH_C0, Gaussians
+from fewview.splatting.rasterize import rasterize
 
 CAMERA = Camera(128, 96, 110.0, 110.0, 64.0, 48.0)
 TRAIN = ["p0.png", "p2.png", "p4.png", "p6.png"]

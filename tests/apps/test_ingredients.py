@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from apps.benchmarks import ingredients
-from apps.benchmarks.ingredients import INGREDIENTS, Case, as_markdown, measure
-from apps.pipeline import PRESETS, PipelineConfig
-from splatting.config import SplatConfig
+from fewview.apps.benchmarks import ingredients
+from fewview.apps.benchmarks.ingredients import INGREDIENTS, Case, as_markdown, measure
+from fewview.apps.pipeline import PRESETS, PipelineConfig
+from fewview.splatting.config import SplatConfig
 
 CASES = [Case(Path("sets/door"), 3, None), Case(Path("sets/fox"), 6, None)]
 ROWS = ["all", "no exposure"]

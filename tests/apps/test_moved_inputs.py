@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from apps.pipeline import PRESETS, PipelineConfig, rig_stages, stages
-from calibration.keypoints import KeypointsConfig
-from calibration.stage import MotionConfig
-from layout import LayoutConfig
-from recon.dag.digests import FileHashes
-from recon.dag.keys import ingredients
-from recon.ingest import IngestConfig
-from recon.sfm import MappingConfig
+from fewview.apps.pipeline import PRESETS, PipelineConfig, rig_stages, stages
+from fewview.calibration.keypoints import KeypointsConfig
+from fewview.calibration.stage import MotionConfig
+from fewview.layout import LayoutConfig
+from fewview.recon.dag.digests import FileHashes
+from fewview.recon.dag.keys import ingredients
+from fewview.recon.ingest import IngestConfig
+from fewview.recon.sfm import MappingConfig
 
 FILES = ("cameras/cameras.json", "lens.json", "hints/a.png", "masks of mine/a.png", "map.npz", "walk.npz", "Calib.toml")
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from apps.cli import main
-from data.gallery import Room, generate, write_scene
-from recon.geometry.pose import invert_rigid
-from recon.io.cameras import read_cameras
-from recon.scene import View
+from fewview.apps.cli import main
+from fewview.data.gallery import Room, generate, write_scene
+from fewview.recon.geometry.pose import invert_rigid
+from fewview.recon.io.cameras import read_cameras
+from fewview.recon.scene import View
 
 
 def _write_pointmaps(path: Path, room: Room, step: int = 8) -> None:

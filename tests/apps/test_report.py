@@ -17,12 +17,12 @@ from playwright.sync_api import Browser
 from quick import QUICK
 from rich.console import Console
 
-from apps.cli import main
-from apps.report import reported
-from apps.reporting import formats, pictures, write_report
-from apps.reporting.page import choose_pictured
-from apps.results import read_results
-from recon.errors import EnvironmentFault, ReconstructionError
+from fewview.apps.cli import main
+from fewview.apps.commands.report import reported
+from fewview.apps.reporting import formats, pictures, write_report
+from fewview.apps.reporting.page import choose_pictured
+from fewview.apps.results import read_results
+from fewview.recon.errors import EnvironmentFault, ReconstructionError
 
 HOSTILE = ("<script>alert(1)<:script>.png", "\"onerror=alert(2) x='.png", "{{ 7 * 7 }} &amp; 部屋 ü.png", "\udcff.png")
 

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from apps.reporting.charts import learning_curve, match_matrix, nice_step
-from apps.reporting.plan import Plan, draw_plan
-from apps.results import PairResult, Training
-from recon.scene import Camera, View
+from fewview.apps.reporting.charts import learning_curve, match_matrix, nice_step
+from fewview.apps.reporting.plan import Plan, draw_plan
+from fewview.apps.results import PairResult, Training
+from fewview.recon.scene import Camera, View
 
 
 def _views() -> list[View]:

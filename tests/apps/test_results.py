@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from apps.results import Failure, Results, read_results
-from apps.results.judging import judge, next_photos
-from apps.results.photos import read_comparison
-from recon.dag.verdict import RunVerdict
-from recon.errors import InputError
-from recon.io.images import write_png
-from splatting.pictures import compared
+from fewview.apps.results import Failure, Results, read_results
+from fewview.apps.results.judging import judge, next_photos
+from fewview.apps.results.photos import read_comparison
+from fewview.recon.dag.verdict import RunVerdict
+from fewview.recon.errors import InputError
+from fewview.recon.io.images import write_png
+from fewview.splatting.pictures import compared
 
 
 @pytest.fixture(scope="module")
@@ -178,5 +178,5 @@ def test_artifacts_of_an_earlier_run_do_not_count_and_licences_do(room: tuple[Pa
 
 
 def test_reading_loads_no_torch() -> None:
-    code = "import sys, apps.results; sys.exit(bool({'torch', 'pycolmap', 'open3d'} & set(sys.modules)))"
+    code = "import sys, fewview.apps.results; sys.exit(bool({'torch', 'pycolmap', 'open3d'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

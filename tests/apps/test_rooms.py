@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from apps.benchmarks.room_scores import Estimate, score
-from apps.cli import main
-from data.structured3d import RoomFolder, find_rooms
-from layout.model import RoomLayout, Slab, Wall
-from recon.scene import View
+from fewview.apps.benchmarks.room_scores import Estimate, score
+from fewview.apps.cli import main
+from fewview.data.structured3d import RoomFolder, find_rooms
+from fewview.layout.model import RoomLayout, Slab, Wall
+from fewview.recon.scene import View
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ from types import ModuleType
 import pytest
 from rich.console import Console
 
-from apps.benchmarks import thresholds
-from apps.benchmarks.thresholds import as_markdown, measure, overridden, read_thresholds, scaled
+from fewview.apps.benchmarks import thresholds
+from fewview.apps.benchmarks.thresholds import as_markdown, measure, overridden, read_thresholds, scaled
 
 SOURCE = '''
 # Of the reach

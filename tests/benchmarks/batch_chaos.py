@@ -21,16 +21,16 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from apps.batches import journal
-from apps.batches.history import fold
-from apps.batches.summary import rows
-from recon.dag.reading import verify
+from fewview.apps.batches import journal
+from fewview.apps.batches.history import fold
+from fewview.apps.batches.summary import rows
+from fewview.recon.dag.reading import verify
 
 
 def start(words: list[str], out: Path) -> subprocess.Popen[bytes]:
     """A batch whose output is appended to `<out>.log`."""
     with open(out.with_name(f"{out.name}.log"), "ab") as log:
-        command = [sys.executable, "-m", "apps.cli", "batch", *words, "--out", str(out)]
+        command = [sys.executable, "-m", "fewview.apps.cli", "batch", *words, "--out", str(out)]
         return subprocess.Popen(command, stdout=log, stderr=log)
 
 

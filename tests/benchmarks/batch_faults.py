@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from apps.batches import journal
+from fewview.apps.batches import journal
 from tests.benchmarks.batch_chaos import account, descendants, stage_digests
 
 SCENES = ("room-00", "room-01")
@@ -67,7 +67,18 @@ class Trial:
         """A batch; `module` is the source of what its processes load as they start."""
         (self.folder / "sitecustomize").mkdir(parents=True, exist_ok=True)
         (self.folder / "sitecustomize" / "sitecustomize.py").write_text(module)
-        command = [sys.executable, "-m", "apps.cli", "batch", str(self.jobs), "--out", str(out), "--jobs", "2", *words]
+        command = [
+            sys.executable,
+            "-m",
+            "fewview.apps.cli",
+            "batch",
+            str(self.jobs),
+            "--out",
+            str(out),
+            "--jobs",
+            "2",
+            *words,
+        ]
         environment = os.environ | {"PYTHONPATH": str(self.folder / "sitecustomize")}
         with open(self.folder / "said.txt", "wb") as log:
             return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log, env=environment)
@@ -182,7 +193,10 @@ def scene_that_hangs(trial: Trial) -> None:
             with contextlib.suppress(OSError):
                 words = Path(f"/proc/{pid}/cmdline").read_bytes()
                 parent = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-                if b"recon.dag.child" in words and SCENES[1].encode() in Path(f"/proc/{parent}/cmdline").read_bytes():
+                if (
+                    b"fewview.recon.dag.child" in words
+                    and SCENES[1].encode() in Path(f"/proc/{parent}/cmdline").read_bytes()
+                ):
                     stage.append(pid)
         return bool(stage)
 

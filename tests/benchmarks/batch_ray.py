@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from apps.batches import cluster
+from fewview.apps.batches import cluster
 from tests.benchmarks.batch_chaos import compare, descendants, start
 from tests.benchmarks.batch_scenes import BAD
 

@@ -12,11 +12,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from apps.batches import journal
-from apps.batches.plan import plan
-from apps.batches.resume import stamp
-from apps.batches.scenes import find
-from apps.options import StageOptions
+from fewview.apps.batches import journal
+from fewview.apps.batches.plan import plan
+from fewview.apps.batches.resume import stamp
+from fewview.apps.batches.scenes import find
+from fewview.apps.options import StageOptions
 
 PHOTOS = 6
 
@@ -60,7 +60,7 @@ def main(count: int) -> int:
         make(scenes, out, count)
         began = time.monotonic()
         code = subprocess.run(
-            [sys.executable, "-m", "apps.cli", "batch", str(scenes), "--out", str(out)], check=False
+            [sys.executable, "-m", "fewview.apps.cli", "batch", str(scenes), "--out", str(out)], check=False
         ).returncode
         seconds = time.monotonic() - began
         used = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from data.gallery import generate, write_scene
-from data.photosets import data_root
+from fewview.data.gallery import generate, write_scene
+from fewview.data.photosets import data_root
 
 SIZE = (400, 300)
 VIEWS = 3

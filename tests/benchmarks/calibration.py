@@ -18,11 +18,11 @@ from pathlib import Path
 
 import numpy as np
 
-from calibration.calibrate import calibrate_rig
-from calibration.config import CalibrationConfig
-from calibration.observations import Detections
-from data.people import CaptureConfig
-from recon.progress import LogProgress
+from fewview.calibration.calibrate import calibrate_rig
+from fewview.calibration.config import CalibrationConfig
+from fewview.calibration.observations import Detections
+from fewview.data.people import CaptureConfig
+from fewview.recon.progress import LogProgress
 from tests.calibration.captures import HEIGHT_M, compare, record
 
 FPS = 30.0

@@ -1,4 +1,4 @@
-"""Cameras found from few photos against true ones: placed rightly, placed wrongly, refused; and the stated probability.
+"""Cameras found from few photos against true ones: placed rightly, placed wrongly, refused.
 
     python -m tests.benchmarks.cameras --cache MATCHED --json cameras.json
     python -m tests.benchmarks.cameras --cache MATCHED --json new.json --against cameras.json
@@ -6,7 +6,7 @@
 Matching is what costs, so each set is matched once, all pairs of it (`MATCHED/<set>/photos`, `matches`: the artifacts
 of the stages; `--match` makes those that are missing), and the stage `cameras` runs on parts of it: 3, 5, 7 and 10
 photos, evenly spaced, random, and clustered (a random photo and those most like it in position and direction). What is
-finished is kept in the json file and not run again. True cameras are those of `data.photosets`.
+finished is kept in the json file and not run again. True cameras are those of `fewview.data.photosets`.
 
 - *Right*: of the largest set of placed photos in which each photo's median error to the others is under 2 degrees of
   rotation and 5 of direction. *Wrong*: the other placed ones.
@@ -25,27 +25,27 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import combinations, pairwise
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-import recon.ingest
-import recon.matching
-import recon.sfm
-from data.photosets import data_root, evenly_spaced, load_photoset
-from recon.errors import FewviewError
-from recon.ingest import IngestConfig
-from recon.io.cameras import read_cameras
-from recon.matching import MatchingConfig
-from recon.metrics import pair_errors
-from recon.photos import Photo, load_photos, save_photos
-from recon.progress import LogProgress
-from recon.scene import View
-from recon.sfm import MappingConfig
-from recon.sfm.lens import ideal, to_ideal
+import fewview.recon.ingest
+import fewview.recon.matching
+import fewview.recon.sfm
+from fewview.data.photosets import data_root, evenly_spaced, load_photoset
+from fewview.recon.errors import FewviewError
+from fewview.recon.ingest import IngestConfig
+from fewview.recon.io.cameras import read_cameras
+from fewview.recon.matching import MatchingConfig
+from fewview.recon.metrics import pair_errors
+from fewview.recon.photos import Photo, load_photos, save_photos
+from fewview.recon.progress import LogProgress
+from fewview.recon.scene import View
+from fewview.recon.sfm import MappingConfig
+from fewview.recon.sfm.lens import ideal, to_ideal
 
 KINDS = {
     "alice_buddha13": "object",
@@ -232,7 +232,7 @@ def _place(artifacts: Path, names: Sequence[str], folder: Path, sender: Any) -> 
     out.mkdir()
     progress, start = LogProgress(), time.process_time()
     try:
-        recon.sfm.run(inputs, MappingConfig(), out, progress)
+        fewview.recon.sfm.run(inputs, MappingConfig(), out, progress)
     except FewviewError as error:
         sender.send({"refused": str(error), "seconds": time.process_time() - start})
         return
@@ -244,11 +244,6 @@ def _place(artifacts: Path, names: Sequence[str], folder: Path, sender: Any) -> 
             "poses": {view.name: view.T_world_camera.tolist() for view in cameras.views},
             # Of the set's photos, whose size need not be that of the true cameras' file: they are compared as shares.
             "focals": {view.name: view.camera.fx for view in cameras.views if view.name in photos},
-            "probability": {
-                verdict.name: getattr(verdict, "probability", None)
-                for verdict in cameras.verdicts
-                if getattr(verdict, "probability", None) is not None
-            },
             "reasons": {verdict.name: verdict.reason for verdict in cameras.verdicts if verdict.reason},
         }
     )
@@ -283,24 +278,6 @@ def tally(rows: Sequence[Row]) -> dict[str, Any]:
         "direction_deg": float(np.nanmedian([row["direction_deg"] for row in rows] or [np.nan])),
         "seconds": float(np.mean([row.get("seconds", np.nan) for row in rows])),
     }
-
-
-def reliability(rows: Sequence[Row], bins: Sequence[float] = (0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 1.0)) -> list[Row]:
-    """Of placed photos: the stated probability against the share that is right."""
-    stated, right = [], []
-    for row in rows:
-        for name, probability in row.get("probability", {}).items():
-            if name in row["right"] or name in row["wrong"]:
-                stated.append(probability)
-                right.append(name in row["right"])
-    p, is_right = np.array(stated), np.array(right, bool)
-    table = []
-    for low, high in pairwise(bins):
-        inside = (p >= low) & ((p < high) | (high == 1.0))
-        if inside.any():
-            mean, share = float(p[inside].mean()), float(is_right[inside].mean())
-            table.append({"from": low, "to": high, "photos": int(inside.sum()), "stated": mean, "right": share})
-    return table
 
 
 def table(rows: Sequence[Row], against: Sequence[Row] = ()) -> str:
@@ -344,13 +321,13 @@ def _key(row: Row) -> str:
 
 def match_set(folder: Path, out: Path) -> None:
     """All pairs of a set, whatever their number."""
-    import recon.matching.retrieval as retrieval
+    import fewview.recon.matching.retrieval as retrieval
 
     retrieval.ALL_PAIRS = 1000
     for name in ("photos", "matches"):
         (out / name).mkdir(parents=True)
-    recon.ingest.run({}, IngestConfig(photos=(folder / "images",)), out / "photos", LogProgress())
-    recon.matching.run({"photos": out / "photos"}, MatchingConfig(), out / "matches", LogProgress())
+    fewview.recon.ingest.run({}, IngestConfig(photos=(folder / "images",)), out / "photos", LogProgress())
+    fewview.recon.matching.run({"photos": out / "photos"}, MatchingConfig(), out / "matches", LogProgress())
 
 
 def main() -> None:
@@ -376,7 +353,7 @@ def main() -> None:
     if options.json.is_file():
         done = {_key(row): row for row in json.loads(options.json.read_text(encoding="utf-8"))["cases"]}
     truths = {name: {view.name: view for view in load_photoset(options.data / name).views} for name in names}
-    import recon.sfm.stage  # noqa: F401  the children need not import it again
+    import fewview.recon.sfm.stage  # noqa: F401  the children need not import it again
 
     ties: dict[str, dict[tuple[str, str], tuple[int, float, int]]] = {}
     wanted = []
@@ -403,8 +380,6 @@ def main() -> None:
     rows = [done[key] for key in wanted]
     against = json.loads(options.against.read_text(encoding="utf-8"))["cases"] if options.against else []
     print(table(rows, against))
-    for line in reliability(rows):
-        print("stated {stated:.3f} right {right:.3f} ({photos} photos)".format(**line))
 
 
 if __name__ == "__main__":

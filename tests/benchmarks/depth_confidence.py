@@ -18,19 +18,19 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from data.gallery import generate
-from data.gallery.layout import Shape
-from recon.depth import DepthConfig
-from recon.depth.artifact import VERIFIED
-from recon.depth.completion import fill
-from recon.depth.confidence import COMPLETED_WEIGHTS, VERIFIED_WEIGHTS, local_contrast, verified_features
-from recon.depth.consistency import agreement
-from recon.depth.covisibility import world_points
-from recon.depth.scene_planes import find_planes
-from recon.depth.sources import SparsePoints, choose_sources, depth_range
-from recon.depth.stage import available_threads, verify
-from recon.depth.stereo import StereoJob, estimate
-from recon.scene import PosedImage
+from fewview.data.gallery import generate
+from fewview.data.gallery.layout import Shape
+from fewview.recon.depth import DepthConfig
+from fewview.recon.depth.artifact import VERIFIED
+from fewview.recon.depth.completion import fill
+from fewview.recon.depth.confidence import COMPLETED_WEIGHTS, VERIFIED_WEIGHTS, local_contrast, verified_features
+from fewview.recon.depth.consistency import agreement
+from fewview.recon.depth.covisibility import world_points
+from fewview.recon.depth.scene_planes import find_planes
+from fewview.recon.depth.sources import SparsePoints, choose_sources, depth_range
+from fewview.recon.depth.stage import available_threads, verify
+from fewview.recon.depth.stereo import StereoJob, estimate
+from fewview.recon.scene import PosedImage
 
 Case = tuple[int, Shape]
 """Seed and shape; three photos, plain walls."""

@@ -2,7 +2,8 @@
 
     python -m tests.benchmarks.focal_intervals MATCHED
 
-MATCHED holds a folder per set of `data.photosets` with the artifacts `photos` and `matches` of all its photos. Of each,
+MATCHED holds a folder per set of `fewview.data.photosets` with the artifacts `photos` and `matches` of all its photos.
+Of each,
 2, 3, 5 and 8 photos are placed: every second from a random one, consecutive ones, and random ones. What the photos
 record of their lens is not used.
 """
@@ -18,14 +19,14 @@ from pathlib import Path
 
 import numpy as np
 
-import recon.sfm
-from data.photosets import data_root, load_photoset
-from recon.errors import FewviewError
-from recon.io.cameras import LensEstimate, read_cameras
-from recon.photos import load_photos, save_photos
-from recon.progress import LogProgress
-from recon.sfm import MappingConfig
-from recon.sfm.lens import ideal
+import fewview.recon.sfm
+from fewview.data.photosets import data_root, load_photoset
+from fewview.recon.errors import FewviewError
+from fewview.recon.io.cameras import LensEstimate, read_cameras
+from fewview.recon.photos import load_photos, save_photos
+from fewview.recon.progress import LogProgress
+from fewview.recon.sfm import MappingConfig
+from fewview.recon.sfm.lens import ideal
 
 COUNTS = (2, 3, 5, 8)
 
@@ -57,7 +58,7 @@ def lenses(matched: Path, names: list[str]) -> tuple[LensEstimate, ...]:
         (inputs["matches"] / "pairs.json").write_text(json.dumps(document), encoding="utf-8")
         (out / "cameras").mkdir()
         try:
-            recon.sfm.run(inputs, MappingConfig(), out / "cameras", LogProgress())
+            fewview.recon.sfm.run(inputs, MappingConfig(), out / "cameras", LogProgress())
         except FewviewError:
             return ()
         return read_cameras(out / "cameras").lenses

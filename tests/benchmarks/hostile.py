@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from data.gallery import generate, write_scene
+from fewview.data.gallery import generate, write_scene
 from tests.hostile.corpus import KINDS, Kind, Place
 from tests.hostile.places import NAMES, SIZE, Sound, write_rig
 
@@ -64,7 +64,7 @@ def call(words: Sequence[str], log: Path) -> tuple[int | None, float, float, str
     """Exit code, seconds, peak memory in MiB of the largest process, standard error."""
     began = time.monotonic()
     with log.open("wb") as errors:
-        command = [sys.executable, "-m", "apps.cli", *words]
+        command = [sys.executable, "-m", "fewview.apps.cli", *words]
         process = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=errors, preexec_fn=limited, start_new_session=True
         )

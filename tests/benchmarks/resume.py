@@ -17,7 +17,7 @@ POLL_S = 0.005
 
 
 def command(words: list[str], out: Path) -> list[str]:
-    return [sys.executable, "-m", "apps.cli", "run", *words, "--out", str(out)]
+    return [sys.executable, "-m", "fewview.apps.cli", "run", *words, "--out", str(out)]
 
 
 def stages(out: Path) -> dict[str, dict[str, object]]:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from calibration.observations import Rig
-from data.people import Capture, CaptureConfig, Walker, capture, ring
-from recon.geometry.fit import fit_sim3, nearest_rotation
-from recon.scene import View
+from fewview.calibration.observations import Rig
+from fewview.data.people import Capture, CaptureConfig, Walker, capture, ring
+from fewview.recon.geometry.fit import fit_sim3, nearest_rotation
+from fewview.recon.scene import View
 
 HEIGHT_M = 1.75
 

@@ -1,4 +1,4 @@
-"""A small rig with exact truth for tests of files and stages; `data.people` has the realistic ones."""
+"""A small rig with exact truth for tests of files and stages; `fewview.data.people` has the realistic ones."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from calibration.inputs.skeletons import SKELETONS
-from calibration.observations import Detections, Motion, Rig
-from calibration.skeleton import INDEX, JOINTS
-from recon.scene import Camera, View
+from fewview.calibration.inputs.skeletons import SKELETONS
+from fewview.calibration.observations import Detections, Motion, Rig
+from fewview.calibration.skeleton import INDEX, JOINTS
+from fewview.recon.scene import Camera, View
 
 SIZE = (640, 480)
 

@@ -13,10 +13,10 @@ from playwright.sync_api import Browser
 from small_rig import people_of, ring, seen_by, walker, write_openpose
 
 import fewview
-from apps.cli import main
-from data.people import Capture, CaptureConfig, Walker, capture
-from data.people import ring as people_ring
-from recon.io.cameras import CameraSet, write_cameras
+from fewview.apps.cli import main
+from fewview.data.people import Capture, CaptureConfig, Walker, capture
+from fewview.data.people import ring as people_ring
+from fewview.recon.io.cameras import CameraSet, write_cameras
 
 
 @pytest.fixture(scope="module")

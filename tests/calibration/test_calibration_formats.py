@@ -17,18 +17,18 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 from small_rig import ring, walker
 
-from calibration.formats.c3d import write_c3d
-from calibration.formats.calibration_toml import read_calibration_toml, write_anipose, write_pose2sim
-from calibration.formats.frames import Z_UP, opencv_matrix, turned
-from calibration.formats.known import match_names, read_cameras_file
-from calibration.formats.motion import MARKERS, read_motion, write_motion
-from calibration.formats.opencv_yaml import read_opencv_yaml, write_opencv_yaml
-from calibration.formats.refit import without_k3
-from calibration.formats.trc import write_trc
-from calibration.observations import Motion
-from recon.errors import InputError
-from recon.io.cameras import CameraSet, canonical_distortion, write_cameras
-from recon.scene import Camera, View
+from fewview.calibration.formats.axes import Z_UP, opencv_matrix, turned
+from fewview.calibration.formats.c3d import write_c3d
+from fewview.calibration.formats.calibration_toml import read_calibration_toml, write_anipose, write_pose2sim
+from fewview.calibration.formats.known import match_names, read_cameras_file
+from fewview.calibration.formats.motion import MARKERS, read_motion, write_motion
+from fewview.calibration.formats.opencv_yaml import read_opencv_yaml, write_opencv_yaml
+from fewview.calibration.formats.refit import without_k3
+from fewview.calibration.formats.trc import write_trc
+from fewview.calibration.observations import Motion
+from fewview.recon.errors import InputError
+from fewview.recon.io.cameras import CameraSet, canonical_distortion, write_cameras
+from fewview.recon.scene import Camera, View
 
 # One folder for all examples of a property: every example writes every file anew.
 FOLDER = pytest.fixture(scope="module")(lambda tmp_path_factory: tmp_path_factory.mktemp("formats"))
@@ -261,10 +261,15 @@ def test_trc_is_a_table_with_y_up(tmp_path: Path) -> None:
     assert np.array_equal(back, motion.xyz[:, 1], equal_nan=True)
 
 
+def _blank(frames: int, people: int) -> Motion:
+    xyz = np.zeros((frames, people, 23, 3))
+    return Motion(50.0, 0.0, xyz, xyz[..., 0], xyz[..., 0].astype(int))
+
+
 @pytest.mark.filterwarnings("ignore:No analog data found in file")
 @pytest.mark.parametrize(("people", "frames"), [(1, 9), (2, 9), (12, 3), (1, 66_000)])
 def test_c3d_is_read_by_two_other_programs(tmp_path: Path, people: int, frames: int) -> None:
-    motion = _motion(2, 9) if people == 2 else Motion(50.0, 0.0, np.zeros((frames, people, 23, 3)), None, None)  # type: ignore[arg-type]
+    motion = _motion(2, 9) if people == 2 else _blank(frames, people)
     if people != 2:
         motion.xyz[:] = walker(3)[np.arange(frames) % 3]
         motion.xyz[1, 0, 3] = np.nan

@@ -12,21 +12,21 @@ import pytest
 from scipy.io import wavfile
 from small_rig import ring, seen_by, solved, walker
 
-from calibration import stage
-from calibration.artifact import RigRecord, Take, load_rig, load_takes, save_rig, save_takes
-from calibration.clocks.sound import offsets_by_sound
-from calibration.formats.known import read_cameras_file
-from calibration.formats.motion import read_motion
-from calibration.moment import MomentConfig, people_mask
-from calibration.moment import run as take_pictures
-from calibration.observations import Detections
-from calibration.skeleton import JOINTS
-from calibration.stage import MotionConfig
-from recon.errors import InputError
-from recon.io.cameras import read_cameras
-from recon.photos import load_photos
-from recon.progress import LogProgress
-from recon.scene import View
+from fewview.calibration import stage
+from fewview.calibration.artifact import RigRecord, Take, load_rig, load_takes, save_rig, save_takes
+from fewview.calibration.clocks.sound import offsets_by_sound
+from fewview.calibration.formats.known import read_cameras_file
+from fewview.calibration.formats.motion import read_motion
+from fewview.calibration.moment import MomentConfig, people_mask
+from fewview.calibration.moment import run as take_pictures
+from fewview.calibration.observations import Detections
+from fewview.calibration.skeleton import JOINTS
+from fewview.calibration.stage import MotionConfig
+from fewview.recon.errors import InputError
+from fewview.recon.io.cameras import read_cameras
+from fewview.recon.photos import load_photos
+from fewview.recon.progress import LogProgress
+from fewview.recon.scene import View
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def _calibrated(monkeypatch: pytest.MonkeyPatch, keypoints: Path, out: Path, con
         rig, motion = solved(ring(), walker())
         return rig, [motion for _ in takes]
 
-    monkeypatch.setattr("calibration.calibrate.calibrate_takes", solve)
+    monkeypatch.setattr("fewview.calibration.calibrate.calibrate_takes", solve)
     out.mkdir()
     progress = LogProgress()
     stage.run({"keypoints": keypoints}, config, out, progress)

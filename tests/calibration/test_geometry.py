@@ -11,22 +11,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from calibration.clocks.sync import Proposal, chain
-from calibration.observations import Detections
-from calibration.skeleton import INDEX, JOINTS, MIRRORED
-from calibration.solve.bones import bones
-from calibration.solve.bundle import Prior, Robust, State, _Problem, residuals
-from calibration.solve.consensus import consensus
-from calibration.solve.lens import Lenses, normalise, project, project_with_derivatives
-from calibration.solve.pairs import RelativePose, angle_deg
-from calibration.solve.triangulation import triangulate
-from calibration.solve.viewgraph import average_rotations, place_centers
-from calibration.tracks.sample import Sample
-from calibration.tracks.smoothing import smooth_motion
-from calibration.tracks.tracklets import link, smooth
-from calibration.world.bodies import body_scale, find_floor
-from data.people import CaptureConfig, Walker, capture, ring
-from recon.scene import View
+from fewview.calibration.clocks.sync import Proposal, chain
+from fewview.calibration.observations import Detections
+from fewview.calibration.skeleton import INDEX, JOINTS, MIRRORED
+from fewview.calibration.solve.bones import bones
+from fewview.calibration.solve.bundle import Prior, Robust, State, _Problem, residuals
+from fewview.calibration.solve.consensus import consensus
+from fewview.calibration.solve.lens import Lenses, normalise, project, project_with_derivatives
+from fewview.calibration.solve.pairs import RelativePose, angle_deg
+from fewview.calibration.solve.triangulation import triangulate
+from fewview.calibration.solve.viewgraph import average_rotations, place_centers
+from fewview.calibration.tracks.sample import Sample
+from fewview.calibration.tracks.smoothing import smooth_motion
+from fewview.calibration.tracks.tracklets import link, smooth
+from fewview.calibration.world.bodies import body_scale, find_floor
+from fewview.data.people import CaptureConfig, Walker, capture, ring
+from fewview.recon.scene import View
 
 
 def _lenses(views: list[View]) -> Lenses:

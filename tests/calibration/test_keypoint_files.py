@@ -16,16 +16,16 @@ import numpy as np
 import pytest
 from small_rig import SIZE, people_of, ring, seen_by, walker, write_openpose
 
-from calibration.artifact import Take, load_takes
-from calibration.detect import blazepose
-from calibration.detect.detector import make_detectors
-from calibration.detect.videos import frames_of, video_facts
-from calibration.inputs.skeletons import SKELETONS
-from calibration.keypoints import KeypointsConfig, run
-from calibration.observations import Detections
-from calibration.skeleton import INDEX, JOINTS
-from recon.errors import EnvironmentFault, InputError
-from recon.progress import LogProgress
+from fewview.calibration.artifact import Take, load_takes
+from fewview.calibration.detect import blazepose
+from fewview.calibration.detect.detector import make_detectors
+from fewview.calibration.detect.videos import frames_of, video_facts
+from fewview.calibration.inputs.skeletons import SKELETONS
+from fewview.calibration.keypoints import KeypointsConfig, run
+from fewview.calibration.observations import Detections
+from fewview.calibration.skeleton import INDEX, JOINTS
+from fewview.recon.errors import EnvironmentFault, InputError
+from fewview.recon.progress import LogProgress
 
 FORMS = ("COCO_17", "HALPE_26", "BODY_25", "BODY_25B")
 

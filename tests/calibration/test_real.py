@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calibration.calibrate import calibrate
-from calibration.config import CalibrationConfig
-from calibration.observations import Detections
-from calibration.skeleton import INDEX, JOINTS
-from data.people import Capture
-from recon.geometry.fit import fit_sim3
-from recon.geometry.pose import invert_rigid
-from recon.progress import LogProgress
-from recon.scene import Camera, View
+from fewview.calibration.calibrate import calibrate
+from fewview.calibration.config import CalibrationConfig
+from fewview.calibration.observations import Detections
+from fewview.calibration.skeleton import INDEX, JOINTS
+from fewview.data.people import Capture
+from fewview.recon.geometry.fit import fit_sim3
+from fewview.recon.geometry.pose import invert_rigid
+from fewview.recon.progress import LogProgress
+from fewview.recon.scene import Camera, View
 from tests.calibration.captures import compare
 
 BODY_25B = (

@@ -9,13 +9,13 @@ import pytest
 from scipy.spatial.transform import Rotation
 from small_rig import ring, walker
 
-from calibration import metrics
-from calibration.evaluate import camera_figures, motion_figures
-from calibration.world.swapped import swapped_cameras
-from recon.errors import InputError
-from recon.io.cameras import CameraSet
-from recon.scene import View
-from recon.sfm.rig import refocused
+from fewview.calibration import metrics
+from fewview.calibration.evaluate import camera_figures, motion_figures
+from fewview.calibration.world.misnamed import swapped_cameras
+from fewview.recon.errors import InputError
+from fewview.recon.io.cameras import CameraSet
+from fewview.recon.scene import View
+from fewview.recon.sfm.rig import refocused
 
 
 def _moved(view: View, R: np.ndarray, scale: float, t: np.ndarray) -> View:

@@ -8,14 +8,14 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from calibration.calibrate import calibrate, calibrate_rig, calibrate_takes
-from calibration.config import CalibrationConfig
-from calibration.observations import Detections
-from calibration.skeleton import JOINTS
-from data.people import CaptureConfig, Walker, capture, ring
-from recon.errors import InputError, ReconstructionError
-from recon.geometry.fit import fit_sim3
-from recon.progress import LogProgress
+from fewview.calibration.calibrate import calibrate, calibrate_rig, calibrate_takes
+from fewview.calibration.config import CalibrationConfig
+from fewview.calibration.observations import Detections
+from fewview.calibration.skeleton import JOINTS
+from fewview.data.people import CaptureConfig, Walker, capture, ring
+from fewview.recon.errors import InputError, ReconstructionError
+from fewview.recon.geometry.fit import fit_sim3
+from fewview.recon.progress import LogProgress
 from tests.calibration.captures import HEIGHT_M, compare, record, walkers
 
 CONFIG = CalibrationConfig(height_m=HEIGHT_M)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from data.gallery import DECEITS, Deceit, deceive
+from fewview.data.gallery import DECEITS, Deceit, deceive
 from tests.benchmarks.ties.scenes import Scene
 
 SIZE = (160, 120)

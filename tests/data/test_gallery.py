@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data.gallery import Room, Shot, generate, write_scene
-from data.gallery.beyond import find_holes
-from data.gallery.layout import SHAPES, Shape, contains, make_layout, overlap, walls
-from data.photosets import load_photoset
-from recon.scene import View
+from fewview.data.gallery import Room, Shot, generate, write_scene
+from fewview.data.gallery.beyond import find_holes
+from fewview.data.gallery.layout import SHAPES, Shape, contains, make_layout, overlap, walls
+from fewview.data.photosets import load_photoset
+from fewview.recon.scene import View
 
 SIZE = (320, 240)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from calibration.skeleton import INDEX
-from data.people import CaptureConfig, Walker, capture, ring
+from fewview.calibration.skeleton import INDEX
+from fewview.data.people import CaptureConfig, Walker, capture, ring
 
 SECONDS = np.linspace(0, 60, 600)
 

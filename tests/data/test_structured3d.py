@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from data.gallery import Room, generate
-from data.structured3d import (
+from fewview.data.gallery import Room, generate
+from fewview.data.structured3d import (
     RoomFolder,
     find_rooms,
     read_annotation,
@@ -22,12 +22,12 @@ from data.structured3d import (
     write_layout,
     write_room,
 )
-from data.structured3d.errata import INVALID_ROOMS, INVALID_SCENES
-from data.structured3d.images import BACKGROUND, read_depth
-from data.structured3d.poses import read_pose, write_pose
-from layout.metrics import floor_iou
-from recon.errors import InputError
-from recon.scene import Camera, View
+from fewview.data.structured3d.errata import INVALID_ROOMS, INVALID_SCENES
+from fewview.data.structured3d.images import BACKGROUND, read_depth
+from fewview.data.structured3d.poses import read_pose, write_pose
+from fewview.layout.metrics import floor_iou
+from fewview.recon.errors import InputError
+from fewview.recon.scene import Camera, View
 
 SIZE = (160, 120)
 

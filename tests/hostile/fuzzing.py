@@ -13,7 +13,7 @@ from types import FrameType
 
 from hypothesis import strategies as st
 
-from recon.errors import FewviewError
+from fewview.recon.errors import FewviewError
 from tests.hostile.damage import damaged
 from tests.hostile.readers import READERS
 

@@ -12,17 +12,17 @@ import cv2
 import numpy as np
 import torch
 
-from apps.cli import main
-from recon.dag.artifact import Record, complete
-from recon.dag.digests import FileHashes, digest_of
-from recon.io.cameras import CameraSet, Verdict
-from recon.io.colmap import SparsePoints, write_camera_exports
-from recon.io.glb import write_glb
-from recon.photos import load_photos
-from recon.progress import Progress
-from recon.scene import Camera, View
-from splatting.export import write_ply
-from splatting.gaussians import Gaussians
+from fewview.apps.cli import main
+from fewview.recon.dag.artifact import Record, complete
+from fewview.recon.dag.digests import FileHashes, digest_of
+from fewview.recon.io.cameras import CameraSet, Verdict
+from fewview.recon.io.colmap import SparsePoints, write_camera_exports
+from fewview.recon.io.glb import write_glb
+from fewview.recon.photos import load_photos
+from fewview.recon.progress import Progress
+from fewview.recon.scene import Camera, View
+from fewview.splatting.export import write_ply
+from fewview.splatting.gaussians import Gaussians
 from tests.calibration.small_rig import people_of, ring, seen_by, walker, write_openpose
 from tests.hostile.kinds import Place
 

@@ -16,37 +16,37 @@ import numpy as np
 import torch
 from PIL import ExifTags, Image
 
-from apps.batches import jobs_file, journal
-from calibration.artifact import Take, load_takes, save_takes
-from calibration.detect.videos import video_facts
-from calibration.evaluate import read_truth_motion
-from calibration.formats.calibration_toml import write_anipose, write_pose2sim
-from calibration.formats.known import read_cameras_file
-from calibration.formats.motion import read_motion, write_motion
-from calibration.formats.opencv_yaml import write_opencv_yaml
-from calibration.inputs.arrays import read_camera, read_rig
-from calibration.inputs.coco import read_coco
-from calibration.inputs.openpose import read_openpose
-from calibration.inputs.recording import Recording
-from calibration.inputs.sizes import read_sizes
-from calibration.observations import Detections, Motion
-from calibration.skeleton import JOINTS
-from data.gallery import generate
-from data.photosets import load_photoset
-from data.structured3d import RoomFolder, find_rooms, write_room
-from layout.document import read_layout
-from recon.dag.artifact import read_record
-from recon.io.cameras import CameraSet, Verdict, read_cameras, write_cameras
-from recon.io.colmap import SparsePoints, read_model, write_model
-from recon.io.exif import camera_group, focal_prior
-from recon.io.images import UnusableImage, decode_image
-from recon.io.transforms import read_transforms, write_transforms
-from recon.io.video import sharpest_frames
-from recon.photos import Photo, load_photos, save_photos
-from recon.scene import Camera, View
-from splatting.camera_path import read_camera_path
-from splatting.export import read_ply, read_splat, read_spz, write_ply, write_splat, write_spz
-from splatting.gaussians import Gaussians
+from fewview.apps.batches import jobs_file, journal
+from fewview.calibration.artifact import Take, load_takes, save_takes
+from fewview.calibration.detect.videos import video_facts
+from fewview.calibration.evaluate import read_truth_motion
+from fewview.calibration.formats.calibration_toml import write_anipose, write_pose2sim
+from fewview.calibration.formats.known import read_cameras_file
+from fewview.calibration.formats.motion import read_motion, write_motion
+from fewview.calibration.formats.opencv_yaml import write_opencv_yaml
+from fewview.calibration.inputs.arrays import read_camera, read_rig
+from fewview.calibration.inputs.coco import read_coco
+from fewview.calibration.inputs.openpose import read_openpose
+from fewview.calibration.inputs.recording import Recording
+from fewview.calibration.inputs.sizes import read_sizes
+from fewview.calibration.observations import Detections, Motion
+from fewview.calibration.skeleton import JOINTS
+from fewview.data.gallery import generate
+from fewview.data.photosets import load_photoset
+from fewview.data.structured3d import RoomFolder, find_rooms, write_room
+from fewview.layout.document import read_layout
+from fewview.recon.dag.artifact import read_record
+from fewview.recon.io.cameras import CameraSet, Verdict, read_cameras, write_cameras
+from fewview.recon.io.colmap import SparsePoints, read_model, write_model
+from fewview.recon.io.exif import camera_group, focal_prior
+from fewview.recon.io.images import UnusableImage, decode_image
+from fewview.recon.io.transforms import read_transforms, write_transforms
+from fewview.recon.io.video import sharpest_frames
+from fewview.recon.photos import Photo, load_photos, save_photos
+from fewview.recon.scene import Camera, View
+from fewview.splatting.camera_path import read_camera_path
+from fewview.splatting.export import read_ply, read_splat, read_spz, write_ply, write_splat, write_spz
+from fewview.splatting.gaussians import Gaussians
 
 SIZE = (96, 72)
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from calibration.artifact import RigRecord, save_rig
-from calibration.formats.motion import write_motion
-from calibration.observations import Motion
-from calibration.skeleton import JOINTS
+from fewview.calibration.artifact import RigRecord, save_rig
+from fewview.calibration.formats.motion import write_motion
+from fewview.calibration.observations import Motion
+from fewview.calibration.skeleton import JOINTS
 
 
 def write_motion_run(out: Path) -> None:

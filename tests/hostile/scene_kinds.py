@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from recon.io.colmap import SparsePoints, write_model
-from recon.io.transforms import write_transforms
-from recon.scene import Camera, View
+from fewview.recon.io.colmap import SparsePoints, write_model
+from fewview.recon.io.transforms import write_transforms
+from fewview.recon.scene import Camera, View
 from tests.hostile.kinds import Place, kind
 
 _NAMES = ("a.jpg", "b.jpg", "c.jpg")

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from apps.cli import main
-from recon.dag.artifact import read_record
-from splatting.export import read_ply, read_splat, read_spz
+from fewview.apps.cli import main
+from fewview.recon.dag.artifact import read_record
+from fewview.splatting.export import read_ply, read_splat, read_spz
 from tests.hostile.places import write_noise, write_run
 
 PLAIN = ("splat", "mesh-glb", "colmap", "transforms")

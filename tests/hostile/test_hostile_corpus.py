@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from apps.cli import main
-from apps.pipeline import rig_stages, stages
-from recon.dag import Stage
+from fewview.apps.cli import main
+from fewview.apps.pipeline import rig_stages, stages
+from fewview.recon.dag import Stage
 from tests.hostile.corpus import KINDS
 from tests.hostile.fuzzing import bounded
 from tests.hostile.places import Sound, no_matches, write_noise, write_rig, write_run
@@ -33,8 +33,10 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     def changed(stage: Stage) -> Stage:
         return replace(stage, isolated=False, run=no_matches if stage.name == "matches" else stage.run)
 
-    monkeypatch.setattr("apps.run.stages", lambda *words: tuple(map(changed, stages(*words))))
-    monkeypatch.setattr("apps.calibrate.rig_stages", lambda *words: tuple(map(changed, rig_stages(*words))))
+    monkeypatch.setattr("fewview.apps.commands.run.stages", lambda *words: tuple(map(changed, stages(*words))))
+    monkeypatch.setattr(
+        "fewview.apps.commands.calibrate.rig_stages", lambda *words: tuple(map(changed, rig_stages(*words)))
+    )
 
 
 @pytest.mark.parametrize("name", [name for name in KINDS if name not in SLOW])

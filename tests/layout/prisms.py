@@ -1,4 +1,5 @@
-"""Empty rooms of known shape, seen by cameras in them: exact depth without a renderer, and without `layout.raycast`."""
+"""Empty rooms of known shape, seen by cameras in them: exact depth without a renderer, and without
+`fewview.layout.raycast`."""
 
 from __future__ import annotations
 
@@ -7,9 +8,9 @@ import trimesh
 from scipy.spatial.transform import Rotation
 from shapely import Polygon
 
-from layout.model import RoomLayout, Slab, Wall
-from layout.surfaces import DepthView
-from recon.scene import Camera, PosedImage
+from fewview.layout.model import RoomLayout, Slab, Wall
+from fewview.layout.surfaces import DepthView
+from fewview.recon.scene import Camera, PosedImage
 
 RECTANGLE = np.array([[0, 0], [4.6, 0], [4.6, 3.8], [0, 3.8]])
 L_SHAPE = np.array([[0, 0], [4.6, 0], [4.6, 2.4], [2.8, 2.4], [2.8, 4.0], [0, 4.0]])

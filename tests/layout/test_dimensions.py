@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shapely.geometry import LineString
 
-from layout.dimensions import dimension_sides
-from layout.dxf import write_dxf
-from layout.svg import draw
+from fewview.layout.dimensions import dimension_sides
+from fewview.layout.dxf import write_dxf
+from fewview.layout.svg import draw
 from tests.layout.prisms import L_SHAPE, RECTANGLE, SLANTED, room
 
 T_SHAPE = np.array([[0, 0], [5, 0], [5, 2.4], [3.6, 2.4], [3.6, 4], [1.4, 4], [1.4, 2.4], [0, 2.4]])

@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from data.gallery import generate
-from layout import metrics
-from layout.estimate import estimate, upright_surfaces
-from layout.floorplan import merge_lines
-from layout.gravity import find_up, settle_up, wall_directions
-from layout.model import RoomLayout
-from layout.stage import find_room
-from layout.surfaces import DepthView, gather, mutual_scales
-from layout.vanishing import up_by_edges
-from layout.walls import Line
-from recon.io.cameras import CameraSet
-from recon.progress import LogProgress
-from recon.scene import Camera, PosedImage
+from fewview.data.gallery import generate
+from fewview.layout import metrics
+from fewview.layout.estimate import estimate, upright_surfaces
+from fewview.layout.floorplan import merge_lines
+from fewview.layout.gravity import find_up, settle_up, wall_directions
+from fewview.layout.model import RoomLayout
+from fewview.layout.stage import find_room
+from fewview.layout.surfaces import DepthView, gather, mutual_scales
+from fewview.layout.vanishing import up_by_edges
+from fewview.layout.walls import Line
+from fewview.recon.io.cameras import CameraSet
+from fewview.recon.progress import LogProgress
+from fewview.recon.scene import Camera, PosedImage
 from tests.layout.prisms import (
     CAMERA,
     L_SHAPE,

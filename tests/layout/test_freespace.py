@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from layout.freespace import observe
-from layout.surfaces import Surfaces
+from fewview.layout.freespace import observe
+from fewview.layout.surfaces import Surfaces
 
 
 @pytest.mark.parametrize("turn_deg", [0, 90, 180, 270, 33, 135])

@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 import pytest
 
-from layout.hints import hint_files, read_shell, weigh
-from layout.stage import find_room
-from layout.surfaces import DepthView
-from recon.errors import InputError
-from recon.io.cameras import CameraSet
-from recon.progress import LogProgress
+from fewview.layout.hints import hint_files, read_shell, weigh
+from fewview.layout.stage import find_room
+from fewview.layout.surfaces import DepthView
+from fewview.recon.errors import InputError
+from fewview.recon.io.cameras import CameraSet
+from fewview.recon.progress import LogProgress
 from tests.layout.prisms import CAMERA, RECTANGLE, look, photos, pose, room
 
 SIZE = (320, 240)

@@ -15,11 +15,11 @@ import pytest
 import trimesh
 from shapely.geometry import Polygon
 
-from apps.cli import main
-from layout.document import Scale, write_layout
-from layout.ifc import export_ifc
-from layout.model import Opening, RoomLayout
-from recon.errors import InputError
+from fewview.apps.cli import main
+from fewview.layout.document import Scale, write_layout
+from fewview.layout.ifc import export_ifc
+from fewview.layout.model import Opening, RoomLayout
+from fewview.recon.errors import InputError
 from tests.layout.prisms import L_SHAPE, room
 
 DOOR, WINDOW = Opening("door", 0.5, 1.4, 0.0, 2.0, 0.9), Opening("window", 2.0, 3.0, 0.9, 2.1, 0.8)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from layout import metrics
+from fewview.layout import metrics
 from tests.layout.prisms import CAMERA, L_SHAPE, RECTANGLE, pose, room, see
 
 TRUTH = room(L_SHAPE).planes()

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from layout.lines import Sighting, refine, solve
-from layout.surfaces import DepthView
-from recon.scene import Camera
+from fewview.layout.lines import Sighting, refine, solve
+from fewview.layout.surfaces import DepthView
+from fewview.recon.scene import Camera
 from tests.layout.prisms import L_SHAPE, RECTANGLE, SLANTED, photos, room, see, turning
 
 CAMERA = Camera(480, 360, 285.0, 285.0, 240.0, 180.0)

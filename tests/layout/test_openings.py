@@ -10,16 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from data.gallery import generate
-from data.gallery.beyond import find_holes
-from layout import metrics
-from layout.model import Opening, RoomLayout
-from layout.openings import best_rectangle, find_openings
-from layout.stage import find_room
-from layout.surfaces import DepthView
-from recon.io.cameras import CameraSet
-from recon.progress import LogProgress
-from recon.scene import PosedImage
+from fewview.data.gallery import generate
+from fewview.data.gallery.beyond import find_holes
+from fewview.layout import metrics
+from fewview.layout.model import Opening, RoomLayout
+from fewview.layout.openings import best_rectangle, find_openings
+from fewview.layout.stage import find_room
+from fewview.layout.surfaces import DepthView
+from fewview.recon.io.cameras import CameraSet
+from fewview.recon.progress import LogProgress
+from fewview.recon.scene import PosedImage
 from tests.layout.prisms import L_SHAPE, RECTANGLE, look, rays, room, see, turning, y_down
 
 DOOR = Opening("door", 1.2, 2.1, 0.0, 2.0, 1.0)

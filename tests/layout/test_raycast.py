@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from layout.raycast import cast
+from fewview.layout.raycast import cast
 from tests.layout.prisms import CAMERA, L_SHAPE, RECTANGLE, SLANTED, pose, room, see, y_down
 
 

@@ -16,18 +16,18 @@ import svgelements
 import trimesh
 from ezdxf.entitydb import EntityDB
 
-from data.gallery import Room, generate
-from layout import LayoutConfig
-from layout.document import read_layout
-from layout.dxf import write_dxf
-from layout.glb import prism
-from layout.model import Opening
-from layout.stage import run, unseen
-from layout.svg import write_svg
-from recon.depth.artifact import VERIFIED, DepthMap
-from recon.io.cameras import CameraSet, write_cameras
-from recon.photos import Photo, save_photos
-from recon.progress import LogProgress
+from fewview.data.gallery import Room, generate
+from fewview.layout import LayoutConfig
+from fewview.layout.document import read_layout
+from fewview.layout.dxf import write_dxf
+from fewview.layout.glb import prism
+from fewview.layout.model import Opening
+from fewview.layout.stage import run, unseen
+from fewview.layout.svg import write_svg
+from fewview.recon.depth.artifact import VERIFIED, DepthMap
+from fewview.recon.io.cameras import CameraSet, write_cameras
+from fewview.recon.photos import Photo, save_photos
+from fewview.recon.progress import LogProgress
 from tests.layout.prisms import L_SHAPE, room
 
 SCALE = 0.4

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from recon.dag import Stage
-from recon.errors import ReconstructionError
-from recon.progress import Progress
+from fewview.recon.dag import Stage
+from fewview.recon.errors import ReconstructionError
+from fewview.recon.progress import Progress
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from recon.depth.artifact import VERIFIED, DepthMap
-from recon.depth.completion import depth_normals
-from recon.depth.covisibility import world_points
-from recon.depth.sources import SparsePoints
-from recon.scene import Camera, PosedImage
+from fewview.recon.depth.artifact import VERIFIED, DepthMap
+from fewview.recon.depth.completion import depth_normals
+from fewview.recon.depth.covisibility import world_points
+from fewview.recon.depth.sources import SparsePoints
+from fewview.recon.scene import Camera, PosedImage
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from depth_scene import WALL_AND_FLOOR, _cast, look
 from scipy.spatial.transform import Rotation
 from sfm_scene import project
 
-from recon.priors.maps import make_pointmap
-from recon.priors.pairs import PointmapPair
-from recon.scene import Camera, PosedImage, View
+from fewview.recon.pointmaps.maps import make_pointmap
+from fewview.recon.pointmaps.pairs import PointmapPair
+from fewview.recon.scene import Camera, PosedImage, View
 
 SURFACES = tuple(replace(rectangle, textured=False) for rectangle in WALL_AND_FLOOR)
 SIZE = (640, 480)

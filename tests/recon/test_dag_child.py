@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from dag_toys import Toy, crash, double
 
-from recon.dag import RemoteError, Stage, run_isolated
-from recon.dag.faults import memory_fault
-from recon.errors import EnvironmentFault, FewviewError, ReconstructionError
-from recon.progress import LogProgress
-from recon.stage import import_path
+from fewview.recon.dag import RemoteError, Stage, run_isolated
+from fewview.recon.dag.faults import memory_fault
+from fewview.recon.errors import EnvironmentFault, FewviewError, ReconstructionError
+from fewview.recon.progress import LogProgress
+from fewview.recon.stage import import_path
 
 
 def end(tmp_path: Path, how: str) -> None:

@@ -16,9 +16,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recon.dag import digests
-from recon.dag.digests import FileHashes, digest_of
-from recon.dag.keys import difference, encode, key_of, plain
+from fewview.recon.dag import digests
+from fewview.recon.dag.digests import FileHashes, digest_of
+from fewview.recon.dag.keys import difference, encode, key_of, plain
 
 
 class Colour(enum.Enum):

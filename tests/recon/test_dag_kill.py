@@ -16,7 +16,7 @@ import pytest
 from dag_toys import Letters, Toy, chain, crash, tree, write
 from rich.console import Console
 
-from recon.dag import Manifest, Stage, run_stages
+from fewview.recon.dag import Manifest, Stage, run_stages
 
 DISK_EVENTS = frozenset({"open", "os.rename", "os.mkdir", "os.rmdir", "os.remove", "os.truncate", "shutil.rmtree"})
 
@@ -131,7 +131,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from dag_toys import Letters, Stage, Toy, crash, write
-from recon.dag import run_stages
+from fewview.recon.dag import run_stages
 slow = Stage("slow", crash, ("first",), Toy(crash=sys.argv[2]), isolated=True)
 run_stages([Stage("first", write, facts=Letters, config=Toy()), slow], Path(sys.argv[1]))
 """

@@ -17,10 +17,10 @@ import pytest
 from dag_toys import Toy, chain
 from rich.console import Console
 
-from recon.dag import lock as lock_module
-from recon.dag import run_stages
-from recon.dag.lock import FolderLock, machine, start_time
-from recon.errors import EnvironmentFault
+from fewview.recon.dag import lock as lock_module
+from fewview.recon.dag import run_stages
+from fewview.recon.dag.lock import FolderLock, machine, start_time
+from fewview.recon.errors import EnvironmentFault
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from dag_toys import leave_another, refuse
 
-from recon.dag import process
-from recon.dag.process import OwnProcess
+from fewview.recon.dag import process
+from fewview.recon.dag.process import OwnProcess
 
 
 def _gone(pid: int) -> bool:

@@ -6,22 +6,19 @@ import ast
 import importlib
 import io
 import json
-import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import rich
 from dag_toys import Told, tell
 from rich.console import Console
 
-import recon
-from apps.pipeline import SPECS
-from recon.dag import Manifest, Stage, program, run_stages
-from recon.stage import import_path
+import fewview.recon
+from fewview.apps.pipeline import SPECS
+from fewview.recon.dag import Manifest, Stage, program, run_stages
+from fewview.recon.stage import import_path
 
 FILES = {
     "house/__init__.py": "from house.names import *\n",
@@ -160,14 +157,14 @@ def test_a_stage_of_a_single_file_counts_what_it_imports_of_the_project() -> Non
 
 
 def test_the_quick_reading_of_imports_misses_none_that_python_finds() -> None:
-    home = Path(recon.__path__[-1]).parent
+    home = Path(fewview.recon.__path__[-1]).parent
     tops = frozenset(path.parent.name for path in home.glob("*/__init__.py"))
     assert {"recon", "splatting", "layout", "calibration"} <= tops
     read = 0
     for path in (path for top in tops for path in (home / top).rglob("*.py")):
         package = ".".join(path.relative_to(home).parent.parts)
         quick = set(program._imported(path.read_bytes(), package, tops))
-        wanted = set(_by_python(ast.parse(path.read_bytes()), package))
+        wanted = {name.removeprefix("fewview.") for name in _by_python(ast.parse(path.read_bytes()), package)}
         assert {name for name in wanted if name.split(".")[0] in tops} <= quick, path
         read += len(wanted)
     assert read > 1000
@@ -187,36 +184,10 @@ def _by_python(tree: ast.AST, package: str) -> Iterator[str]:
 
 def test_no_stage_hides_an_import() -> None:
     """Imports that are put together while the program runs escape the closure."""
-    home = Path(recon.__path__[-1]).parent
+    home = Path(fewview.recon.__path__[-1]).parent
     for spec in SPECS.values():
         for source in program.sources_of(spec.run):
             if source.endswith(".py") and source != "recon/stage.py":
                 text = (home / source).read_text(encoding="utf-8")
                 assert "import_module(" not in text, (spec.name, source)
                 assert "__import__(" not in text, (spec.name, source)
-
-
-@pytest.mark.parametrize("below", ["", "program"])
-def test_sources_are_found_wherever_the_program_is_installed(tmp_path: Path, below: str) -> None:
-    """As a wheel would lie beside other projects' packages: at the top, or below one name."""
-    home, site = Path(recon.__path__[-1]).parent, tmp_path / "site"
-    names = {name for name in program.sources_of("recon.dag.runner:run_stages") if name.endswith(".py")}
-    assert {"recon/dag/runner.py", "recon/stage.py", "recon/errors.py"} <= names
-    for name in names:
-        file = site / below / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        text = (home / name).read_text(encoding="utf-8")
-        file.write_text(
-            re.sub(r"^( *(?:from|import)) recon\b", rf"\1 {below}.recon", text, flags=re.M) if below else text
-        )
-    if below:
-        (site / below / "__init__.py").touch()
-    else:  # what else lies there is none of the program's, whatever it is called
-        (site / "rich").symlink_to(Path(rich.__file__).parent)
-        (site / "fewview-1.dist-info").mkdir()
-        (site / "fewview-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: fewview\nVersion: 1\n")
-        (site / "fewview-1.dist-info" / "RECORD").write_text("".join(f"{name},,\n" for name in sorted(names)))
-    package = f"{below}.recon".lstrip(".")
-    code = f"from {package}.dag import program; print(*program.sources_of('{package}.dag.runner:run_stages'))"
-    ran = subprocess.run([sys.executable, "-c", code], cwd=site, capture_output=True, text=True, check=True)
-    assert set(ran.stdout.split()) == names

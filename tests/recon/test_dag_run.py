@@ -20,11 +20,11 @@ import pytest
 from dag_toys import Letters, Told, Toy, chain, crash, tell, tree, write
 from rich.console import Console
 
-from recon.dag import Manifest, Stage, run_stages
-from recon.dag.live import Step, read_step
-from recon.dag.memory import peak_mib
-from recon.errors import EnvironmentFault, InputError, ReconstructionError
-from recon.progress import Progress
+from fewview.recon.dag import Manifest, Stage, run_stages
+from fewview.recon.dag.live import Step, read_step
+from fewview.recon.dag.memory import peak_mib
+from fewview.recon.errors import EnvironmentFault, InputError, ReconstructionError
+from fewview.recon.progress import Progress
 
 
 def run(stages: list[Stage], out: Path, **options: Any) -> Manifest:
@@ -380,7 +380,8 @@ def test_names_that_are_no_folder_of_ours(name: str) -> None:
 
 
 def test_the_runner_knows_nothing_of_3d() -> None:
-    script = "import sys, recon.dag; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    script = "import sys, fewview.recon.dag; print(*sorted(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
-    assert {"recon", "rich"} <= set(loaded)
-    assert not {"numpy", "torch", "cv2", "open3d", "pycolmap", "splatting"} & set(loaded)
+    assert {"fewview.recon.dag", "rich"} <= set(loaded)
+    assert not {"numpy", "torch", "cv2", "open3d", "pycolmap"} & set(loaded)
+    assert {".".join(name.split(".")[:2]) for name in loaded if name.startswith("fewview.")} == {"fewview.recon"}

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from depth_scene import Rectangle, exact, look, photograph, textured, three_views
 
-from recon.depth.artifact import PLANAR, VERIFIED, DepthMap
-from recon.depth.completion import complete
-from recon.depth.diffusion import diffuse
-from recon.depth.evidence import borrowed, pushed_behind
-from recon.depth.scene_planes import find_planes
+from fewview.recon.depth.artifact import PLANAR, VERIFIED, DepthMap
+from fewview.recon.depth.completion import complete
+from fewview.recon.depth.diffusion import diffuse
+from fewview.recon.depth.evidence import borrowed, pushed_behind
+from fewview.recon.depth.scene_planes import find_planes
 
 ROOM = (
     Rectangle((-3, -1.5, 4), (6, 0, 0), (0, 3, 0), textured=False, colour=(0.8, 0.78, 0.7)),

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from depth_scene import sparse_points
 
-from data.gallery import generate
-from recon.depth import DepthConfig
-from recon.depth.artifact import VERIFIED
-from recon.depth.stage import dense_depth
-from recon.progress import LogProgress
-from recon.scene import PosedImage
+from fewview.data.gallery import generate
+from fewview.recon.depth import DepthConfig
+from fewview.recon.depth.artifact import VERIFIED
+from fewview.recon.depth.stage import dense_depth
+from fewview.recon.progress import LogProgress
+from fewview.recon.scene import PosedImage
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,9 @@ import pytest
 import trimesh
 from depth_scene import look
 
-from recon.depth.artifact import COMPLETED, VERIFIED, DepthMap
-from recon.depth.covisibility import gather_points, kept_pixels
-from recon.scene import Camera, PosedImage
+from fewview.recon.depth.artifact import COMPLETED, VERIFIED, DepthMap
+from fewview.recon.depth.covisibility import gather_points, kept_pixels
+from fewview.recon.scene import Camera, PosedImage
 
 
 def view(T=None, size=20):

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from depth_scene import look
 
-from recon.depth.planes import PlaneSamples, ScenePlane, outlined
-from recon.depth.reach import path_to_support
-from recon.depth.tolerances import WAY_FARTHEST as FARTHEST
-from recon.scene import Camera, PosedImage
+from fewview.recon.depth.planes import PlaneSamples, ScenePlane, outlined
+from fewview.recon.depth.reach import path_to_support
+from fewview.recon.depth.tolerances import WAY_FARTHEST as FARTHEST
+from fewview.recon.scene import Camera, PosedImage
 
 SIZE = (240, 320)
 WALL = ScenePlane(np.array([0.0, 0.0, -1.0]), -4.0)

@@ -7,11 +7,11 @@ import pytest
 from depth_scene import Rectangle, exact, textured, three_views
 from scipy.spatial.transform import Rotation
 
-from recon.depth.artifact import PLANAR
-from recon.depth.completion import complete
-from recon.depth.covisibility import world_points
-from recon.depth.scene_planes import find_planes
-from recon.directions import refine_axes
+from fewview.recon.depth.artifact import PLANAR
+from fewview.recon.depth.completion import complete
+from fewview.recon.depth.covisibility import world_points
+from fewview.recon.depth.scene_planes import find_planes
+from fewview.recon.directions import refine_axes
 
 WALL = Rectangle((-4, -3, 4), (8, 0, 0), (0, 4.5, 0), textured=False, colour=(0.8, 0.78, 0.7))
 FLOOR = Rectangle((-4, 1.5, -1), (8, 0, 0), (0, 0, 5))

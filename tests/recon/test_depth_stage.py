@@ -13,14 +13,14 @@ import pycolmap
 import pytest
 from depth_scene import sparse_points, three_views
 
-from recon.depth import DepthConfig
-from recon.depth.sources import SparsePoints
-from recon.depth.stage import run
-from recon.errors import InputError, ReconstructionError
-from recon.io.cameras import CameraSet, write_cameras
-from recon.photos import Photo, save_photos
-from recon.progress import LogProgress
-from recon.scene import View
+from fewview.recon.depth import DepthConfig
+from fewview.recon.depth.sources import SparsePoints
+from fewview.recon.depth.stage import run
+from fewview.recon.errors import InputError, ReconstructionError
+from fewview.recon.io.cameras import CameraSet, write_cameras
+from fewview.recon.photos import Photo, save_photos
+from fewview.recon.progress import LogProgress
+from fewview.recon.scene import View
 
 
 @pytest.fixture(scope="module")

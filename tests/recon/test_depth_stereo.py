@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from depth_scene import WALL_AND_FLOOR, look, photograph, sparse_points, three_views
 
-from recon.depth import patchmatch
-from recon.depth.consistency import agreement, verified
-from recon.depth.sources import SparsePoints, choose_sources, depth_range
-from recon.depth.stereo import StereoJob, estimate
-from recon.errors import ReconstructionError
+from fewview.recon.depth import patchmatch
+from fewview.recon.depth.consistency import agreement, verified
+from fewview.recon.depth.sources import SparsePoints, choose_sources, depth_range
+from fewview.recon.depth.stereo import StereoJob, estimate
+from fewview.recon.errors import ReconstructionError
 
 
 @pytest.fixture(scope="module")

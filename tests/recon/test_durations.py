@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recon.durations import duration, rough
+from fewview.recon.durations import duration, rough
 
 
 @pytest.mark.parametrize(

@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.pipeline import SPECS, PipelineConfig
-from layout import STAGE as LAYOUT
-from recon.depth import STAGE as DEPTH
-from recon.depth import DepthFacts, ViewFact
-from recon.facts import check_facts, checked_facts, read_facts, told_facts
-from recon.stage import Stage
+from fewview.apps.pipeline import SPECS, PipelineConfig
+from fewview.layout import STAGE as LAYOUT
+from fewview.recon.depth import STAGE as DEPTH
+from fewview.recon.depth import DepthFacts, ViewFact
+from fewview.recon.facts import check_facts, checked_facts, read_facts, told_facts
+from fewview.recon.stage import Stage
 
 
 @dataclass(frozen=True)
@@ -122,6 +122,7 @@ def test_the_stages_of_the_program_fit_together() -> None:
 
 
 def test_what_a_stage_says_of_itself_is_read_without_what_computes() -> None:
-    code = "import sys, apps.pipeline; print(*{'torch', 'pycolmap', 'open3d', 'scipy', 'kornia'} & set(sys.modules))"
+    heavy = {"torch", "pycolmap", "open3d", "scipy", "kornia"}
+    code = f"import sys, fewview.apps.pipeline; print(*{heavy} & set(sys.modules))"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert said.split() == []

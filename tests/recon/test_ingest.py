@@ -17,11 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import ExifTags, Image
 
-from recon.errors import InputError
-from recon.ingest import IngestConfig, run
-from recon.io.inputs import Names, natural
-from recon.photos import Photo, load_photos, named_like
-from recon.progress import LogProgress
+from fewview.recon.errors import InputError
+from fewview.recon.ingest import IngestConfig, run
+from fewview.recon.io.inputs import Names, natural
+from fewview.recon.photos import Photo, load_photos, named_like
+from fewview.recon.progress import LogProgress
 
 
 def _pixels(seed: int, width: int = 96, height: int = 72) -> np.ndarray:

@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from recon.errors import InputError
-from recon.io.cameras import CameraSet, LensEstimate, Verdict, read_cameras, write_cameras
-from recon.io.colmap import SparsePoints, read_model, write_camera_exports, write_model
-from recon.io.transforms import read_transforms, write_transforms
-from recon.scene import Camera, View
+from fewview.recon.errors import InputError
+from fewview.recon.io.cameras import CameraSet, LensEstimate, Verdict, read_cameras, write_cameras
+from fewview.recon.io.colmap import SparsePoints, read_model, write_camera_exports, write_model
+from fewview.recon.io.transforms import read_transforms, write_transforms
+from fewview.recon.scene import Camera, View
 
 # One folder for all examples of a property: every example writes every file anew.
 FOLDER = pytest.fixture(scope="module")(lambda tmp_path_factory: tmp_path_factory.mktemp("cameras"))

@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import ExifTags, Image, ImageCms, features
 
-from recon.io import images
-from recon.io.exif import ExifFacts, camera_group, focal_prior, read_exif
-from recon.io.images import UnusableImage, decode_image, open_image, sharpness, write_png
+from fewview.recon.io import images
+from fewview.recon.io.exif import ExifFacts, camera_group, focal_prior, read_exif
+from fewview.recon.io.images import UnusableImage, decode_image, open_image, sharpness, write_png
 
 BASE, IFD = ExifTags.Base, ExifTags.IFD
 

@@ -10,8 +10,8 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 
-from recon.io.images import UnusableImage
-from recon.io.video import sharpest_frames
+from fewview.recon.io.images import UnusableImage
+from fewview.recon.io.video import sharpest_frames
 
 SHARP = {7, 26, 41}
 """Of 60 frames: one in the middle half of each third, (5..14), (25..34), (45..54), but for the last."""

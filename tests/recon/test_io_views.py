@@ -9,13 +9,13 @@ import cv2
 import numpy as np
 import pytest
 
-from data.photosets import benchmark_split, evenly_spaced, load_photoset
-from recon.errors import InputError
-from recon.io.cameras import CameraSet, write_cameras
-from recon.io.images import write_png
-from recon.photos import Photo, load_photos, save_photos
-from recon.scene import Camera, View
-from recon.views import load_posed, shrink, undistort
+from fewview.data.photosets import benchmark_split, evenly_spaced, load_photoset
+from fewview.recon.errors import InputError
+from fewview.recon.io.cameras import CameraSet, write_cameras
+from fewview.recon.io.images import write_png
+from fewview.recon.photos import Photo, load_photos, save_photos
+from fewview.recon.scene import Camera, View
+from fewview.recon.views import load_posed, shrink, undistort
 
 LENSES = [
     (-0.28, 0.08, 0.002, -0.003),

@@ -13,17 +13,17 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 from skimage import data as pictures
 
-import recon.matching.stage
-from data.photosets import load_photoset
-from recon.errors import EnvironmentFault, InputError
-from recon.matching import MatchingConfig, run
-from recon.matching.features import Features, Matches, turn_features, turn_image
-from recon.matching.fisheye import Tried, find_fisheyes
-from recon.matching.retrieval import choose_pairs
-from recon.matching.turns import Pair, Turned, find_turns
-from recon.matching.verification import Verified, verify
-from recon.photos import Photo, save_photos
-from recon.progress import LogProgress
+import fewview.recon.matching.stage
+from fewview.data.photosets import load_photoset
+from fewview.recon.errors import EnvironmentFault, InputError
+from fewview.recon.matching import MatchingConfig, run
+from fewview.recon.matching.features import Features, Matches, turn_features, turn_image
+from fewview.recon.matching.fisheye import Tried, find_fisheyes
+from fewview.recon.matching.retrieval import choose_pairs
+from fewview.recon.matching.turns import Pair, Turned, find_turns
+from fewview.recon.matching.verification import Verified, verify
+from fewview.recon.photos import Photo, save_photos
+from fewview.recon.progress import LogProgress
 
 
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 4), st.data())
@@ -189,7 +189,7 @@ def _without_weights(*_: object) -> None:
 def test_without_weights_sift_is_announced_and_the_artifact_is_whole(
     photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recon.matching.stage, "AlikedLightGlue", _without_weights)
+    monkeypatch.setattr(fewview.recon.matching.stage, "AlikedLightGlue", _without_weights)
     contents = []
     for out in (tmp_path / "first", tmp_path / "second"):
         out.mkdir()
@@ -252,7 +252,7 @@ def test_photos_that_hardly_match_get_a_second_look_and_what_is_better_counts(
     photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: int, second: int, looks: int
 ) -> None:
     networks = {2048: _Network(80, first), 4096: _Network(70, second)}
-    monkeypatch.setattr(recon.matching.stage, "AlikedLightGlue", lambda keypoints, _: networks[keypoints])
+    monkeypatch.setattr(fewview.recon.matching.stage, "AlikedLightGlue", lambda keypoints, _: networks[keypoints])
     out, progress = tmp_path / "matches", LogProgress()
     out.mkdir()
     run({"photos": photo_folder}, MatchingConfig(), out, progress)

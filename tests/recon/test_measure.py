@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recon.depth.artifact import DepthMap
-from recon.errors import InputError
-from recon.measure import distance, known_length, project, relative_deviation, surface_point
-from recon.scene import Camera, View
-from recon.sfm.scale import metres_per_unit, parse_length
+from fewview.recon.depth.artifact import DepthMap
+from fewview.recon.errors import InputError
+from fewview.recon.measure import distance, known_length, project, relative_deviation, surface_point
+from fewview.recon.scene import Camera, View
+from fewview.recon.sfm.scale import metres_per_unit, parse_length
 
 CAMERA = Camera(800, 600, 700.0, 690.0, 410.0, 295.0, (-0.08, 0.02, 0.001, -0.001))
 WALL_NORMAL = np.array([0.2, -0.1, -1.0]) / np.linalg.norm([0.2, -0.1, -1.0])

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 from skimage.metrics import structural_similarity
 
-from apps.benchmarks.lpips import Lpips
-from recon import metrics
-from recon.geometry.fit import fit_sim3
-from recon.io.weights import fetch, is_cached
-from recon.progress import LogProgress
-from recon.scene import Camera
+from fewview.apps.benchmarks.lpips import Lpips
+from fewview.recon import metrics
+from fewview.recon.geometry.fit import fit_sim3
+from fewview.recon.io.weights import fetch, is_cached
+from fewview.recon.progress import LogProgress
+from fewview.recon.scene import Camera
 
 
 def _poses(count: int, seed: int = 0) -> np.ndarray:

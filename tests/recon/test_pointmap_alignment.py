@@ -12,13 +12,13 @@ from pointmap_scene import CALM, NETWORK, SIZE, Disturbance, disturbed, exact_po
 from scipy.spatial.transform import Rotation
 from sfm_scene import pair_errors
 
-from recon.geometry.fit import fit_sim3_robustly
-from recon.geometry.pose import Sim3
-from recon.priors.alignment import align_pairs
-from recon.priors.maps import PlacedMap, estimate_focal, make_pointmap, place_map
-from recon.priors.pairs import PointmapPair
-from recon.priors.refinement import Alignment, _View, depth_of, refine_alignment
-from recon.scene import View
+from fewview.recon.geometry.fit import fit_sim3_robustly
+from fewview.recon.geometry.pose import Sim3
+from fewview.recon.pointmaps.alignment import align_pairs
+from fewview.recon.pointmaps.maps import PlacedMap, estimate_focal, make_pointmap, place_map
+from fewview.recon.pointmaps.pairs import PointmapPair
+from fewview.recon.pointmaps.refinement import Alignment, _View, depth_of, refine_alignment
+from fewview.recon.scene import View
 
 
 def _errors(placed: list[PlacedMap], views: list[View]) -> tuple[float, float, float]:

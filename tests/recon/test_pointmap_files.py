@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from recon.errors import InputError
-from recon.io.pointmaps import PairPoints, ViewPoints, check_pointmaps, pointmap_files, read_pointmaps
-from recon.ladder import parse_source
+from fewview.recon.camera_source import parse_source
+from fewview.recon.errors import InputError
+from fewview.recon.io.pointmaps import PairPoints, ViewPoints, check_pointmaps, pointmap_files, read_pointmaps
 
 WANTED = (
     "Give `photos` with `points` (N, H, W, 3) and `poses` (N, 4, 4), or with `pairs` (E, 2), `points_first` and "

@@ -16,19 +16,19 @@ import torch
 from pointmap_scene import SIZE, exact_points, make_views
 from sfm_scene import pair_errors
 
-from apps.pipeline import PipelineConfig, stages
-from recon.errors import InputError
-from recon.io.cameras import read_cameras
-from recon.ladder import parse_source
-from recon.matching.artifact import MatchedPair, MatchedPairs, save_pairs
-from recon.networks import NETWORKS
-from recon.photos import Photo, save_photos
-from recon.priors import PointmapsConfig, run
-from recon.priors.mapanything import common_size
-from recon.priors.window import window
-from recon.progress import LogProgress
-from recon.scene import View
-from recon.sfm import MappingConfig
+from fewview.apps.pipeline import PipelineConfig, stages
+from fewview.recon.camera_source import parse_source
+from fewview.recon.errors import InputError
+from fewview.recon.io.cameras import read_cameras
+from fewview.recon.matching.artifact import MatchedPair, MatchedPairs, save_pairs
+from fewview.recon.networks import NETWORKS
+from fewview.recon.photos import Photo, save_photos
+from fewview.recon.pointmaps import PointmapsConfig, run
+from fewview.recon.pointmaps.mapanything import common_size
+from fewview.recon.pointmaps.window import window
+from fewview.recon.progress import LogProgress
+from fewview.recon.scene import View
+from fewview.recon.sfm import MappingConfig
 
 VIEWS = make_views(3, seed=0)
 LICENCES = {

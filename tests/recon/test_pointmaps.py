@@ -14,16 +14,16 @@ from pointmap_scene import NETWORK, Disturbance, make_views, pair_arrays, shared
 from scipy.spatial.transform import Rotation
 from sfm_scene import POINTS, MatchedScene, pair_errors
 
-from recon.errors import InputError, ReconstructionError
-from recon.io.cameras import CameraSet, read_cameras
-from recon.io.colmap import read_model
-from recon.photos import save_photos
-from recon.priors import PointmapsConfig
-from recon.priors import run as run_pointmaps
-from recon.progress import LogProgress
-from recon.scene import View
-from recon.sfm import MappingConfig
-from recon.sfm import run as run_cameras
+from fewview.recon.errors import InputError, ReconstructionError
+from fewview.recon.io.cameras import CameraSet, read_cameras
+from fewview.recon.io.colmap import read_model
+from fewview.recon.photos import save_photos
+from fewview.recon.pointmaps import PointmapsConfig
+from fewview.recon.pointmaps import run as run_pointmaps
+from fewview.recon.progress import LogProgress
+from fewview.recon.scene import View
+from fewview.recon.sfm import MappingConfig
+from fewview.recon.sfm import run as run_cameras
 
 ROUGH = Disturbance(noise=0.04, bend=0.02, outliers=0.1)
 """Poses a degree off, depth four percent."""

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from recon.geometry.camera import Camera
-from recon.geometry.fit import fit_rigid, fit_sim3, nearest_rotation, reweighted
-from recon.geometry.graph import components
-from recon.geometry.least_squares import GemanMcClure, Groups, NormalEquations, damped_step, levenberg_marquardt
-from recon.geometry.pose import Sim3, invert_rigid, rigid, skew, transform
+from fewview.recon.geometry.camera import Camera
+from fewview.recon.geometry.fit import fit_rigid, fit_sim3, nearest_rotation, reweighted
+from fewview.recon.geometry.graph import components
+from fewview.recon.geometry.least_squares import GemanMcClure, Groups, NormalEquations, damped_step, levenberg_marquardt
+from fewview.recon.geometry.pose import Sim3, invert_rigid, rigid, skew, transform
 
 PINHOLE = Camera(64, 48, 50.0, 52.0, 31.0, 25.0)
 BENT = Camera(64, 48, 50.0, 52.0, 31.0, 25.0, (-0.2, 0.05, 0.002, -0.001))

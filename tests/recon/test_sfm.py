@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 from sfm_scene import POINTS, MatchedScene, angle_deg, pair_errors, pose, scene
 
-from recon.errors import InputError, ReconstructionError
-from recon.io.colmap import read_model
-from recon.scene import Camera, View
-from recon.sfm import MappingConfig
-from recon.sfm.bundle import Bundle, Prior, _apply, _columns, adjust, focal_deviations, jacobians
-from recon.sfm.frame import normalise
+from fewview.recon.errors import InputError, ReconstructionError
+from fewview.recon.io.colmap import read_model
+from fewview.recon.scene import Camera, View
+from fewview.recon.sfm import MappingConfig
+from fewview.recon.sfm.bundle import Bundle, Prior, _apply, _columns, adjust, focal_deviations, jacobians
+from fewview.recon.sfm.frame import normalise
 
 
 @pytest.mark.parametrize(("focal_px", "k1"), [(None, 0.0), (930.0, 0.0), (None, -0.08)])

@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from recon.matching.features import Matches
-from recon.matching.masks import moves, tied
-from recon.matching.turns import Pair as Matched
-from recon.matching.verification import Verified
-from recon.photos import Photo
-from recon.sfm.graph import MatchGraph, Pair
-from recon.sfm.reasons import no_model, why_left_out
+from fewview.recon.matching.features import Matches
+from fewview.recon.matching.masks import moves, tied
+from fewview.recon.matching.turns import Pair as Matched
+from fewview.recon.matching.verification import Verified
+from fewview.recon.photos import Photo
+from fewview.recon.sfm.graph import MatchGraph, Pair
+from fewview.recon.sfm.reasons import no_model, why_left_out
 
 _COUNT = 60
 _STEP = "Take photos that share at least half of what they show with a neighbour, a step to the side each time."

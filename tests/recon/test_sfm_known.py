@@ -13,16 +13,16 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 from sfm_scene import MatchedScene, pair_errors, project, scene
 
-from apps.pipeline import PipelineConfig, stages
-from recon.errors import InputError
-from recon.io.cameras import CameraSet, write_cameras
-from recon.io.colmap import SparsePoints, read_model, write_model
-from recon.io.transforms import write_transforms
-from recon.ladder import parse_source
-from recon.scene import Camera, View
-from recon.sfm import MappingConfig
-from recon.sfm.lens import from_ideal, to_ideal
-from recon.sfm.scale import metres_per_unit, parse_length
+from fewview.apps.pipeline import PipelineConfig, stages
+from fewview.recon.camera_source import parse_source
+from fewview.recon.errors import InputError
+from fewview.recon.io.cameras import CameraSet, write_cameras
+from fewview.recon.io.colmap import SparsePoints, read_model, write_model
+from fewview.recon.io.transforms import write_transforms
+from fewview.recon.scene import Camera, View
+from fewview.recon.sfm import MappingConfig
+from fewview.recon.sfm.lens import from_ideal, to_ideal
+from fewview.recon.sfm.scale import metres_per_unit, parse_length
 
 
 def _elsewhere(views: list[View]) -> list[View]:

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from sfm_scene import MatchedScene, pair_errors, scene
 
-from recon.io.cameras import CameraSet
-from recon.progress import LogProgress
-from recon.scene import View
-from recon.sfm.mapping import Sensors, divided
+from fewview.recon.io.cameras import CameraSet
+from fewview.recon.progress import LogProgress
+from fewview.recon.scene import View
+from fewview.recon.sfm.mapping import Sensors, divided
 
 
 def _zoomed(count: int, ratios: Mapping[int, float]) -> tuple[list[View], np.ndarray]:

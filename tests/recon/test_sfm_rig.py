@@ -13,14 +13,14 @@ import pytest
 from scipy.spatial.transform import Rotation
 from sfm_scene import MatchedScene, pair_errors, scene
 
-from recon.errors import ReconstructionError
-from recon.io.cameras import CameraSet, read_cameras, write_cameras
-from recon.photos import save_photos
-from recon.progress import LogProgress
-from recon.scene import Camera, View
-from recon.sfm import MappingConfig, run
-from recon.sfm.bundle import Bundle, PosePrior
-from recon.sfm.rig import refocused
+from fewview.recon.errors import ReconstructionError
+from fewview.recon.io.cameras import CameraSet, read_cameras, write_cameras
+from fewview.recon.photos import save_photos
+from fewview.recon.progress import LogProgress
+from fewview.recon.scene import Camera, View
+from fewview.recon.sfm import MappingConfig, run
+from fewview.recon.sfm.bundle import Bundle, PosePrior
+from fewview.recon.sfm.rig import refocused
 
 
 def _calibrated(views: list[View], seed: int) -> list[View]:

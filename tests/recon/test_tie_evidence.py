@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from recon.matching.artifact import TieEvidence
-from recon.matching.evidence import measure
-from recon.matching.features import Features, Matches
-from recon.matching.verification import Verified, verify
-from recon.photos import Photo
-from recon.sfm.tie_odds import SIGNS, tie_log_odds, tie_measures
+from fewview.recon.matching.artifact import TieEvidence
+from fewview.recon.matching.evidence import measure
+from fewview.recon.matching.features import Features, Matches
+from fewview.recon.matching.verification import Verified, verify
+from fewview.recon.photos import Photo
+from fewview.recon.sfm.tie_odds import SIGNS, tie_log_odds, tie_measures
 
 SIZE = 640, 480
 

@@ -18,10 +18,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from recon.errors import EnvironmentFault, InputError
-from recon.io import weights
-from recon.networks import NETWORKS
-from recon.progress import LogProgress
+from fewview.recon.errors import EnvironmentFault, InputError
+from fewview.recon.io import weights
+from fewview.recon.networks import NETWORKS
+from fewview.recon.progress import LogProgress
 
 ALIKED, LIGHTGLUE, LPIPS = b"first member", b"second member" * 1000, "lpips"
 

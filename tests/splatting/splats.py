@@ -11,9 +11,9 @@ import torch
 from plyfile import PlyData
 from torch import Tensor
 
-from recon.scene import Camera
-from splatting.gaussians import Gaussians
-from splatting.rasterize import rasterize
+from fewview.recon.scene import Camera
+from fewview.splatting.gaussians import Gaussians
+from fewview.splatting.rasterize import rasterize
 
 HALF_TURN = torch.diag(torch.tensor([1.0, -1, -1, 1]))
 """Between our axes and those of SPZ (y and z reversed)."""

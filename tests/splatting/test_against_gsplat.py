@@ -1,4 +1,5 @@
-"""The model that `splatting.rasterize` states is gsplat's: compared with its own code, where that runs on a CPU."""
+"""The model that `fewview.splatting.rasterize` states is gsplat's: compared with its own code, where that runs on a
+CPU."""
 
 from __future__ import annotations
 
@@ -9,8 +10,8 @@ from types import ModuleType
 import pytest
 import torch
 
-from splatting.gaussians import Gaussians
-from splatting.reference import ALPHA_MAX, ALPHA_MIN, TRANSMITTANCE_MIN, project, view_colours
+from fewview.splatting.gaussians import Gaussians
+from fewview.splatting.reference import ALPHA_MAX, ALPHA_MIN, TRANSMITTANCE_MIN, project, view_colours
 
 WIDTH, HEIGHT, NEAR = 320, 240, 0.01
 

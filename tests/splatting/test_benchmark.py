@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from apps.cli import main
-from splatting._cpu import library
-from splatting.benchmark import arithmetic, rasteriser, training
-from splatting.benchmark.scenes import CAMERA, SCENES, view_poses
-from splatting.benchmark.step import PARTS
-from splatting.gaussians import SH_C0
-from splatting.rasterize import rasterize
+from fewview.apps.cli import main
+from fewview.splatting._cpu import library
+from fewview.splatting.bench import arithmetic, rasteriser, training
+from fewview.splatting.bench.scenes import CAMERA, SCENES, view_poses
+from fewview.splatting.bench.step import PARTS
+from fewview.splatting.gaussians import SH_C0
+from fewview.splatting.rasterize import rasterize
 
 
 def test_every_row_has_its_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 import tiny
 
-from apps.cli import main
-from recon.errors import InputError
-from recon.scene import Camera
-from splatting.camera_path import read_camera_path, with_fov
-from splatting.export import write_ply
-from splatting.film import reframed
-from splatting.initialize import gaussians_from_points, read_points
+from fewview.apps.cli import main
+from fewview.recon.errors import InputError
+from fewview.recon.scene import Camera
+from fewview.splatting.camera_path import read_camera_path, with_fov
+from fewview.splatting.export import write_ply
+from fewview.splatting.film import reframed
+from fewview.splatting.initialize import gaussians_from_points, read_points
 
 IDENTITY = np.eye(4).tolist()
 NERFSTUDIO = {

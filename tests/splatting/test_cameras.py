@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from splatting import paths
-from splatting.cameras import PoseParameters, moved_poses, so3_exp
+from fewview.splatting import paths
+from fewview.splatting.cameras import PoseParameters, moved_poses, so3_exp
 
 vectors = st.lists(st.floats(-4, 4), min_size=3, max_size=3).map(np.array)
 tiny = st.floats(1e-12, 1e-3)

@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from recon.scene import Camera
-from splatting.adam import FusedAdam
-from splatting.density import SHIFT, SHRINK, ViewError, attributed_error, chosen, split
-from splatting.gaussians import Gaussians
-from splatting.model import GaussianParameters
-from splatting.reference import rasterize_reference, rotation_matrices
+from fewview.recon.scene import Camera
+from fewview.splatting.adam import FusedAdam
+from fewview.splatting.density import SHIFT, SHRINK, ViewError, attributed_error, chosen, split
+from fewview.splatting.gaussians import Gaussians
+from fewview.splatting.model import GaussianParameters
+from fewview.splatting.reference import rasterize_reference, rotation_matrices
 
 CAMERA = Camera(40, 24, 30.0, 30.0, 20.0, 12.0)
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from plyfile import PlyData
 from splats import HALF_TURN, by_plyfile, picture, psnr, read_elsewhere, some_gaussians, written_elsewhere
 
-from recon.errors import InputError
-from splatting.export import read_ply, read_splat, read_spz, write_ply, write_splat, write_spz
-from splatting.export.spz import pack_quaternions, unpack_quaternions
+from fewview.recon.errors import InputError
+from fewview.splatting.export import read_ply, read_splat, read_spz, write_ply, write_splat, write_spz
+from fewview.splatting.export.spz import pack_quaternions, unpack_quaternions
 
 
 @pytest.mark.parametrize("degree", [0, 1, 2, 3])

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from splats import some_gaussians
 
-from recon.errors import InputError
-from splatting.export import read_ply, read_splat, read_spz, write_ply, write_splat, write_spz
-from splatting.gaussians import Gaussians
+from fewview.recon.errors import InputError
+from fewview.splatting.export import read_ply, read_splat, read_spz, write_ply, write_splat, write_spz
+from fewview.splatting.gaussians import Gaussians
 
 Reader = Callable[[Path], Gaussians]
 FORMATS = {"ply": (write_ply, read_ply), "splat": (write_splat, read_splat), "spz": (write_spz, read_spz)}

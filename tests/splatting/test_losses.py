@@ -7,8 +7,8 @@ import pytest
 import torch
 from skimage.metrics import structural_similarity
 
-from splatting.adam import FusedAdam
-from splatting.losses import PhotometricLoss
+from fewview.splatting.adam import FusedAdam
+from fewview.splatting.losses import PhotometricLoss
 
 
 def images(height: int, width: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:

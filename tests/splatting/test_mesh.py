@@ -10,11 +10,11 @@ import pytest
 import trimesh
 from scipy.spatial.transform import Rotation
 
-from recon.errors import ReconstructionError
-from recon.io.glb import one_sided
-from recon.scene import Camera
-from splatting.config import MeshConfig
-from splatting.mesh import (
+from fewview.recon.errors import ReconstructionError
+from fewview.recon.io.glb import one_sided
+from fewview.recon.scene import Camera
+from fewview.splatting.config import MeshConfig
+from fewview.splatting.mesh import (
     DepthView,
     TriangleMesh,
     fuse,

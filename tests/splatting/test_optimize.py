@@ -13,18 +13,18 @@ import tiny
 import torch
 from scipy.spatial.transform import Rotation
 
-from recon.errors import EnvironmentFault, InputError, ReconstructionError
-from recon.geometry.pose import invert_rigid
-from recon.io.cameras import read_cameras
-from recon.progress import LogProgress
-from recon.scene import View
-from recon.views import load_posed
-from splatting.config import SplatConfig
-from splatting.export import read_ply
-from splatting.initialize import PointCloud, gaussians_from_points, in_own_view, read_points, thinned
-from splatting.optimize import choose_device, run
-from splatting.rasterize import rasterize
-from splatting.regularize import SurfaceLoss, SurfacePrior
+from fewview.recon.errors import EnvironmentFault, InputError, ReconstructionError
+from fewview.recon.geometry.pose import invert_rigid
+from fewview.recon.io.cameras import read_cameras
+from fewview.recon.progress import LogProgress
+from fewview.recon.scene import View
+from fewview.recon.views import load_posed
+from fewview.splatting.config import SplatConfig
+from fewview.splatting.export import read_ply
+from fewview.splatting.initialize import PointCloud, gaussians_from_points, in_own_view, read_points, thinned
+from fewview.splatting.optimize import choose_device, run
+from fewview.splatting.rasterize import rasterize
+from fewview.splatting.regularize import SurfaceLoss, SurfacePrior
 
 # Poses start off by a degree here, so they need larger steps than those that mapping leaves.
 CONFIG = SplatConfig(steps=150, budget=8000, rate_pose=5e-4)
@@ -177,14 +177,16 @@ def test_a_photo_of_weight_0_has_no_say(trainer: Trainer, views: list[tiny.TinyV
 def test_the_second_best_device_is_announced(monkeypatch: pytest.MonkeyPatch) -> None:
     progress = LogProgress()
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr("splatting.optimize.cuda_fault", lambda: EnvironmentFault("gsplat does not load.", "Fix."))
+    monkeypatch.setattr(
+        "fewview.splatting.optimize.cuda_fault", lambda: EnvironmentFault("gsplat does not load.", "Fix.")
+    )
     assert choose_device(SplatConfig(), progress) == torch.device("cpu")
     assert progress.fallbacks == [{"wanted": "cuda", "used": "cpu", "reason": "gsplat does not load."}]
     with pytest.raises(EnvironmentFault, match="gsplat does not load"):
         choose_device(SplatConfig(device="cuda"), progress)
     with pytest.raises(InputError, match="cannot refine focal lengths on CUDA"):
         choose_device(SplatConfig(device="cuda", refine_focal=True), progress)
-    monkeypatch.setattr("splatting.optimize.cuda_fault", lambda: None)
+    monkeypatch.setattr("fewview.splatting.optimize.cuda_fault", lambda: None)
     assert choose_device(SplatConfig(), progress) == torch.device("cuda")
     assert choose_device(SplatConfig(device="cpu"), progress) == torch.device("cpu")
 

@@ -10,11 +10,11 @@ import tiny
 import torch
 from splats import psnr, some_gaussians
 
-from recon.scene import Camera, View
-from splatting.export.preview import contributions, moved, preview
-from splatting.gaussians import Gaussians
-from splatting.paths import looking_at
-from splatting.rasterize import rasterize
+from fewview.recon.scene import Camera, View
+from fewview.splatting.export.preview import contributions, moved, preview
+from fewview.splatting.gaussians import Gaussians
+from fewview.splatting.paths import looking_at
+from fewview.splatting.rasterize import rasterize
 
 VIEWS = [View(str(index), tiny.CAMERA, T) for index, T in enumerate(tiny.poses(3))]
 

@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from recon.scene import Camera
-from splatting._cpu import library
-from splatting.gaussians import Gaussians
-from splatting.rasterize import Rendering, rasterize
-from splatting.reference import project, rasterize_reference, rotation_matrices
+from fewview.recon.scene import Camera
+from fewview.splatting._cpu import library
+from fewview.splatting.gaussians import Gaussians
+from fewview.splatting.rasterize import Rendering, rasterize
+from fewview.splatting.reference import project, rasterize_reference, rotation_matrices
 
 CAMERA = Camera(75, 53, 60.0, 63.0, 36.0, 27.0)  # neither size a multiple of a tile or a vector
 PARAMETERS = ("means", "quats", "log_scales", "logit_opacities", "sh")
@@ -290,7 +290,7 @@ def test_wrong_arguments_are_named() -> None:
 
 def test_structures_match_the_library() -> None:
     """A field added on one side only would shift all that follow; the kernels' record is 64 bytes."""
-    from splatting._cpu import _Scene, _View
+    from fewview.splatting._cpu import _Scene, _View
 
     assert ctypes.sizeof(_Scene) == 5 * 8 + 8 + 8
     assert ctypes.sizeof(_View) == 4 * (9 + 3 + 4 + 3 + 1 + 6)

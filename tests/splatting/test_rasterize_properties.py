@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from recon.scene import Camera
-from splatting._cpu import library
-from splatting.adam import FusedAdam
-from splatting.gaussians import Gaussians
-from splatting.losses import PhotometricLoss
-from splatting.rasterize import Rendering, rasterize
+from fewview.recon.scene import Camera
+from fewview.splatting._cpu import library
+from fewview.splatting.adam import FusedAdam
+from fewview.splatting.gaussians import Gaussians
+from fewview.splatting.losses import PhotometricLoss
+from fewview.splatting.rasterize import Rendering, rasterize
 
 NAMES = ("means", "quats", "log_scales", "logit_opacities", "sh")
 

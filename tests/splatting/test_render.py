@@ -14,18 +14,18 @@ import pytest
 import tiny
 import trimesh
 
-from recon.errors import EnvironmentFault, KilledFault, ReconstructionError
-from recon.progress import LogProgress
-from recon.scene import Camera
-from splatting.artifact import write_training
-from splatting.config import MeshConfig, RenderConfig
-from splatting.export import read_ply, write_ply
-from splatting.film import film_camera, surface_normals
-from splatting.initialize import gaussians_from_points, read_points
-from splatting.mesh import run as run_mesh
-from splatting.pictures import compared, depth_picture, normal_picture
-from splatting.render import run
-from splatting.video import write_mp4
+from fewview.recon.errors import EnvironmentFault, KilledFault, ReconstructionError
+from fewview.recon.progress import LogProgress
+from fewview.recon.scene import Camera
+from fewview.splatting.artifact import write_training
+from fewview.splatting.config import MeshConfig, RenderConfig
+from fewview.splatting.export import read_ply, write_ply
+from fewview.splatting.film import film_camera, surface_normals
+from fewview.splatting.initialize import gaussians_from_points, read_points
+from fewview.splatting.mesh import run as run_mesh
+from fewview.splatting.pictures import compared, depth_picture, normal_picture
+from fewview.splatting.render import run
+from fewview.splatting.video import write_mp4
 
 CONFIG = RenderConfig(fps=12, seconds=1.0)
 

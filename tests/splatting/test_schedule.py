@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splatting.schedule import Schedule
+from fewview.splatting.schedule import Schedule
 
 
 def run(schedule: Schedule, losses: list[float]) -> list[float]:

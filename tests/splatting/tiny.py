@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from recon.io.cameras import CameraSet, Verdict
-from recon.io.colmap import SparsePoints, write_camera_exports
-from recon.photos import Photo, save_photos
-from recon.scene import Camera, View
+from fewview.recon.io.cameras import CameraSet, Verdict
+from fewview.recon.io.colmap import SparsePoints, write_camera_exports
+from fewview.recon.photos import Photo, save_photos
+from fewview.recon.scene import Camera, View
 
 HALF = np.array([2.0, 1.2, 1.6])
 """Half the room's extent along x, y, z."""

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from gradio.components import Component
 
-from apps.results import Results
+from fewview.apps.results import Results
 
 
 class Tab(Protocol):

@@ -7,11 +7,11 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from apps.reporting.formats import size
-from apps.results import Results
-from apps.web import html
-from apps.web.bundle import downloads
-from apps.web.server import Server
+from fewview.apps.reporting.formats import size
+from fewview.apps.results import Results
+from fewview.apps.web import html
+from fewview.apps.web.bundle import downloads
+from fewview.apps.web.server import Server
 
 
 class DownloadsTab:

@@ -8,13 +8,13 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from apps.results import Results
-from apps.web import html
-from apps.web.bundle import shown_mesh
-from apps.web.server import Server
-from apps.web.store import within
-from apps.web.tabs.pictures import pictures
-from layout.document import read_layout
+from fewview.apps.results import Results
+from fewview.apps.web import html
+from fewview.apps.web.bundle import shown_mesh
+from fewview.apps.web.server import Server
+from fewview.apps.web.store import within
+from fewview.apps.web.tabs.pictures import pictures
+from fewview.layout.document import read_layout
 
 
 class LayoutTab:
@@ -47,7 +47,7 @@ class LayoutTab:
         return [_plan(results), closed, None, overlays]
 
     def mesh(self, results: Results | None) -> str | None:
-        """For `room`, once `fold` is open (see `apps.web.tabs.models`)."""
+        """For `room`, once `fold` is open (see `fewview.apps.web.tabs.models`)."""
         if results is None or results.room is None or not results.room.found:
             return None
         return shown_mesh(self._server, results, "layout/room.glb", inside=True)

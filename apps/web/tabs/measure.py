@@ -11,13 +11,13 @@ from gradio.components import Component
 from jaxtyping import UInt8
 from PIL import Image, ImageDraw
 
-from apps.results import Results, Scale
-from apps.web.server import Server
-from recon.errors import InputError
-from recon.io.cameras import read_cameras
-from recon.measure import Distance, SurfacePoint, distance, known_length, pick
-from recon.photos import Photo, load_photos
-from recon.sfm.scale import metres_per_unit, parse_length
+from fewview.apps.results import Results, Scale
+from fewview.apps.web.server import Server
+from fewview.recon.errors import InputError
+from fewview.recon.io.cameras import read_cameras
+from fewview.recon.measure import Distance, SurfacePoint, distance, known_length, pick
+from fewview.recon.photos import Photo, load_photos
+from fewview.recon.sfm.scale import metres_per_unit, parse_length
 
 _COLOURS = {"A": "#d81b60", "B": "#1e5fd8"}
 _HOW = "Click two points in the photo, or type their pixels (of the original photo, from its top left corner)."

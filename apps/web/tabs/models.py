@@ -12,9 +12,9 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from apps.results import Results
-from apps.web.bundle import shown_mesh
-from apps.web.server import Server
+from fewview.apps.results import Results
+from fewview.apps.web.bundle import shown_mesh
+from fewview.apps.web.server import Server
 
 _SPLAT_BYTES = 32
 _HOW = "Drag to turn, scroll or pinch to zoom, drag with the right button to move."

@@ -7,9 +7,9 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from apps.results import Results
-from apps.web import html
-from apps.web.store import within
+from fewview.apps.results import Results
+from fewview.apps.web import html
+from fewview.apps.web.store import within
 
 
 class MotionTab:

@@ -7,8 +7,8 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from apps.results import Results
-from apps.web.server import Server
+from fewview.apps.results import Results
+from fewview.apps.web.server import Server
 
 _KINDS = {
     "depth": ("Depth", 2, "Median depth of the splats, near red, far blue; the range stands below each picture."),

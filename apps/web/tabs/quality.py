@@ -8,8 +8,8 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from apps.results import PhotoResult, Results
-from apps.web import html
+from fewview.apps.results import PhotoResult, Results
+from fewview.apps.web import html
 
 
 class QualityTab:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from recon.matching.evidence import TieEvidence, measure
-from recon.matching.verification import verify
+from fewview.recon.matching.evidence import TieEvidence, measure
+from fewview.recon.matching.verification import verify
 from tests.benchmarks.ties.scenes import MIN_MATCHES, Scene
 
 RIGHT, WRONG = 0.6, 0.3

@@ -12,14 +12,14 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Float32, UInt8
 
-from data.gallery import Deceit, deceive
-from data.photosets import PhotoSet, evenly_spaced, load_photoset
-from recon.matching.features import Features, Matcher, Matches, turn_features, turn_image
-from recon.matching.turns import Pair, Turned, find_turns
-from recon.matching.verification import verify
-from recon.photos import Photo
-from recon.progress import LogProgress
-from recon.scene import View
+from fewview.data.gallery import Deceit, deceive
+from fewview.data.photosets import PhotoSet, evenly_spaced, load_photoset
+from fewview.recon.matching.features import Features, Matcher, Matches, turn_features, turn_image
+from fewview.recon.matching.turns import Pair, Turned, find_turns
+from fewview.recon.matching.verification import verify
+from fewview.recon.photos import Photo
+from fewview.recon.progress import LogProgress
+from fewview.recon.scene import View
 
 LONG_SIDE = 1024
 MAX_ERROR_PX = 4.0

@@ -1,0 +1,1 @@
+"""The subcommands of `fewview`: each a module with `parse(argv) -> Arguments` and `main(Arguments) -> int`."""

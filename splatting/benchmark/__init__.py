@@ -1,5 +1,0 @@
-"""What the rasteriser costs: milliseconds a training step by part, beside plain torch, memory, and arithmetic used."""
-
-from splatting.benchmark.rasteriser import benchmark_rasteriser
-
-__all__ = ["benchmark_rasteriser"]
