@@ -77,6 +77,8 @@ class MatchingFacts:
     fisheyes: Mapping[str, float] = field(default_factory=dict)
     """Focal length in long sides, by the camera group of those that have a fisheye."""
     second_look: SecondLook | None = None
+    still: Mapping[str, int] = field(default_factory=dict)
+    """Matches that were dropped because they do not move while others do, by the names of their two photos."""
 
 
 def run(inputs: Mapping[str, Path], config: MatchingConfig, out: Path, progress: Progress) -> None:

@@ -116,7 +116,20 @@ def match_photos(folder: Path, config: MatchingConfig, out: Path, progress: Prog
     turned_deg = {session.photos[i].name: 90 * q for i, q in enumerate(quarters) if q}
     masks_hide = any(photo.mask for photo in session.photos)
     progress.tell(MatchingFacts(turned_deg, matcher.name, f"{len(pairs)} of {most}", masks_hide))
+    _tell_still(session.photos, pairs, progress)
     _write(out, session, quarters, pairs, matcher.name, second)
+
+
+def _tell_still(photos: list[Photo], pairs: dict[tuple[int, int], Pair], progress: Progress) -> None:
+    """What was burnt into photos and would have matched."""
+    still = {key: pair.verified.still for key, pair in sorted(pairs.items()) if pair.verified.still}
+    if still:
+        progress.note(
+            f"{sum(still.values())} matches of {len(still)} pairs of photos do not move while others do: something is"
+            " burnt into the photos, as a logo or the time. They are not used."
+        )
+        named = {f"{photos[a].name}, {photos[b].name}": count for (a, b), count in still.items()}
+        progress.tell(MatchingFacts(still=named))
 
 
 def _match_all(

@@ -10,13 +10,16 @@ from jaxtyping import Bool, Float
 from scipy.optimize import minimize
 from scipy.special import expit
 
+from fewview.recon.matching.sift import Sift
 from fewview.recon.sfm.tie_odds import SIGNS, tie_measures
 from tests.benchmarks.ties.corpus import Tie
 
-RIDGE = 1e-2
-"""Of the squared weights of measures scaled to unit variance, against the mean log-loss of a tie."""
-OLD_SHARE, OLD_LEAST = 0.25, 20
-"""The rule that the log-odds replaced: so many of the verified matches with a confidence above .8, and no fewer."""
+RIDGE = {"aliked+lightglue": 1e-2, "sift": 1e-1}
+"""Of the squared weights of measures scaled to unit variance, against the mean log-loss of a tie, by matcher: where the
+fits that leave a scene out tell best; more of it where scenes are few."""
+OLD_SHARE, OLD_LEAST, OLD_SURVIVORS = 0.25, 20, 0.45
+"""The rule that the log-odds replaced: so many of the verified matches with a confidence above .8, and no fewer; with
+SIFT, so many of all that survive verification."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class Sample:
     """Right and wrong ties weigh alike in sum, and of either, every scene by the root of its number."""
     scene: np.ndarray
     names: tuple[str, ...]
+    ridge: float
 
 
 def sample(ties: Sequence[Tie]) -> Sample:
@@ -43,7 +47,7 @@ def sample(ties: Sequence[Tie]) -> Sample:
             group = (right == truth) & (scene == name)
             weight[group] = 1 / np.sqrt(max(group.sum(), 1))
         weight[right == truth] /= 2 * weight[right == truth].sum()
-    return Sample(X, right, weight, scene, names)
+    return Sample(X, right, weight, scene, names, RIDGE[known[0].evidence.matcher])
 
 
 def fit(data: Sample, train: Bool[np.ndarray, " N"] | None = None) -> dict[str, float]:
@@ -53,7 +57,7 @@ def fit(data: Sample, train: Bool[np.ndarray, " N"] | None = None) -> dict[str, 
     for truth in (True, False):
         weight[y == truth] /= 2 * weight[y == truth].sum()
     scale = np.where(X.std(axis=0) > 0, X.std(axis=0), 1.0)
-    penalty = RIDGE * (np.array(data.names) != "bias")
+    penalty = data.ridge * (np.array(data.names) != "bias")
 
     def loss(w: np.ndarray) -> tuple[float, np.ndarray]:
         logit = X / scale @ w
@@ -124,6 +128,9 @@ def old_rule(ties: Sequence[Tie]) -> Float[np.ndarray, " N"]:
     out = []
     for tie in ties:
         if tie.right is not None:
-            certain = tie.evidence.certain_share * tie.evidence.verified
-            out.append(1.0 if certain >= max(OLD_LEAST, OLD_SHARE * tie.evidence.verified) else -1.0)
+            verified = tie.evidence.verified
+            believed = tie.evidence.certain_share * verified >= max(OLD_LEAST, OLD_SHARE * verified)
+            if tie.evidence.matcher == Sift.name:
+                believed = verified >= max(OLD_LEAST, OLD_SURVIVORS * tie.evidence.raw)
+            out.append(1.0 if believed else -1.0)
     return np.array(out)

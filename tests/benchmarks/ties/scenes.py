@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
 
@@ -29,6 +29,9 @@ TOLERANCE = 1.5
 """A match agrees with the truth within so many times the tolerance of verification: the truth has errors, too."""
 _PARALLAX_DEG = 0.3
 """Rays that differ by less tell nothing of the side on which they meet."""
+
+_SITE = {"strecha_fountain_p11": "strecha_castle_p19"}
+"""Sets that show the same place as another: the fountain stands in the castle's court, and their photos do match."""
 
 Image = UInt8[np.ndarray, "H W 3"]
 
@@ -91,9 +94,13 @@ def load_or_make(path: Path, make: Callable[[], Scene]) -> Scene:
     return scene
 
 
-def from_views(folder: Path, matcher: Matcher) -> Scene:
-    """All pairs of a photo set, turned as the stage would turn them."""
+def from_views(folder: Path, matcher: Matcher, most: int | None = None) -> Scene:
+    """All pairs of a photo set (of at most so many of its photos), turned as the stage would turn them."""
     photos = load_photoset(folder)
+    if most is not None:
+        chosen = evenly_spaced(len(photos.views), min(most, len(photos.views)))
+        views, files = [photos.views[i] for i in chosen], [photos.images[i] for i in chosen]
+        photos = replace(photos, views=views, images=files)
     images = _read(photos)
     scene = Scene(photos.name, "views", photos.views, _depths(folder, photos))
     match(scene, images, matcher, combinations(range(len(images)), 2))
@@ -145,7 +152,7 @@ def across(sets: Sequence[Scene], matcher: Matcher, per_set: int = 6, per_pair: 
             view = one.views[i]
             scene.features[len(scene.views), 0] = one.features[i, 0]
             scene.views.append(View(f"{one.name}/{view.name}", view.camera, view.T_world_camera))
-            scene.places.append(one.name)
+            scene.places.append(_SITE.get(one.name, one.name))
     alike: dict[tuple[str, str], list[tuple[int, int, int]]] = {}
     for a, b in combinations(range(len(scene.views)), 2):
         if scene.places[a] != scene.places[b]:
