@@ -1,7 +1,4 @@
-"""What kind of photos these are, by what was measured of their matches: for the words of a refusal.
-
-Pure functions of the graph. They choose words and decide nothing.
-"""
+"""What kind of photos these are, by what was measured of their matches: pure functions of the graph."""
 
 from __future__ import annotations
 
@@ -39,7 +36,7 @@ def stood_still(graph: MatchGraph) -> bool:
 
 
 def from_one_spot(graph: MatchGraph) -> bool:
-    """Whether pure turning explains a chain of pairs through all photos that share anything.
+    """Whether pure turning and zooming explains a chain of pairs through all photos that share anything.
 
     Pairs far apart along the chain may look planar: errors of the lens add up there.
     """

@@ -86,7 +86,7 @@ def _no_model(graph: MatchGraph) -> ReconstructionError:
         )
     if from_one_spot(graph):
         return ReconstructionError(
-            f"The photos were taken from one spot by turning, which tells nothing of depth: {listed}.",
+            f"The photos were taken from one spot by turning or zooming, which tells nothing of depth: {listed}.",
             "Take photos from different places, a step to the side each time.",
         )
     best = max(verified, key=lambda pair: len(pair.matches))

@@ -27,6 +27,7 @@ from fewview.recon.sfm.focals import (
 )
 from fewview.recon.sfm.frame import normalise, scaled
 from fewview.recon.sfm.graph import MatchGraph, load_graph
+from fewview.recon.sfm.kinds import from_one_spot
 from fewview.recon.sfm.known import MIN_POSES, Known, join_known
 from fewview.recon.sfm.lens import to_ideal
 from fewview.recon.sfm.lenses import by_evidence
@@ -99,7 +100,9 @@ def _ideal_graph(graph: MatchGraph, known: Known) -> MatchGraph:
 def _map_matched(
     graph: MatchGraph, sensors: Sensors, known: Known, config: MappingConfig, progress: Progress
 ) -> Placed:
-    if not known.poses and all(pair.model in ("none", "panoramic") for pair in graph.pairs):
+    parallax = any(pair.trusted and pair.model == "general" for pair in graph.pairs)
+    turned = all(pair.model in ("none", "panoramic") for pair in graph.pairs)
+    if not known.poses and (turned or (from_one_spot(graph) and not parallax)):
         raise no_model(graph)  # mapping would make depth of the noise
     placing = Placing(graph, known, config)
     recorded = known_focals(graph, sensors, known)

@@ -37,7 +37,7 @@ def test_turning_is_recognised_where_distant_pairs_look_planar() -> None:
     chain = {(0, 1): "panoramic", (0, 2): "planar", (1, 2): "panoramic"}
     error = no_model(_graph(100, chain))
     assert error.what == (
-        "The photos were taken from one spot by turning, which tells nothing of depth: 0.jpg, 1.jpg, 2.jpg."
+        "The photos were taken from one spot by turning or zooming, which tells nothing of depth: 0.jpg, 1.jpg, 2.jpg."
     )
     assert error.remedy == "Take photos from different places, a step to the side each time."
     # A wall from different places is planar too, and one pair from one spot makes no chain.
