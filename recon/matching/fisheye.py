@@ -65,7 +65,7 @@ def find_fisheyes(
             continue
         best = (0, 0.0)
         for angle in _ANGLES_DEG:
-            focal = 1 / np.radians(angle)
+            focal = float(1 / np.radians(angle))
             best = max(best, (sum(_explained(photos, keypoints, t, focal, error_share, seed) for t in own), focal))
             if best[0] < _NEARLY * pinhole:
                 break

@@ -186,7 +186,7 @@ def _look_for_fisheyes(
     keypoints = [session.keypoints(turned) for turned in upright]
     error_share = config.max_error_px / config.long_side
     session.fisheyes = find_fisheyes(session.photos, keypoints, tried, error_share, config.seed)
-    progress.tell(MatchingFacts(fisheyes={group: round(float(focal), 3) for group, focal in session.fisheyes.items()}))
+    progress.tell(MatchingFacts(fisheyes={group: round(focal, 3) for group, focal in session.fisheyes.items()}))
     for group in session.fisheyes:
         progress.note(f"A fisheye lens explains more of what these photos share: {group}.")
     for a, b in pairs:

@@ -16,7 +16,8 @@ from skimage import data as pictures
 import fewview.recon.matching.stage
 from fewview.data.photosets import load_photoset
 from fewview.recon.errors import EnvironmentFault, InputError
-from fewview.recon.matching import MatchingConfig, run
+from fewview.recon.facts import checked_facts
+from fewview.recon.matching import MatchingConfig, MatchingFacts, run
 from fewview.recon.matching.features import Features, Matches, turn_features, turn_image
 from fewview.recon.matching.fisheye import Tried, find_fisheyes
 from fewview.recon.matching.retrieval import choose_pairs
@@ -115,6 +116,7 @@ def test_a_fisheye_is_told_by_what_two_photos_share_and_a_wide_pinhole_is_none(f
         assert found == {}
         return
     assert found.keys() == {"one"}
+    assert checked_facts(MatchingFacts, MatchingFacts(fisheyes=found)) == {"fisheyes": found}
     assert abs(np.log(found["one"] * 1000 / focal)) < 0.2
 
 
