@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 
 from fewview.recon.matching.artifact import TieEvidence
 from fewview.recon.matching.features import Features, Matches
-from fewview.recon.matching.verification import Verified
+from fewview.recon.matching.verification import Verified, guessed_camera
 from fewview.recon.photos import Photo
 
 _FIELDS_OF_VIEW_DEG = np.geomspace(25, 110, 12)
@@ -18,8 +18,6 @@ _FIELDS_OF_VIEW_DEG = np.geomspace(25, 110, 12)
 essential one."""
 _CELLS = 8
 """Cells along and across a photo, in which matches are counted."""
-_CERTAIN = 0.8
-"""Confidence from which LightGlue is right in nearly all matches of photos of one scene."""
 _APART = 0.02
 """Keypoints nearer than this, as a share of the long side, are of one spot: descriptors of one spot are alike."""
 _SAMPLE = 256
@@ -55,7 +53,7 @@ def measure(
         raw=len(raw) - verified.still,
         verified=len(pairs),
         still=verified.still,
-        certain_share=_rounded((confidence > _CERTAIN).mean()),
+        certain_share=_rounded(verified.matches.certain / len(pairs)),
         mean_confidence=_rounded(confidence.mean()),
         similarity=_rounded(np.median(similarity)),
         repetition=_rounded(np.median(own)),
@@ -121,7 +119,7 @@ def _relative_pose(
     """`front_share`, `lens`, `roll_deg` and `angle_deg`, for the lenses that suit the fundamental matrix best."""
     best = (-1.0, np.eye(3), np.eye(3), np.eye(3))
     for angle in _FIELDS_OF_VIEW_DEG:
-        Ka, Kb = (_intrinsics(photo, angle) for photo in photos)
+        Ka, Kb = (guessed_camera(photo, angle).calibration_matrix() for photo in photos)
         E = Kb.T @ F @ Ka
         s = np.linalg.svd(E, compute_uv=False)
         if s[1] / s[0] > best[0]:
@@ -155,11 +153,6 @@ def _meeting(
     # By the sign of the least-squares depths times their positive determinant.
     front = (b * ct - c * at > 0) & (a * ct - b * at > 0)
     return float(front.mean()), float(np.median(np.degrees(np.arccos(np.clip(b / np.sqrt(a * c), -1, 1)))))
-
-
-def _intrinsics(photo: Photo, field_of_view_deg: float) -> Float[np.ndarray, "3 3"]:
-    focal = photo.focal_px or max(photo.width, photo.height) / 2 / np.tan(np.radians(field_of_view_deg / 2))
-    return np.array([[focal, 0, photo.width / 2], [0, focal, photo.height / 2], [0, 0, 1]])
 
 
 def _rounded(value: float) -> float:

@@ -8,6 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
+from fewview.recon.matching.artifact import CERTAIN
+
 
 @dataclass(frozen=True)
 class Features:
@@ -33,6 +35,11 @@ class Matches:
 
     def __len__(self) -> int:
         return len(self.pairs)
+
+    @property
+    def certain(self) -> int:
+        """How many the network is certain of."""
+        return int((self.confidence > CERTAIN).sum())
 
     def only(self, keep: Bool[np.ndarray, " M"]) -> Matches:
         return Matches(self.pairs[keep], self.confidence[keep])

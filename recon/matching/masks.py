@@ -15,15 +15,12 @@ from jaxtyping import Float
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from fewview.recon.matching.artifact import still_share
 from fewview.recon.matching.turns import Pair
 
-_SURE = 0.8
-"""Confidence from which the network is right nearly always (as in `fewview.recon.sfm`, eight scenes, 500 pairs)."""
 _MIN_SURE = 20
 _SURE_SHARE = 0.25
 """Of a pair's verified matches, which two photos of one scene have and two like facades have not (same measurement)."""
-_STILL = 4 / 1024
-"""Of the long side: what moved less lies at the same pixels in both photos."""
 
 
 def tied(count: int, pairs: Mapping[tuple[int, int], Pair]) -> int:
@@ -49,11 +46,10 @@ def moves(
     for (a, b), pair in pairs.items():
         if _is_sure(pair):
             ends = pair.verified.matches.pairs
-            moved = np.linalg.norm(keypoints[a][ends[:, 0]] - keypoints[b][ends[:, 1]], axis=1)
-            still.append(float((moved < _STILL * max(long_sides[a], long_sides[b])).mean()))
+            size = max(long_sides[a], long_sides[b])
+            still.append(still_share(keypoints[a][ends[:, 0]], keypoints[b][ends[:, 1]], size))
     return bool(still) and float(np.median(still)) < 0.5
 
 
 def _is_sure(pair: Pair) -> bool:
-    sure = int((pair.verified.matches.confidence > _SURE).sum())
-    return sure >= max(_MIN_SURE, _SURE_SHARE * len(pair))
+    return pair.verified.matches.certain >= max(_MIN_SURE, _SURE_SHARE * len(pair))

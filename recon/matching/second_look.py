@@ -16,8 +16,6 @@ import numpy as np
 
 from fewview.recon.matching.turns import Pair
 
-CERTAIN = 0.8
-"""Confidence from which LightGlue is right in nearly all matches of photos of one scene."""
 _STRONG = 50
 """Certain verified matches that tie two photos for good. Of pairs of different things (two facades, two tables) in the
 real sets, the best has 51; fountain, Herz-Jesu, studio and watermark hang together by stronger pairs."""
@@ -25,11 +23,6 @@ MORE_KEYPOINTS = 2
 """Times those of the first look."""
 _TRIED = 3
 """Pairs of a photo that are looked at again: those with most verified matches."""
-
-
-def certain(pair: Pair) -> int:
-    """Verified matches that the network is certain of."""
-    return int((pair.verified.matches.confidence > CERTAIN).sum())
 
 
 def weak_pairs(count: int, pairs: Mapping[tuple[int, int], Pair]) -> list[tuple[int, int]]:
@@ -40,7 +33,7 @@ def weak_pairs(count: int, pairs: Mapping[tuple[int, int], Pair]) -> list[tuple[
     """
     group = np.arange(count)
     for (a, b), pair in pairs.items():
-        if certain(pair) >= _STRONG:
+        if pair.verified.matches.certain >= _STRONG:
             group[group == group[b]] = group[a]
     largest = np.bincount(group).argmax()
     chosen = set()

@@ -19,7 +19,7 @@ from fewview.recon.matching.features import Features, Matcher, Matches, turn_fea
 from fewview.recon.matching.fisheye import Tried, find_fisheyes
 from fewview.recon.matching.masks import moves, tied
 from fewview.recon.matching.retrieval import choose_pairs
-from fewview.recon.matching.second_look import MORE_KEYPOINTS, certain, weak_pairs
+from fewview.recon.matching.second_look import MORE_KEYPOINTS, weak_pairs
 from fewview.recon.matching.sift import Sift
 from fewview.recon.matching.turns import Pair, Turned, find_turns
 from fewview.recon.matching.verification import verify
@@ -224,7 +224,7 @@ def _look_again(
     for done, (a, b) in enumerate(weak):
         progress.step(done, len(weak), "pair, second look")
         found = second.match((a, quarters[a]), (b, quarters[b]))
-        if certain(found) > certain(pairs[a, b]):
+        if found.verified.matches.certain > pairs[a, b].verified.matches.certain:
             better[a, b] = found
     progress.step(len(weak), len(weak), "pair, second look")
     photos = frozenset(i for pair in weak for i in pair)

@@ -98,9 +98,9 @@ def verify(
     options.ransac.max_error = max_error_px
     options.ransac.random_seed = seed
     geometry = pycolmap.estimate_two_view_geometry(
-        _camera(photos[0]),
+        guessed_camera(photos[0]),
         keypoints[0],
-        _camera(photos[1]),
+        guessed_camera(photos[1]),
         keypoints[1],
         matches.pairs.astype(np.uint32),
         options,
@@ -288,7 +288,8 @@ def _points(
     return a, b
 
 
-def _camera(photo: Photo, field_of_view_deg: float = _FIELD_OF_VIEW_DEG) -> pycolmap.Camera:
+def guessed_camera(photo: Photo, field_of_view_deg: float = _FIELD_OF_VIEW_DEG) -> pycolmap.Camera:
+    """With the focal length that the photo records, or that of a field of view along its long side."""
     half_long_side = max(photo.width, photo.height) / 2
     focal = photo.focal_px or half_long_side / np.tan(np.radians(field_of_view_deg / 2))
     camera = pycolmap.Camera(

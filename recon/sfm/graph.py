@@ -11,13 +11,13 @@ from jaxtyping import Float, Int
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from fewview.recon.matching.artifact import load_keypoints, load_matches, load_pairs
+from fewview.recon.matching.artifact import CERTAIN, load_keypoints, load_matches, load_pairs
 from fewview.recon.photos import Photo, load_photos
 
 # Of the matches that survive verification, a network is sure of .3 to .9 where two photos show one scene, also
 # from far apart, and of .0 to .36, mostly less than .2, where they show two facades of one style (eight scenes,
 # 500 pairs). SIFT's ratios tell less, but there far fewer of the wrong matches survive: .2 to .42 against .45 to 1.
-_SURE = {"aliked+lightglue": 0.8, "sift": 0.35}
+_SURE = {"aliked+lightglue": CERTAIN, "sift": 0.35}
 _CONFIDENT_SHARE = 0.25
 _SIFT_SURVIVORS = 0.45
 _MIN_CONFIDENT = 20

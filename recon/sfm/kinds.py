@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import numpy as np
-
+from fewview.recon.matching.artifact import still_share
 from fewview.recon.sfm.graph import MatchGraph, Pair, groups
 
-_STILL = 4 / 1024
-"""Of the long side: matches that moved less lie at the same pixels, up to the error of keypoints (the tolerance of
-verification, 4 px in working images of 1024 px)."""
 _MOST = 0.5
 _SURVIVORS = 0.5
 """Of all matches, two-view geometry kept .90 to 1 in 20 pairs of one scene (castle facades turned on the spot, a
 painted duck under masks; ALIKED and LightGlue). That repeated structure keeps less is assumed and not measured."""
 
 
-def still_share(graph: MatchGraph, pair: Pair) -> float:
+def _still_share(graph: MatchGraph, pair: Pair) -> float:
     """Share of the matches of a pair that lie at the same pixels in both photos; 0 for photos of unequal size."""
     one, other = graph.photos[pair.a], graph.photos[pair.b]
     if (one.width, one.height) != (other.width, other.height) or not len(pair.matches):
         return 0.0
-    moved = graph.keypoints[pair.a][pair.matches[:, 0]] - graph.keypoints[pair.b][pair.matches[:, 1]]
-    return float((np.linalg.norm(moved, axis=1) < _STILL * max(one.width, one.height)).mean())
+    a, b = graph.keypoints[pair.a][pair.matches[:, 0]], graph.keypoints[pair.b][pair.matches[:, 1]]
+    return still_share(a, b, max(one.width, one.height))
 
 
 def stands_still(graph: MatchGraph, pair: Pair) -> bool:
     """Whether most of what two photos share lies at the same pixels: the camera stood still, or they are doubles."""
-    return still_share(graph, pair) > _MOST
+    return _still_share(graph, pair) > _MOST
 
 
 def stood_still(graph: MatchGraph) -> bool:
