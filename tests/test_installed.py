@@ -33,7 +33,8 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [packages] = (folder / "venv").glob("lib/*/site-packages")
     dependencies = folder / "dependencies"
     dependencies.mkdir()
-    for path in (Path(line) for line in reversed(sys.path) if "site-packages" in line):
+    # Packages add folders of their own inside (ifcopenshell one that is not there), once they are imported.
+    for path in (Path(line) for line in reversed(sys.path) if line.endswith("site-packages")):
         for entry in path.iterdir():
             if entry.name not in (*PROGRAM, "pip") and not entry.name.startswith("pip-"):
                 (dependencies / entry.name).unlink(missing_ok=True)
