@@ -99,6 +99,8 @@ class ModelFact:
     registered: int
     believed: int
     """Photos whose places are."""
+    expected: float
+    """How many photos have their right place: the sum of their probabilities."""
     observations: int
     held_out_agree: int
     held_out: int
@@ -147,6 +149,8 @@ class MappingFacts:
     """Mean, in working pixels."""
     uncertain_focals: tuple[str, ...] = ()
     """A sentence for each lens whose focal length the photos hardly tell."""
+    probability: float | None = None
+    """That all photos that were placed have their right place."""
     moved_from_keypoints: float | None = None
     """Mean, of a rig's cameras, in units of the world."""
 

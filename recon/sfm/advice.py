@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -17,6 +17,8 @@ _MIN_KEYPOINTS = 3
 """A cell with fewer shows nothing that could be matched."""
 FIRM = 100
 """Points that two photos share from which they are firmly tied."""
+SURE = 0.9
+"""Probability under which a place is called uncertain: one in ten of those called certain may be wrong at most."""
 _BARE = 0.25
 """A side of a photo is bare where another photo sees less of it."""
 _MOST_SIDES = 3
@@ -31,18 +33,27 @@ def overlaps(model: Candidate, graph: MatchGraph, sensors: Sensors) -> dict[int,
     }
 
 
-def what_next(model: Candidate, graph: MatchGraph, sensors: Sensors) -> list[str]:
-    """Sentences on which photo would help most; none where all is well."""
+def what_next(
+    model: Candidate, graph: MatchGraph, sensors: Sensors, probability: Mapping[int, float] | None = None
+) -> list[str]:
+    """Sentences on which photo would help most; none where all is well.
+
+    Args:
+        probability: that the photo is placed rightly, where it is not certain.
+    """
     names = [graph.photos[i].name for i in model.photos]
     advice = []
     for k, m, shared in weak_ties(_shared_points(model)):
         advice.append(f"{names[k]} and {names[m]} share only {shared} points: take a photo between the two.")
-    placed = [pair for pair in graph.pairs if pair.trusted and pair.a in model.photos and pair.b in model.photos]
+    placed = [pair for pair in graph.pairs if pair.log_odds > 0 and pair.a in model.photos and pair.b in model.photos]
     if placed and all(pair.model == "planar" for pair in placed):
         advice.append(
             "All that the photos share lies in one plane, which tells little of focal lengths: "
             "take photos that also show things before or behind it."
         )
+    for i, sure in sorted((probability or {}).items()):
+        if sure < SURE:
+            advice.append(f"{_uncertain(graph, model, i, sure)}: take another photo between the two.")
     for i in range(len(graph.photos)):
         if i in model.photos:
             continue
@@ -55,6 +66,17 @@ def what_next(model: Candidate, graph: MatchGraph, sensors: Sensors) -> list[str
     for name, side in bare_sides(model, graph, sensors):
         advice.append(f"No other photo sees the {side} of {name}: take one from there, further to the {side}.")
     return advice
+
+
+def _uncertain(graph: MatchGraph, model: Candidate, i: int, sure: float) -> str:
+    """On the place of photo `i`, and what it rests on."""
+    ties = [(pair, other) for pair, other in graph.partners(i) if other in model.photos]
+    name = graph.photos[i].name
+    if not ties:
+        return f"The place of {name} is right with a probability of {sure:.0%} only"
+    plane = " and all that it shares lies in one plane" if all(pair.model == "planar" for pair, _ in ties) else ""
+    best = graph.photos[ties[0][1]].name
+    return f"The place of {name} is right with a probability of {sure:.0%} only, by what it shares with {best}{plane}"
 
 
 def bare_sides(model: Candidate, graph: MatchGraph, sensors: Sensors) -> list[tuple[str, str]]:

@@ -19,7 +19,7 @@ from jaxtyping import Float, Int
 from fewview.recon.progress import LogProgress, Progress
 from fewview.recon.sfm import LensFact, MappingFacts
 from fewview.recon.sfm.bundle import adjust, support
-from fewview.recon.sfm.hypotheses import Start
+from fewview.recon.sfm.focals import Start
 from fewview.recon.sfm.mapping import Candidate, Sensors, divided
 from fewview.recon.sfm.placing import Placed, Placing
 
@@ -85,7 +85,8 @@ def _map(shared: Placed, sensors: Sensors, placing: Placing) -> Placed | None:
     """Mapped anew with other lenses, from the focal lengths that the photos had."""
     focals = np.full(len(sensors.groups), np.exp(shared.model.bundle.log_focal.mean()))
     focals[sensors.lens[shared.model.photos]] = np.exp(shared.model.bundle.log_focal[shared.model.bundle.lens])
-    return placing.map(sensors, [Start(focals, "focal lengths found")], LogProgress())
+    ties = frozenset((pair.a, pair.b) for pair in placing.graph.pairs if pair.log_odds > 0)
+    return placing.map(sensors, [Start(focals, "focal lengths found")], LogProgress(), ties)
 
 
 def _merged(own: Placed | None, sensors: Sensors, placing: Placing) -> list[Placed]:
@@ -143,7 +144,7 @@ def _left_out(shared: Placed, placing: Placing) -> list[int]:
     """Photos without a place that certainly show what one with a place does."""
     placed, found = set(shared.model.photos), set()
     for pair in placing.graph.pairs:
-        if pair.trusted and (pair.a in placed) != (pair.b in placed):
+        if pair.log_odds > 0 and (pair.a in placed) != (pair.b in placed):
             found.add(pair.b if pair.a in placed else pair.a)
     return sorted(found)
 

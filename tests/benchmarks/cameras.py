@@ -1,4 +1,4 @@
-"""Cameras found from few photos against true ones: placed rightly, placed wrongly, refused.
+"""Cameras found from few photos against true ones: placed rightly, placed wrongly, refused; and the stated probability.
 
     python -m tests.benchmarks.cameras --cache MATCHED --json cameras.json
     python -m tests.benchmarks.cameras --cache MATCHED --json new.json --against cameras.json
@@ -25,7 +25,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -244,6 +244,11 @@ def _place(artifacts: Path, names: Sequence[str], folder: Path, sender: Any) -> 
             "poses": {view.name: view.T_world_camera.tolist() for view in cameras.views},
             # Of the set's photos, whose size need not be that of the true cameras' file: they are compared as shares.
             "focals": {view.name: view.camera.fx for view in cameras.views if view.name in photos},
+            "probability": {
+                verdict.name: getattr(verdict, "probability", None)
+                for verdict in cameras.verdicts
+                if getattr(verdict, "probability", None) is not None
+            },
             "reasons": {verdict.name: verdict.reason for verdict in cameras.verdicts if verdict.reason},
         }
     )
@@ -278,6 +283,24 @@ def tally(rows: Sequence[Row]) -> dict[str, Any]:
         "direction_deg": float(np.nanmedian([row["direction_deg"] for row in rows] or [np.nan])),
         "seconds": float(np.mean([row.get("seconds", np.nan) for row in rows])),
     }
+
+
+def reliability(rows: Sequence[Row], bins: Sequence[float] = (0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 1.0)) -> list[Row]:
+    """Of placed photos: the stated probability against the share that is right."""
+    stated, right = [], []
+    for row in rows:
+        for name, probability in row.get("probability", {}).items():
+            if name in row["right"] or name in row["wrong"]:
+                stated.append(probability)
+                right.append(name in row["right"])
+    p, is_right = np.array(stated), np.array(right, bool)
+    table = []
+    for low, high in pairwise(bins):
+        inside = (p >= low) & ((p < high) | (high == 1.0))
+        if inside.any():
+            mean, share = float(p[inside].mean()), float(is_right[inside].mean())
+            table.append({"from": low, "to": high, "photos": int(inside.sum()), "stated": mean, "right": share})
+    return table
 
 
 def table(rows: Sequence[Row], against: Sequence[Row] = ()) -> str:
@@ -380,6 +403,8 @@ def main() -> None:
     rows = [done[key] for key in wanted]
     against = json.loads(options.against.read_text(encoding="utf-8"))["cases"] if options.against else []
     print(table(rows, against))
+    for line in reliability(rows):
+        print("stated {stated:.3f} right {right:.3f} ({photos} photos)".format(**line))
 
 
 if __name__ == "__main__":
