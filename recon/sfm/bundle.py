@@ -341,7 +341,7 @@ def pose_deviations(
             own, there = slice(6 * i, 6 * i + 6), slice(6 * j, 6 * j + 6)
             turn = np.zeros((3, 6 * count))
             turn[:, own][:, :3], turn[:, there][:, :3] = -bundle.R[j] @ bundle.R[i].T, np.eye(3)
-            rotation[i, j] = np.sqrt(np.trace(turn @ C @ turn.T))
+            rotation[i, j] = np.sqrt(max(np.trace(turn @ C @ turn.T), 0.0))
             seen = bundle.R[i] @ centers[j]
             towards = seen + bundle.t[i]
             length = max(float(np.linalg.norm(towards)), _MIN_DEPTH)
@@ -349,7 +349,7 @@ def pose_deviations(
             move[:, own] = np.hstack([-_cross(seen), np.eye(3)])
             move[:, there] = bundle.R[i] @ bundle.R[j].T @ np.hstack([-_cross(bundle.t[j]), -np.eye(3)])
             across = (np.eye(3) - np.outer(towards, towards) / length**2) / length @ move
-            direction[i, j] = np.sqrt(np.trace(across @ C @ across.T))
+            direction[i, j] = np.sqrt(max(np.trace(across @ C @ across.T), 0.0))
     return rotation, direction
 
 
@@ -362,8 +362,10 @@ def _covariance(bundle: Bundle, prior: Prior, noise_px: float) -> Float[np.ndarr
     """Of the camera parameters, whatever the points may be."""
     H = _reduced(bundle, prior, noise_px, 0.0).H
     diagonal = H.diagonal()
-    # What nothing holds, such as the pose of a photo without points, is left by rounding with next to nothing.
-    held = diagonal > _FREE * diagonal.max()
+    # What nothing holds, the pose of a photo without points, is left by rounding with next to nothing. Lenses have
+    # priors.
+    poses = np.arange(len(H)) < 6 * len(bundle.R)
+    held = ~poses | (diagonal > _FREE * diagonal[poses].max())
     scale = np.where(held, 1 / np.sqrt(np.where(held, diagonal, 1.0)), 0.0)
     # The world's position, orientation and scale may be free; nothing that is asked for depends on them.
     covariance: np.ndarray = np.linalg.pinv(H * scale[:, None] * scale, rcond=_FREE, hermitian=True)

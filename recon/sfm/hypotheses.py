@@ -1,8 +1,8 @@
 """Several models of the same matches, and the one that the evidence favours.
 
 Which ties are true and which photos have a place is decided together: a model of some ties is judged by all of them
-(`fewview.recon.sfm.belief`). Where ties contradict a model, those on which it rests may be the false ones; then it is mapped
-again without these and with what contradicted it.
+(`fewview.recon.sfm.belief`). Where ties contradict a model, those on which it rests may be the false ones; then it is
+mapped again without these and with what contradicted it.
 """
 
 from __future__ import annotations

@@ -126,22 +126,37 @@ def probabilities(
     """By photo, that its place is right: to `RIGHT_ROTATION` and `RIGHT_DIRECTION`, against most of the others.
 
     It is where its ties are true, and the observations tell the place well enough; and what the ties say by themselves.
+    Of two groups that are rigid by themselves and hinge on each other, the photos of one are in no place.
     """
     judged = judge(model, graph, sensors, config.max_error_px)
-    believed = dict(zip(judged.photos, judged.belief.probability.tolist(), strict=True))
-    telling = len(model.photos) > 1 and len(model.bundle.xy) > 0
-    precise = _precise(model.bundle, prior) if telling else np.ones(len(model.photos))
-    return {i: believed.get(i, 0.0) * float(share) for i, share in zip(model.photos, precise, strict=True)}, judged
+    if len(model.photos) < 2 or not len(model.bundle.xy):
+        believed = dict(zip(judged.photos, judged.belief.probability.tolist(), strict=True))
+        return {i: believed.get(i, 0.0) for i in model.photos}, judged
+    precise = _precise(model.bundle, prior)
+    found = dict.fromkeys(model.photos, 0.0)
+    stays = [model.photos.index(i) for i in judged.photos]
+    belief = dict(zip(stays, judged.belief.probability.tolist(), strict=True))
+    while len(stays) > 1:
+        among = np.nanmedian(precise[np.ix_(stays, stays)], axis=1) * [belief[k] for k in stays]
+        if among.min() >= PLACED:
+            return found | {model.photos[k]: float(p) for k, p in zip(stays, among, strict=True)}, judged
+        found[model.photos[stays[int(among.argmin())]]] = float(among.min())
+        del stays[int(among.argmin())]
+    return found, judged
 
 
-def _precise(bundle: Bundle, prior: Prior) -> Float[np.ndarray, " I"]:
-    """Of each image, the probability that its pose errs by less than what counts as right."""
+def _precise(bundle: Bundle, prior: Prior) -> Float[np.ndarray, "I I"]:
+    """Of each image, the probability that its pose errs by less than what counts as right, against each other one; NaN
+    against itself."""
     rotation, direction = pose_deviations(bundle, prior, CORRELATED * bundle.noise_px())
-    out = np.ones(len(bundle.R))
-    for deviation, right in ((rotation, RIGHT_ROTATION), (direction, RIGHT_DIRECTION)):
-        np.fill_diagonal(deviation, np.nan)
-        # Of a normal distribution over a plane, whose variances sum to the square of the deviation.
-        out *= -np.expm1(-((right / np.maximum(np.nanmedian(deviation, axis=1), 1e-9)) ** 2))
+    out = np.full_like(rotation, np.nan)
+    apart = ~np.eye(len(out), dtype=bool)
+    # Of a normal distribution over a plane, whose variances sum to the square of the deviation.
+    shares = [
+        -np.expm1(-((right / np.maximum(deviation[apart], 1e-9)) ** 2))
+        for deviation, right in ((rotation, RIGHT_ROTATION), (direction, RIGHT_DIRECTION))
+    ]
+    out[apart] = shares[0] * shares[1]
     return out
 
 

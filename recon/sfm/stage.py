@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from fewview.recon.camera_source import parse_source
 from fewview.recon.io.cameras import CameraSet, Verdict
@@ -49,6 +50,8 @@ from fewview.recon.sfm.refine import without_photo
 from fewview.recon.sfm.scale import metres_per_unit, parse_length
 
 
+# The matrices are small: threads that wait for each other take longest, most of all beside other work.
+@threadpool_limits.wrap(limits=1, user_api="blas")
 def place_photos(
     photos_folder: Path,
     matches_folder: Path,

@@ -342,6 +342,12 @@ def _key(row: Row) -> str:
     return "{set}/{count}/{choice}/{seed}".format(**row)
 
 
+def true_views(folder: Path, artifacts: Path) -> dict[str, View]:
+    """The true cameras of those photos of a set that were matched."""
+    matched = {photo.name for photo in load_photos(artifacts / "photos")}
+    return {view.name: view for view in load_photoset(folder).views if view.name in matched}
+
+
 def match_set(folder: Path, out: Path) -> None:
     """All pairs of a set, whatever their number."""
     import fewview.recon.matching.retrieval as retrieval
@@ -375,7 +381,7 @@ def main() -> None:
     done: dict[str, Row] = {}
     if options.json.is_file():
         done = {_key(row): row for row in json.loads(options.json.read_text(encoding="utf-8"))["cases"]}
-    truths = {name: {view.name: view for view in load_photoset(options.data / name).views} for name in names}
+    truths = {name: true_views(options.data / name, options.cache / name) for name in names}
     import fewview.recon.sfm.stage  # noqa: F401  the children need not import it again
 
     ties: dict[str, dict[tuple[str, str], tuple[int, float, int]]] = {}

@@ -1,4 +1,4 @@
-"""The weights of `fewview.recon.sfm.belief`, fitted to true cameras, and how well stated probabilities hold on unseen sets.
+"""The weights of `fewview.recon.sfm.belief`, fitted to true cameras; how well probabilities hold on unseen sets.
 
     python -m tests.benchmarks.places --cache MATCHED --json models.json
 
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import minimize
 
-from fewview.data.photosets import data_root, load_photoset
+from fewview.data.photosets import data_root
 from fewview.recon.progress import LogProgress
 from fewview.recon.scene import View
 from fewview.recon.sfm import MappingConfig
@@ -32,7 +32,7 @@ from fewview.recon.sfm.hypotheses import Scored, find_models
 from fewview.recon.sfm.known import Known
 from fewview.recon.sfm.mapping import find_sensors
 from fewview.recon.sfm.near import pose_of
-from tests.benchmarks.cameras import CHOICES, COUNTS, cases, choose, restrict, right_ones
+from tests.benchmarks.cameras import CHOICES, COUNTS, cases, choose, restrict, right_ones, true_views
 
 Row = dict[str, Any]
 _CERTAIN = 1e-4
@@ -120,7 +120,7 @@ def main() -> None:
     done: dict[str, list[Row]] = {}
     if options.json.is_file():
         done = json.loads(options.json.read_text(encoding="utf-8"))
-    truths = {name: {view.name: view for view in load_photoset(options.data / name).views} for name in names}
+    truths = {name: true_views(options.data / name, options.cache / name) for name in names}
     for case in cases(names, options.counts, CHOICES, options.seeds):
         key, views = "{set}/{count}/{choice}/{seed}".format(**case), list(truths[case["set"]].values())
         if key in done or case["count"] > len(views):
