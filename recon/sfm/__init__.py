@@ -99,8 +99,8 @@ class ModelFact:
     registered: int
     believed: int
     """Photos whose places are."""
-    expected: float
-    """How many photos have their right place: the sum of their probabilities."""
+    worth: float
+    """Of these places, each as far as its probability is above that from which a photo has a place."""
     observations: int
     held_out_agree: int
     held_out: int

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
@@ -17,8 +17,6 @@ _MIN_KEYPOINTS = 3
 """A cell with fewer shows nothing that could be matched."""
 FIRM = 100
 """Points that two photos share from which they are firmly tied."""
-SURE = 0.9
-"""Probability under which a place is called uncertain: one in ten of those called certain may be wrong at most."""
 _BARE = 0.25
 """A side of a photo is bare where another photo sees less of it."""
 _MOST_SIDES = 3
@@ -33,14 +31,8 @@ def overlaps(model: Candidate, graph: MatchGraph, sensors: Sensors) -> dict[int,
     }
 
 
-def what_next(
-    model: Candidate, graph: MatchGraph, sensors: Sensors, probability: Mapping[int, float] | None = None
-) -> list[str]:
-    """Sentences on which photo would help most; none where all is well.
-
-    Args:
-        probability: that the photo is placed rightly, where it is not certain.
-    """
+def what_next(model: Candidate, graph: MatchGraph, sensors: Sensors) -> list[str]:
+    """Sentences on which photo would help most; none where all is well."""
     names = [graph.photos[i].name for i in model.photos]
     advice = []
     for k, m, shared in weak_ties(_shared_points(model)):
@@ -51,9 +43,6 @@ def what_next(
             "All that the photos share lies in one plane, which tells little of focal lengths: "
             "take photos that also show things before or behind it."
         )
-    for i, sure in sorted((probability or {}).items()):
-        if sure < SURE:
-            advice.append(f"{_uncertain(graph, model, i, sure)}: take another photo between the two.")
     for i in range(len(graph.photos)):
         if i in model.photos:
             continue
@@ -66,17 +55,6 @@ def what_next(
     for name, side in bare_sides(model, graph, sensors):
         advice.append(f"No other photo sees the {side} of {name}: take one from there, further to the {side}.")
     return advice
-
-
-def _uncertain(graph: MatchGraph, model: Candidate, i: int, sure: float) -> str:
-    """On the place of photo `i`, and what it rests on."""
-    ties = [(pair, other) for pair, other in graph.partners(i) if other in model.photos]
-    name = graph.photos[i].name
-    if not ties:
-        return f"The place of {name} is right with a probability of {sure:.0%} only"
-    plane = " and all that it shares lies in one plane" if all(pair.model == "planar" for pair, _ in ties) else ""
-    best = graph.photos[ties[0][1]].name
-    return f"The place of {name} is right with a probability of {sure:.0%} only, by what it shares with {best}{plane}"
 
 
 def bare_sides(model: Candidate, graph: MatchGraph, sensors: Sensors) -> list[tuple[str, str]]:

@@ -40,8 +40,9 @@ FIRM = 2.0
 """Log odds from which a tie is firm: of eight such, one is false."""
 _TURNS = 2
 """Models that are made of what contradicts another."""
-PLACED = 0.5
-"""Probability from which a photo has a place."""
+PLACED = 0.9
+"""Probability from which a photo has a place: a wrong place costs nine times what a missing one does. Who looks for
+another photo sees what is missing; what is wrong spoils depth, splats and plan, unseen."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,9 @@ class Judged:
     """What is believed of a model."""
 
     belief: Belief
-    """Of the photos whose places are more probably right than not."""
+    """Of the photos that have a place."""
+    doubted: dict[int, float]
+    """Of the others, how probable their places were when they were given up."""
     pairs: list[Agreement]
     """All of the model's."""
     apart: list[Ends]
@@ -66,9 +69,9 @@ class Judged:
         return {i for ends in [*against, *self.apart] for i in ends}
 
     @property
-    def expected(self) -> float:
-        """How many photos have their right place."""
-        return float(self.belief.probability.sum())
+    def worth(self) -> float:
+        """Of the places in right ones, each as far as it is more probable than `PLACED`."""
+        return float(np.maximum(self.belief.probability - PLACED, 0).sum() / (1 - PLACED))
 
 
 @dataclass(frozen=True)
@@ -87,14 +90,14 @@ class Scored:
 
     def order(self) -> tuple[float, int, float]:
         """Larger is better."""
-        return round(self.judged.expected, 1), self.held_out, -self.median_error_px
+        return round(self.judged.worth, 1), self.held_out, -self.median_error_px
 
     def fact(self) -> ModelFact:
         return ModelFact(
             start=self.model.start,
             registered=len(self.model.photos),
             believed=len(self.judged.photos),
-            expected=round(self.judged.expected, 3),
+            worth=round(self.judged.worth, 3),
             observations=len(self.model.bundle.xy),
             held_out_agree=self.held_out,
             held_out=self.tested,
@@ -105,19 +108,21 @@ class Scored:
 def judge(model: Candidate, graph: MatchGraph, sensors: Sensors, max_error_px: float) -> Judged:
     """Which photos of a model have their right place, by all pairs of the graph.
 
-    Photos whose place is more probably wrong are given up, with all that is misplaced together with them.
+    Photos whose place is not probable enough are given up, with all that is misplaced together with them.
     """
     pairs, apart = agreements(model, graph, sensors, max_error_px), missing(model)
     agree = {(one.pair.a, one.pair.b): one.log_odds for one in pairs if one.supports}
     against = {(one.pair.a, one.pair.b): one.pair.log_odds for one in pairs if one.contradicts}
     penalty = _lens_penalty(model, graph, sensors)
-    stays = list(model.photos)
-    while len(stays) > 1:
+    stays, doubted = list(model.photos), dict[int, float]()
+    while True:
         belief = believe(stays, agree, against, apart, lens_penalty=penalty)
-        if belief.probability.min() >= PLACED:
-            return Judged(belief, pairs, apart)
-        stays = [i for i in stays if i not in belief.misplaced]
-    return Judged(Belief([], np.zeros(0), 0.0, []), pairs, apart)
+        probable = dict(zip(stays, belief.probability.tolist(), strict=True))
+        gone = [i for i in stays if i in belief.misplaced] if min(probable.values(), default=1.0) < PLACED else []
+        doubted |= {i: probable[i] for i in gone}
+        stays = [i for i in stays if i not in gone]
+        if not gone:
+            return Judged(belief, doubted, pairs, apart)
 
 
 def _lens_penalty(model: Candidate, graph: MatchGraph, sensors: Sensors) -> float:

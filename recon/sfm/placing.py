@@ -18,7 +18,7 @@ from fewview.recon.sfm.hypotheses import PLACED, Ends, Judged, complete, find_mo
 from fewview.recon.sfm.known import Known
 from fewview.recon.sfm.mapping import Candidate, Sensors
 from fewview.recon.sfm.near import pose_of
-from fewview.recon.sfm.reasons import CONTRADICTED, LOOSE, MISFIT, UNSUPPORTED, VAGUE
+from fewview.recon.sfm.reasons import CONTRADICTED, LOOSE, MISFIT, UNSUPPORTED, VAGUE, unsure
 from fewview.recon.sfm.refine import make_prior, prior_without, refine, without_photo
 from fewview.recon.sfm.ties import at_one_scale
 
@@ -184,11 +184,12 @@ def settle(
         probable, judged = probabilities(refined, prior, graph, sensors, config)
         if free:
             why |= {i: VAGUE for i in judged.photos if probable[i] < PLACED and i not in why}
+            why |= {i: unsure(p) for i, p in judged.doubted.items() if i not in why and i not in judged.contradicted}
         stays = set(judged.photos) - why.keys() | held
         gone = [i for i in refined.photos if i not in stays]
         if not gone:
             return refined
-        fates.update({i: why.get(i, CONTRADICTED) for i in gone if i in why or i in judged.contradicted})
+        fates.update({i: why.get(i, CONTRADICTED) for i in gone})
         model = refined
         for i in gone:
             model = without_photo(model, i)

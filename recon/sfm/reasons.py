@@ -24,6 +24,14 @@ MISFIT = (
 )
 
 
+def unsure(probability: float) -> str:
+    """Of a photo whose ties do not make its place probable enough."""
+    return (
+        "What it shares with the other photos may only look alike: "
+        f"its place would be right with a probability of {probability:.0%}."
+    )
+
+
 def why_left_out(graph: MatchGraph, i: int, placed: Sequence[int], fate: str | None) -> str:
     """One sentence on photo `i`.
 

@@ -92,7 +92,7 @@ def place_photos(
         prior=kind,
         verdicts=_verdicts(load_photos(photos_folder, excluded=True), graph, best, sensors, fates, known, probable),
         given=tuple(graph.photos[i].name for i in best.photos if i in known.poses),
-        advice=tuple(what_next(best, graph, sensors, probable)),
+        advice=tuple(what_next(best, graph, sensors)),
         lenses=lens_estimates(best, prior, sensors, graph),
     )
     write_camera_exports(out, cameras, make_points(best, sensors, graph, known.cameras, photos_folder))

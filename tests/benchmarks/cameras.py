@@ -107,7 +107,10 @@ def restrict(artifacts: Path, names: Sequence[str], out: Path) -> dict[str, Path
 
 
 def right_ones(
-    truth: Mapping[str, Float[np.ndarray, "4 4"]], found: Mapping[str, Float[np.ndarray, "4 4"]]
+    truth: Mapping[str, Float[np.ndarray, "4 4"]],
+    found: Mapping[str, Float[np.ndarray, "4 4"]],
+    rotation_deg: float = ROTATION_DEG,
+    direction_deg: float = DIRECTION_DEG,
 ) -> tuple[list[str], float, float]:
     """The photos that are placed rightly, and their mean errors (degrees) of rotation and direction to each other."""
     names = sorted(found)
@@ -124,7 +127,7 @@ def right_ones(
         best: tuple[float, list[int], float, float] | None = None
         for chosen in map(list, combinations(range(count), size)):
             R, t = rotation[np.ix_(chosen, chosen)], direction[np.ix_(chosen, chosen)]
-            fits = np.nanmedian(R, axis=1).max() < ROTATION_DEG and np.nanmedian(t, axis=1).max() < DIRECTION_DEG
+            fits = np.nanmedian(R, axis=1).max() < rotation_deg and np.nanmedian(t, axis=1).max() < direction_deg
             if fits and (best is None or np.nanmean(R) + np.nanmean(t) < best[0]):
                 best = float(np.nanmean(R) + np.nanmean(t)), chosen, float(np.nanmean(R)), float(np.nanmean(t))
         if best is not None:
