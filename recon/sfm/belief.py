@@ -31,15 +31,15 @@ NOTHING = -10.0
 class Weights:
     """What the ties across a cut say. Fitted by `python -m tests.benchmarks.places`."""
 
-    prior: float = 1.0
+    prior: float = 0.326
     """Log odds of a tie beyond those that its evidence gives at even odds: of the verified pairs, more are right."""
-    scale: float = 1.2
+    scale: float = 1.995
     """Factor on the log odds of the evidence."""
-    agreeing: float = 1.2
+    agreeing: float = 1.499
     """Log odds that a tie gains when it agrees with poses that do not rest on it alone."""
-    contradicting: float = 0.01
+    contradicting: float = 0.662
     """Probability with which a true tie seems to contradict right poses."""
-    missing: float = 1.0
+    missing: float = 0.0034
     """Log odds that two photos lose which the model puts side by side, looking the same way, and that share nothing."""
 
     def odds(self, evidence: float) -> float:

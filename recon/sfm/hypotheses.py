@@ -34,7 +34,7 @@ focal length is tried."""
 _FEW = 12
 """Photos up to which global mapping is always tried. With more it takes minutes, and incremental mapping has less
 need of it."""
-DOUBTFUL = -2.0
+DOUBTFUL = -4.5
 """Log odds under which no model is made of a tie; where it agrees with a model, it counts all the same."""
 FIRM = 2.0
 """Log odds from which a tie is firm: of eight such, one is false."""

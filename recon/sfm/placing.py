@@ -14,7 +14,7 @@ from fewview.recon.sfm.evidence import agreements, misfits
 from fewview.recon.sfm.focals import CORRELATED, GUESS_DEG, Start, focals_at, known_focals
 from fewview.recon.sfm.given import map_around
 from fewview.recon.sfm.graph import MatchGraph
-from fewview.recon.sfm.hypotheses import PLACED, Ends, Judged, complete, find_models, focals_of, judge
+from fewview.recon.sfm.hypotheses import Ends, Judged, complete, find_models, focals_of, judge
 from fewview.recon.sfm.known import Known
 from fewview.recon.sfm.mapping import Candidate, Sensors
 from fewview.recon.sfm.near import pose_of
@@ -24,6 +24,10 @@ from fewview.recon.sfm.ties import at_one_scale
 
 RIGHT_ROTATION, RIGHT_DIRECTION = np.radians(2.0), np.radians(5.0)
 """Errors up to which a place counts as right: of the rotation against another photo, and of the direction to it."""
+
+
+PRECISE = 0.5
+"""A place is told well enough where its error is more probably below these than above."""
 
 
 @dataclass(frozen=True)
@@ -137,11 +141,10 @@ def probabilities(
     stays = [model.photos.index(i) for i in judged.photos]
     belief = dict(zip(stays, judged.belief.probability.tolist(), strict=True))
     while len(stays) > 1:
-        among = np.nanmedian(precise[np.ix_(stays, stays)], axis=1) * [belief[k] for k in stays]
-        if among.min() >= PLACED:
-            return found | {model.photos[k]: float(p) for k, p in zip(stays, among, strict=True)}, judged
-        found[model.photos[stays[int(among.argmin())]]] = float(among.min())
-        del stays[int(among.argmin())]
+        exact = np.nanmedian(precise[np.ix_(stays, stays)], axis=1)
+        if exact.min() >= PRECISE:
+            return found | {model.photos[k]: belief[k] * float(p) for k, p in zip(stays, exact, strict=True)}, judged
+        del stays[int(exact.argmin())]
     return found, judged
 
 
@@ -183,7 +186,7 @@ def settle(
         free = prior.poses is None and not held
         probable, judged = probabilities(refined, prior, graph, sensors, config)
         if free:
-            why |= {i: VAGUE for i in judged.photos if probable[i] < PLACED and i not in why}
+            why |= {i: VAGUE for i in judged.photos if not probable[i] and i not in why}
             why |= {i: unsure(p) for i, p in judged.doubted.items() if i not in why and i not in judged.contradicted}
         stays = set(judged.photos) - why.keys() | held
         gone = [i for i in refined.photos if i not in stays]
