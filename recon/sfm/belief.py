@@ -1,14 +1,20 @@
 """How probable it is that each photo of a model has its right place.
 
 A model is wrong where it is two right ones that were put together wrongly: across the cut between the two, every tie
-that agrees with its poses is false, and what contradicts them may be true. So each cut of the photos into two sides is
-a hypothesis against the model, and its weight is that of the ties across it. All cuts of few photos are weighed; of
-many, those at which the model would come apart first.
+that agrees with its poses is false. So each cut of the photos into two sides is a hypothesis against the model, and its
+weight is that of the ties across it. All cuts of few photos are weighed; of many, those at which the model would come
+apart first.
+
+The weights are fitted by `python -m tests.benchmarks.places` to 196 models of 90 choices from ten real sets (3 to 10
+photos). Fitted without the set that is judged, places that are stated at .83 are right in .79 of 79, at .94 in .97 of
+66, at .998 in all of 581. Tried, and left, because on other sets they told nothing more: ties that contradict the
+poses (nearly all of them are doubtful by themselves), and photos side by side that share nothing. Sides of a tower that
+are equal to the pixel deceive it, as they deceive the odds of each tie.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,16 +37,12 @@ NOTHING = -10.0
 class Weights:
     """What the ties across a cut say. Fitted by `python -m tests.benchmarks.places`."""
 
-    prior: float = 0.326
+    prior: float = 0.730
     """Log odds of a tie beyond those that its evidence gives at even odds: of the verified pairs, more are right."""
-    scale: float = 1.995
+    scale: float = 1.905
     """Factor on the log odds of the evidence."""
-    agreeing: float = 1.499
+    agreeing: float = 1.195
     """Log odds that a tie gains when it agrees with poses that do not rest on it alone."""
-    contradicting: float = 0.662
-    """Probability with which a true tie seems to contradict right poses."""
-    missing: float = 0.0034
-    """Log odds that two photos lose which the model puts side by side, looking the same way, and that share nothing."""
 
     def odds(self, evidence: float) -> float:
         """Log odds of a tie, by those of its evidence at even odds."""
@@ -63,50 +65,30 @@ class Belief:
     """The photos that are misplaced if any are: the smaller side of the most probable cut."""
 
 
-def believe(
-    photos: Sequence[int],
-    agree: Edges,
-    contradict: Edges,
-    missing: Collection[tuple[int, int]],
-    weights: Weights = WEIGHTS,
-    lens_penalty: float = 0.0,
-) -> Belief:
+def believe(photos: Sequence[int], agree: Edges, weights: Weights = WEIGHTS, lens_penalty: float = 0.0) -> Belief:
     """Weigh the cuts of a model.
 
     Args:
         photos: of the model, ascending.
         agree: ties that agree with the poses.
-        contradict: ties that do not.
-        missing: photos that ought to match and do not.
         lens_penalty: how much less probable the model's focal lengths are than the most usual ones, natural logarithm.
     """
     photos = list(photos)
     if len(photos) < 2:
         return Belief(photos, np.zeros(len(photos)), 0.0, photos)
     place = {i: k for k, i in enumerate(photos)}
-
-    def within(edges: Collection[tuple[int, int]]) -> np.ndarray:
-        ends = [(place[a], place[b]) for a, b in edges if a in place and b in place]
-        return np.array(ends, int).reshape(-1, 2)
-
-    def values(edges: Edges) -> np.ndarray:
-        return np.array([value for (a, b), value in edges.items() if a in place and b in place])
-
-    ties, against, apart = within(agree), within(contradict), within(missing)
-    odds = values(agree)
+    within = {(place[a], place[b]): value for (a, b), value in agree.items() if a in place and b in place}
+    ties, odds = np.array(list(within), int).reshape(-1, 2), np.array(list(within.values()))
     gain = _gain(odds, weights)
-    doubt = 1 / (1 + np.exp(values(contradict)))
-    loss = -np.log(doubt + weights.contradicting)
-    sides = _sides(len(photos), ties, gain, against)
-    crosses = _crosses(sides, ties)
-    support = crosses @ gain
+    sides = _sides(len(photos), ties, gain)
+    crosses = sides[:, ties[:, 0]] != sides[:, ties[:, 1]]
+    log_odds = crosses @ gain
     # The strongest tie agrees because the poses rest on it: it counts by its own odds alone.
     strongest = np.where(crosses, odds, -np.inf).argmax(axis=1) if len(odds) else np.zeros(len(sides), int)
     held = crosses.any(axis=1)
-    support[held] += (odds - gain)[strongest[held]]
-    support[~held] = NOTHING
-    log_odds = support - _across(sides, against, loss) - lens_penalty
-    log_odds -= weights.missing * _crosses(sides, apart).sum(axis=1)
+    log_odds[held] += (odds - gain)[strongest[held]]
+    log_odds[~held] = NOTHING
+    log_odds -= lens_penalty
     # What is misplaced in two separate places is so for two reasons, each with a weight of its own.
     smaller = _smaller(sides, ties, gain)
     wrong = np.where(_connected(smaller > 0, ties), np.exp(-np.clip(log_odds, -500, 500)), 0.0)
@@ -148,16 +130,15 @@ def _cut(capacity: np.ndarray, a: int, b: int) -> Bool[np.ndarray, " I"]:
     return side
 
 
-def _sides(count: int, ties: np.ndarray, gain: np.ndarray, against: np.ndarray) -> Bool[np.ndarray, "C I"]:
+def _sides(count: int, ties: np.ndarray, gain: np.ndarray) -> Bool[np.ndarray, "C I"]:
     """Which photos are on the other side than the first, of each cut."""
     if count <= ALL_CUTS:
         codes = np.arange(1, 2 ** (count - 1))
         return np.column_stack([np.zeros(len(codes), bool), (codes[:, None] >> np.arange(count - 1)) & 1 == 1])
     capacity = _capacity(count, ties, gain)
-    found = {tuple(row) for row in np.eye(count, dtype=bool)}
     anchor = int(capacity.sum(axis=1).argmax())
-    ends = {(k, anchor) for k in range(count) if k != anchor} | {(int(a), int(b)) for a, b in against}
-    found |= {tuple(_cut(capacity, a, b)) for a, b in sorted(ends)}
+    found = {tuple(row) for row in np.eye(count, dtype=bool)}
+    found |= {tuple(_cut(capacity, k, anchor)) for k in range(count) if k != anchor}
     cuts = np.array(sorted({row if not row[0] else tuple(not k for k in row) for row in found}))
     return cuts[cuts.any(axis=1)]
 
@@ -172,14 +153,6 @@ def _connected(inside: Bool[np.ndarray, "C I"], ties: np.ndarray) -> Bool[np.nda
         reached = (reached @ tied > 0) & inside
     out: np.ndarray = (reached == inside).all(axis=1)
     return out
-
-
-def _crosses(sides: Bool[np.ndarray, "C I"], edges: np.ndarray) -> Bool[np.ndarray, "C E"]:
-    return sides[:, edges[:, 0]] != sides[:, edges[:, 1]]
-
-
-def _across(sides: Bool[np.ndarray, "C I"], edges: np.ndarray, values: np.ndarray) -> Float[np.ndarray, " C"]:
-    return _crosses(sides, edges) @ values
 
 
 def _smaller(sides: Bool[np.ndarray, "C I"], ties: np.ndarray, gain: np.ndarray) -> Float[np.ndarray, "C I"]:

@@ -1,15 +1,8 @@
-"""What speaks for a model and against it: matches that agree with its poses, and photos that should match.
-
-Repeated structure matches too, and mapping makes a consistent model of wrong matches. Three things tell:
-the odds of the ties themselves (`Pair.log_odds`); ties of other pairs contradict the poses; and
-photos that the model puts side by side, looking the same way, ought to share what they see (Zach, Irschara and
-Bischof, "What Can Missing Correspondences Tell Us about 3D Structure and Motion?", CVPR 2008).
-"""
+"""What speaks for a model: matches that agree with its poses, and points that fit as well as is usual."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -29,14 +22,6 @@ _DOUBT = 10.0
 """Log odds that an agreeing tie loses per share that is missing."""
 _NO_PARALLAX_DEG = 0.3
 """Rays that differ by less tell nothing of the side on which they meet."""
-_SAME_DIRECTION_DEG = 25.0
-_SAME_SCALE = 1.5
-_OVERLAP = 0.5
-"""Photos that look from one direction on as much of each other's points should match."""
-_MISSING = 0.03
-"""They contradict the model where they share less of them."""
-_MIN_POINTS = 50
-"""Photos with fewer points are not judged by what they miss."""
 _MISFIT = 4.0
 _MISFIT_PX = 0.8
 """Misfits have a median error that is so many times the usual one, and more than so many pixels. Of 120 photos of
@@ -84,30 +69,6 @@ def agreements(model: Candidate, graph: MatchGraph, sensors: Sensors, max_error_
             k = place[pair.a], place[pair.b]
             xy = [graph.keypoints[i][pair.matches[:, c]] * sensors.scale[i] for c, i in enumerate((pair.a, pair.b))]
             found.append(Agreement(pair, _agree(model.bundle, k, (xy[0], xy[1]), max_error_px)))
-    return found
-
-
-def missing(model: Candidate) -> list[tuple[int, int]]:
-    """Pairs of photos that the model says to show the same from the same side, but that share nothing."""
-    bundle = model.bundle
-    seen = np.zeros((len(bundle.R), len(bundle.points)), bool)
-    seen[bundle.image, bundle.point] = True
-    centers = -np.einsum("nji,nj->ni", bundle.R, bundle.t)
-    visible = np.array([bundle.in_frame(k) for k in range(len(bundle.R))])
-    found = []
-    for k, m in combinations(range(len(bundle.R)), 2):
-        expected = []
-        for one, other in ((k, m), (m, k)):
-            mine = bundle.points[seen[one]]
-            rays = mine - centers[one], mine - centers[other]
-            lengths = [np.linalg.norm(ray, axis=1) for ray in rays]
-            cosine = (rays[0] * rays[1]).sum(axis=1) / (lengths[0] * lengths[1])
-            alike = cosine > np.cos(np.radians(_SAME_DIRECTION_DEG))
-            alike &= np.abs(np.log(lengths[0] / lengths[1])) < np.log(_SAME_SCALE)
-            expected.append((alike & visible[other, seen[one]]).mean() if len(mine) >= _MIN_POINTS else 0.0)
-        shared = (seen[k] & seen[m]).sum() / max(min(seen[k].sum(), seen[m].sum()), 1)
-        if min(expected) > _OVERLAP and shared < _MISSING:
-            found.append((model.photos[k], model.photos[m]))
     return found
 
 

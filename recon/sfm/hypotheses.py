@@ -17,7 +17,7 @@ from fewview.recon.geometry.pose import invert_rigid
 from fewview.recon.progress import Progress
 from fewview.recon.sfm import MappingFacts, ModelFact
 from fewview.recon.sfm.belief import Belief, believe, weakest_between
-from fewview.recon.sfm.evidence import Agreement, agreements, missing
+from fewview.recon.sfm.evidence import Agreement, agreements
 from fewview.recon.sfm.focals import GUESS_DEG, Start, focals_at
 from fewview.recon.sfm.given import triangulate
 from fewview.recon.sfm.globally import map_globally
@@ -34,14 +34,14 @@ focal length is tried."""
 _FEW = 12
 """Photos up to which global mapping is always tried. With more it takes minutes, and incremental mapping has less
 need of it."""
-DOUBTFUL = -4.5
+DOUBTFUL = -4.0
 """Log odds under which no model is made of a tie; where it agrees with a model, it counts all the same."""
 FIRM = 2.0
 """Log odds from which a tie is firm: of eight such, one is false."""
 _TURNS = 2
 """Models that are made of what contradicts another."""
-PLACED = 0.9
-"""Probability from which a photo has a place: a wrong place costs nine times what a missing one does. Who looks for
+PLACED = 0.8
+"""Probability from which a photo has a place: a wrong place costs four times what a missing one does. Who looks for
 another photo sees what is missing; what is wrong spoils depth, splats and plan, unseen."""
 
 
@@ -55,8 +55,6 @@ class Judged:
     """Of the others, how probable their places were when they were given up."""
     pairs: list[Agreement]
     """All of the model's."""
-    apart: list[Ends]
-    """See `fewview.recon.sfm.evidence.missing`."""
 
     @property
     def photos(self) -> list[int]:
@@ -64,9 +62,9 @@ class Judged:
 
     @property
     def contradicted(self) -> set[int]:
-        """Photos with a tie that is likely true and contradicts the poses, or that miss what they ought to share."""
-        against = [(one.pair.a, one.pair.b) for one in self.pairs if one.contradicts and one.pair.log_odds > 0]
-        return {i for ends in [*against, *self.apart] for i in ends}
+        """Photos with a tie that is likely true and contradicts the poses."""
+        against = [one.pair for one in self.pairs if one.contradicts and one.pair.log_odds > 0]
+        return {i for pair in against for i in (pair.a, pair.b)}
 
     @property
     def worth(self) -> float:
@@ -110,19 +108,18 @@ def judge(model: Candidate, graph: MatchGraph, sensors: Sensors, max_error_px: f
 
     Photos whose place is not probable enough are given up, with all that is misplaced together with them.
     """
-    pairs, apart = agreements(model, graph, sensors, max_error_px), missing(model)
+    pairs = agreements(model, graph, sensors, max_error_px)
     agree = {(one.pair.a, one.pair.b): one.log_odds for one in pairs if one.supports}
-    against = {(one.pair.a, one.pair.b): one.pair.log_odds for one in pairs if one.contradicts}
     penalty = _lens_penalty(model, graph, sensors)
     stays, doubted = list(model.photos), dict[int, float]()
     while True:
-        belief = believe(stays, agree, against, apart, lens_penalty=penalty)
+        belief = believe(stays, agree, lens_penalty=penalty)
         probable = dict(zip(stays, belief.probability.tolist(), strict=True))
         gone = [i for i in stays if i in belief.misplaced] if min(probable.values(), default=1.0) < PLACED else []
         doubted |= {i: probable[i] for i in gone}
         stays = [i for i in stays if i not in gone]
         if not gone:
-            return Judged(belief, doubted, pairs, apart)
+            return Judged(belief, doubted, pairs)
 
 
 def _lens_penalty(model: Candidate, graph: MatchGraph, sensors: Sensors) -> float:
@@ -130,7 +127,8 @@ def _lens_penalty(model: Candidate, graph: MatchGraph, sensors: Sensors) -> floa
     explained by such."""
     usual = np.log(focals_at(sensors, GUESS_DEG))[sensors.lens[model.photos]]
     off = (model.bundle.log_focal[model.bundle.lens] - usual) / GUESS_DEVIATION
-    known = sensors.exact[sensors.lens[model.photos]] | [graph.photos[i].focal_px is not None for i in model.photos]
+    recorded = np.array([graph.photos[i].focal_px is not None for i in model.photos], bool)
+    known = sensors.exact[sensors.lens[model.photos]] | recorded
     return float((off**2 / 2)[~known].max(initial=0.0))
 
 
@@ -283,7 +281,7 @@ def _turned(models: Models) -> Iterator[frozenset[Ends]]:
             for ends in sorted(against, key=lambda ends: (-against[ends], ends))
         ]
         if len(scored.model.photos) < models.photos:
-            sides.append(believe(scored.model.photos, agree, against, scored.judged.apart).misplaced)
+            sides.append(believe(scored.model.photos, agree).misplaced)
         for side in sides:
             cut = {ends for ends in agree if (ends[0] in side) != (ends[1] in side)}
             yield frozenset({*scored.ties, *against} - cut)

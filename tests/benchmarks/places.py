@@ -3,7 +3,7 @@
     python -m tests.benchmarks.places --cache MATCHED --json models.json
 
 The models that mapping makes of the cases of `tests.benchmarks.cameras` are kept in the json file, right and wrong:
-which ties agree with each, which contradict it, and which of its photos are right. The weights are those under which
+how many of each tie's matches agree with it. The weights are those under which
 what is right is most probable; each set is also judged by weights that were fitted without it.
 """
 
@@ -58,7 +58,6 @@ def rows_of(models: Sequence[Scored], graph: MatchGraph) -> list[Row]:
         {
             "photos": [names[i] for i in scored.model.photos],
             "ties": [(names[one.pair.a], names[one.pair.b], one.share) for one in scored.judged.pairs],
-            "apart": [[names[i] for i in ends] for ends in scored.judged.apart],
         }
         for scored in models
     ]
@@ -80,9 +79,7 @@ def probabilities(row: Row, odds: Mapping[frozenset[str], float], weights: Weigh
     place = {name: k for k, name in enumerate(row["photos"])}
     ties = [((place[a], place[b]), share, weights.odds(odds[frozenset((a, b))])) for a, b, share in row["ties"]]
     agree = {ends: value - lost(share) for ends, share, value in ties if share >= AGREES_SHARE}
-    against = {ends: value for ends, share, value in ties if share < AGREES_SHARE}
-    apart = [(place[a], place[b]) for a, b in row["apart"]]
-    return believe(range(len(place)), agree, against, apart, weights).probability
+    return believe(range(len(place)), agree, weights).probability
 
 
 def loss(rows: Sequence[Row], odds: Mapping[str, Mapping[frozenset[str], float]], weights: Weights) -> float:
