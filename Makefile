@@ -30,7 +30,7 @@ lint: setup
 
 # The site, in build/site; a link that leads nowhere is an error.
 docs: setup
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # The pictures of README and docs, from synthetic photos and people (minutes; build/pictures keeps the runs).
 pictures: setup
