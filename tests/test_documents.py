@@ -178,7 +178,7 @@ def test_options_in_the_text_are_there(capsys: pytest.CaptureFixture[str]) -> No
     all_of_them = set.union(*helps.values(), {"--help-all", "--version", "--no-layout"})
     for document in DOCUMENTS:
         for span in re.findall(r"`([^`\n]+)`", document.read_text(encoding="utf-8")):
-            options = set(re.findall(r"(?<![\w-])--[a-z][\w.-]*", span))
+            options = {found.rstrip(".") for found in re.findall(r"(?<![\w-])--[a-z][\w.-]*", span)}
             if span.startswith("fewview "):
                 known = next((helps[name] for name in helps if span.startswith(f"fewview {name}")), all_of_them)
                 assert options <= known | {"--help", "--help-all", "--version"}, (document.name, span)
