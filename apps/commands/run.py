@@ -132,7 +132,9 @@ def _as_in_file(path: Path, said: Mapping[str, Any], stages: StageOptions) -> Ar
         InputError: a value is none that its option takes.
     """
     photos = said.get("photos", ())
-    photos = (photos,) if isinstance(photos, str) else photos
+    photos = [photos] if isinstance(photos, str) else photos
+    if not isinstance(photos, list | tuple) or not all(isinstance(photo, str) for photo in photos):
+        raise InputError(f"{path}: `photos` is no path, and no list of them.", 'Write photos = ["a.jpg", "b.jpg"].')
     words = config_file.words({name: value for name, value in said.items() if name != "photos"})
     default = Arguments(tuple(map(Path, photos)), Path(), stages)
     printed = StringIO()
@@ -145,6 +147,9 @@ def _as_in_file(path: Path, said: Mapping[str, Any], stages: StageOptions) -> Ar
         ) from error
     except InputError as error:
         raise InputError(f"{path}: {error.what}", error.remedy) from error
+    if found.photos != default.photos:  # what an option did not take was taken for a photo
+        lists = ", ".join(f"`{name}`" for name, value in said.items() if isinstance(value, list) and name != "photos")
+        raise InputError(f"{path}: there is a list where one value belongs: {lists}.", "Keep one value.")
     return replace(
         found, photos=found.photos if photos else tyro.MISSING, out=found.out if "out" in said else tyro.MISSING
     )

@@ -138,12 +138,20 @@ def test_the_command_line_counts_before_the_file(here: Path, capsys: pytest.Capt
             "end a point picked in two photos: A.jpg@X,Y+B.jpg@X,Y.\n",
         ),
         (
+            "photos = 7\n",
+            'Error: run.toml: `photos` is no path, and no list of them.\nRemedy: Write photos = ["a.jpg", "b.jpg"].\n',
+        ),
+        (
+            'out = ["a", "b"]\n',
+            "Error: run.toml: there is a list where one value belongs: `out`.\nRemedy: Keep one value.\n",
+        ),
+        (
             "photos = \n",
             "Error: run.toml is not TOML: Invalid value (at line 1, column 10).\n"
             'Remedy: Write one option a line, such as "splat.steps" = 600.\n',
         ),
     ],
-    ids=["near", "far", "not here", "value", "meaning", "no TOML"],
+    ids=["near", "far", "not here", "value", "meaning", "no photos", "list", "no TOML"],
 )
 def test_what_a_file_may_not_say(here: Path, capsys: pytest.CaptureFixture[str], text: str, says: str) -> None:
     Path("run.toml").write_text(text)
