@@ -98,7 +98,7 @@ def people(folder: Path) -> Image.Image:
         draw.line([at(X) for X in track if np.isfinite(X).all()], fill=color, width=2)
         for a, b in BONES:
             draw.line([at(motion.xyz[whole, person, joint]) for joint in (a, b)], fill=color, width=8)
-    return picture.crop((220, 230, 1100, 890))
+    return picture.crop((220, 230, 1100, 790))
 
 
 def browsed(path: Path, size: tuple[int, int], wait_ms: int = 500) -> Image.Image:
@@ -141,11 +141,10 @@ def rooms(folder: Path) -> None:
     save("strip.jpg", strip([photos[3], between(run, 3, 0.5), plan, walkers], words, 250))
     save("photos.jpg", strip([photo.resize((400, 300)) for photo in photos], [f"{k}" for k in range(1, 7)], 170))
     name = run.cameras.views[3].name
-    mesh = browsed(folder / "run" / "report.html", (1100, 800), 1500)
+    report = browsed(folder / "run" / "report.html", (1100, 800), 1500)
     words = ("photo", "splat, between two photos", "depth")
     save("results.jpg", strip([photos[3], between(run, 3, 0.5), depth_of(run, name)], words))
-    save("report.jpg", mesh)
-    save("plan.jpg", plan)
+    save("report.jpg", report)
     overlay = Image.open(run.out / "layout" / "overlays" / f"{Path(name).stem}.jpg")
     save("room.jpg", strip([plan, overlay], ("floor plan, in scene units", "walls, floor and ceiling in a photo")))
     save("people.jpg", walkers)
