@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: setup demo test lint native clean
+.PHONY: setup demo test lint docs pictures native clean
 
 setup: $(STAMP)
 
@@ -27,6 +27,15 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+# The site, in build/site; a link that leads nowhere is an error.
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+# The pictures of README and docs, from synthetic photos and people (minutes; build/pictures keeps the runs).
+pictures: setup
+	./scripts/system-libraries chromium
+	$(BIN)/python scripts/pictures.py build/pictures
 
 # Rebuilds only the native kernels (seconds, for work on the C++).
 native:

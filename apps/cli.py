@@ -6,6 +6,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 
 from rich.console import Console
 from rich.markup import escape
@@ -38,7 +39,15 @@ INTERRUPTED = 130
 def usage() -> str:
     width = max(map(len, COMMANDS))
     lines = [f"  {name:<{width}}  {what}" for name, what in COMMANDS.items()]
-    return "\n".join(["usage: fewview COMMAND ...", "", *lines, "", "fewview COMMAND --help says more."])
+    return "\n".join(
+        [
+            "usage: fewview COMMAND ...",
+            "",
+            *lines,
+            "",
+            "fewview COMMAND --help says more; fewview --version says which this is.",
+        ]
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -51,6 +60,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not argv or argv[0] in ("-h", "--help", "help"):
         print(usage())
         return 0 if argv else 2
+    if argv[0] == "--version":
+        print(f"fewview {version('fewview')}")
+        return 0
     if argv[0] not in COMMANDS:
         print(f"fewview: there is no command `{argv[0]}`.\n\n{usage()}", file=sys.stderr)
         return 2

@@ -8,15 +8,14 @@ import json
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from quick import quick_preset
 
 import fewview
-from fewview.apps.pipeline import PRESETS
 from fewview.data.photosets import load_photoset
 
 _FACE = Path(fewview.__file__)
@@ -59,8 +58,7 @@ def test_a_run_made_from_python_is_that_of_the_command(
     room: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     photos, out = room[0] / "images", shutil.copytree(room[1], tmp_path / "run")
-    fast = PRESETS["fast"]
-    quick = replace(fast, depth=replace(fast.depth, long_side=256), splat=replace(fast.splat, long_side=256))
+    quick = quick_preset()
     steps: list[fewview.Step] = []
     run = fewview.reconstruct(photos, out, preset=quick, progress=steps.append)
     assert {stage.status for stage in run.results.stages} == {"cached"}

@@ -25,7 +25,7 @@ from fewview.apps.batches.scheduler import Engine, Rules
 from fewview.apps.batches.signals import terminated_as_interrupted
 from fewview.apps.batches.summary import as_json, counts, doubtful, remarks, rows
 from fewview.apps.batches.task import Task
-from fewview.apps.options import StageOptions, stage_options
+from fewview.apps.options import StageOptions, essence, parse_tiered, stage_options
 from fewview.recon.errors import InputError
 
 LADDER = ("best", "default", "fast")
@@ -79,7 +79,8 @@ class Command:
 
 
 def parse(argv: Sequence[str]) -> Command:
-    return Command(_parse(tuple(argv), stage_options(argv)), tuple(argv))
+    defaults = Arguments(scenes=tyro.MISSING, out=tyro.MISSING, stages=stage_options(argv))
+    return Command(parse_tiered(Arguments, "fewview batch", argv, defaults), tuple(argv))
 
 
 def main(command: Command) -> int:
@@ -203,15 +204,9 @@ def _options(command: Command, words: tuple[str, ...], where: str) -> StageOptio
         with redirect_stdout(said), redirect_stderr(said):
             parsed = _parse((*command.words, *words), stage_options(words, command.arguments.stages.preset))
     except SystemExit as error:
-        raise InputError(f"{where}: {_essence(said.getvalue())}", "Correct its options.") from error
+        raise InputError(f"{where}: {essence(said.getvalue())}", "Correct its options.") from error
     except InputError as error:
         raise InputError(f"{where}: {error.what}", error.remedy) from error
     if replace(parsed, stages=command.arguments.stages) != command.arguments:
         raise InputError(f"{where}: its options go beyond those of `fewview run`.", "Give them to the command.")
     return parsed.stages
-
-
-def _essence(text: str) -> str:
-    """What tyro says is wrong, out of its boxes."""
-    lines = [line.strip(" │╭╮╰╯─-") for line in text.splitlines()]
-    return next((line for line in lines if ":" in line), "its options are not understood").rstrip(".") + "."

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from fewview.apps.benchmarks.room_scores import Estimate, mean, score
 from fewview.apps.commands.run import reconstruct
-from fewview.apps.options import PresetName, StageOptions, stage_options
+from fewview.apps.options import PresetName, StageOptions, parse_tiered, stage_options
 from fewview.apps.output import deliver
 from fewview.apps.pipeline import PipelineConfig
 from fewview.data.structured3d import RoomFolder, find_rooms
@@ -57,7 +57,7 @@ class Arguments:
 def parse(argv: Sequence[str]) -> Arguments:
     chosen = stage_options(argv)
     defaults = Arguments(structured3d=tyro.MISSING, options=chosen.options, preset=chosen.preset)
-    return tyro.cli(Arguments, prog="fewview benchmark", args=list(argv), default=defaults)
+    return parse_tiered(Arguments, "fewview benchmark", argv, defaults)
 
 
 def main(arguments: Arguments) -> int:

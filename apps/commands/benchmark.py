@@ -14,7 +14,7 @@ from rich.console import Console
 from fewview.apps.benchmarks import rooms
 from fewview.apps.benchmarks.evaluate import evaluate
 from fewview.apps.commands.run import reconstruct
-from fewview.apps.options import StageOptions, stage_options
+from fewview.apps.options import StageOptions, parse_tiered, stage_options
 from fewview.apps.output import deliver
 from fewview.data.photosets import PhotoSet, benchmark_split, load_photoset
 from fewview.recon.dag import Manifest
@@ -48,7 +48,7 @@ def parse(argv: Sequence[str]) -> Arguments | rooms.Arguments:
     if any(word.partition("=")[0] == "--structured3d" for word in argv):
         return rooms.parse(argv)
     defaults = Arguments(set=tyro.MISSING, views=tyro.MISSING, stages=stage_options(argv))
-    return tyro.cli(Arguments, prog="fewview benchmark", args=list(argv), default=defaults)
+    return parse_tiered(Arguments, "fewview benchmark", argv, defaults)
 
 
 def main(arguments: Arguments | rooms.Arguments) -> int:

@@ -14,7 +14,7 @@ from rich.table import Table
 from fewview.apps.benchmarks.evaluate import evaluate
 from fewview.apps.commands.report import reported
 from fewview.apps.commands.run import RESULTS, reconstruct
-from fewview.apps.options import StageOptions, stage_options
+from fewview.apps.options import StageOptions, parse_tiered, stage_options
 from fewview.data.gallery import generate, write_scene
 from fewview.data.photosets import load_photoset
 
@@ -32,7 +32,7 @@ class Arguments:
 
 def parse(argv: Sequence[str]) -> Arguments:
     defaults = Arguments(stages=stage_options(argv))
-    return tyro.cli(Arguments, prog="fewview demo", args=list(argv), default=defaults)
+    return parse_tiered(Arguments, "fewview demo", argv, defaults)
 
 
 VIEWS = 6
