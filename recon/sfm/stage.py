@@ -32,7 +32,7 @@ from fewview.recon.sfm.graph import MatchGraph, load_graph
 from fewview.recon.sfm.kinds import from_one_spot
 from fewview.recon.sfm.known import MIN_POSES, Known, join_known
 from fewview.recon.sfm.lens import to_ideal
-from fewview.recon.sfm.lenses import by_evidence
+from fewview.recon.sfm.lenses import by_evidence, each_its_own
 from fewview.recon.sfm.mapping import Candidate, Sensors, find_sensors
 from fewview.recon.sfm.near import refine_near
 from fewview.recon.sfm.placing import Placed, Placing, probabilities, settle
@@ -115,10 +115,14 @@ def _map_matched(
         raise no_model(graph)  # mapping would make depth of the noise
     placing = Placing(graph, known, config)
     recorded = known_focals(graph, sensors, known)
-    shared = placing.map(sensors, starts(sensors, recorded, config.fields_of_view_deg), progress)
-    if shared is None:
+    begin = starts(sensors, recorded, config.fields_of_view_deg)
+    shared = placing.map(sensors, begin, progress)
+    if shared is not None:
+        return by_evidence(shared, placing, progress)
+    own = each_its_own(sensors, begin, placing, progress)
+    if own is None:
         raise no_model(graph)
-    return by_evidence(shared, placing, progress)
+    return own
 
 
 def _map_seen(
