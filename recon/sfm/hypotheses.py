@@ -110,10 +110,11 @@ def judge(model: Candidate, graph: MatchGraph, sensors: Sensors, max_error_px: f
     """
     pairs = agreements(model, graph, sensors, max_error_px)
     agree = {(one.pair.a, one.pair.b): one.log_odds for one in pairs if one.supports}
+    against = {(one.pair.a, one.pair.b): one.pair.log_odds for one in pairs if one.contradicts}
     penalty = _lens_penalty(model, graph, sensors)
     stays, doubted = list(model.photos), dict[int, float]()
     while True:
-        belief = believe(stays, agree, lens_penalty=penalty)
+        belief = believe(stays, agree, against, lens_penalty=penalty)
         probable = dict(zip(stays, belief.probability.tolist(), strict=True))
         gone = [i for i in stays if i in belief.misplaced] if min(probable.values(), default=1.0) < PLACED else []
         doubted |= {i: probable[i] for i in gone}
@@ -281,7 +282,7 @@ def _turned(models: Models) -> Iterator[frozenset[Ends]]:
             for ends in sorted(against, key=lambda ends: (-against[ends], ends))
         ]
         if len(scored.model.photos) < models.photos:
-            sides.append(believe(scored.model.photos, agree).misplaced)
+            sides.append(believe(scored.model.photos, agree, against).misplaced)
         for side in sides:
             cut = {ends for ends in agree if (ends[0] in side) != (ends[1] in side)}
             yield frozenset({*scored.ties, *against} - cut)

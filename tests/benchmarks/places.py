@@ -13,7 +13,6 @@ import argparse
 import json
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +78,8 @@ def probabilities(row: Row, odds: Mapping[frozenset[str], float], weights: Weigh
     place = {name: k for k, name in enumerate(row["photos"])}
     ties = [((place[a], place[b]), share, weights.odds(odds[frozenset((a, b))])) for a, b, share in row["ties"]]
     agree = {ends: value - lost(share) for ends, share, value in ties if share >= AGREES_SHARE}
-    return believe(range(len(place)), agree, weights).probability
+    against = {ends: value for ends, share, value in ties if share < AGREES_SHARE}
+    return believe(range(len(place)), agree, against, weights).probability
 
 
 def loss(rows: Sequence[Row], odds: Mapping[str, Mapping[frozenset[str], float]], weights: Weights) -> float:
@@ -107,7 +107,7 @@ def fit(
     def weights(x: np.ndarray) -> Weights:
         return Weights(float(x[0]), *(float(np.exp(value)) for value in x[1:]))
 
-    x = np.concatenate([[begin.prior], np.log(astuple(begin)[1:])])
+    x = np.array([begin.prior, np.log(begin.scale), np.log(begin.agreeing)])
     found = minimize(
         lambda x: loss(rows, odds, weights(x)),
         x,

@@ -22,7 +22,7 @@ def _sigmoid(x: float) -> float:
 
 
 def test_of_two_photos_both_places_are_as_sure_as_their_tie() -> None:
-    found = believe([3, 8], {(3, 8): 4.0}, WEIGHTS)
+    found = believe([3, 8], {(3, 8): 4.0}, {}, WEIGHTS)
     # Nothing but the tie holds the poses, so that it agrees tells nothing.
     expected = _sigmoid(4.0)
     np.testing.assert_allclose(found.probability, expected)
@@ -32,8 +32,9 @@ def test_of_two_photos_both_places_are_as_sure_as_their_tie() -> None:
 
 def test_a_photo_beside_a_firm_core_is_as_sure_as_its_own_ties() -> None:
     core = {ends: 30.0 for ends in combinations(range(4), 2)}
-    one = believe(range(5), core | {(0, 4): 5.0}, WEIGHTS, lens_penalty=2.0)
-    assert one.probability[4] == pytest.approx(_sigmoid(5.0 - 2.0), abs=1e-6)
+    one = believe(range(5), core | {(0, 4): 5.0}, {(1, 4): 3.0}, WEIGHTS, lens_penalty=2.0)
+    true = _sigmoid(3.0)
+    assert one.probability[4] == pytest.approx(_sigmoid(5.0 - 2.0 + np.log(1 - true / 2)), abs=1e-6)
     assert one.probability[:4].min() > 0.999999
     assert one.misplaced == [4]
 
@@ -41,7 +42,7 @@ def test_a_photo_beside_a_firm_core_is_as_sure_as_its_own_ties() -> None:
 def test_doubtful_ties_that_agree_with_one_place_are_strong_together() -> None:
     core = {ends: 8.0 for ends in combinations(range(5), 2)}
     alone, together = (
-        believe(range(6), core | {(k, 5): -1.0 for k in range(count)}, WEIGHTS).probability[5] for count in (1, 4)
+        believe(range(6), core | {(k, 5): -1.0 for k in range(count)}, {}, WEIGHTS).probability[5] for count in (1, 4)
     )
     assert alone < 0.3 < 0.9 < together
 
@@ -49,7 +50,7 @@ def test_doubtful_ties_that_agree_with_one_place_are_strong_together() -> None:
 def test_a_group_that_one_false_tie_holds_is_misplaced_as_a_whole() -> None:
     """Twin facades: each is certain of itself, and one doubtful tie joins them."""
     ties = {ends: 6.0 for ends in [*combinations(range(4), 2), *combinations(range(4, 7), 2)]}
-    found = believe(range(7), ties | {(3, 4): -3.0}, WEIGHTS)
+    found = believe(range(7), ties | {(3, 4): -3.0}, {}, WEIGHTS)
     assert found.misplaced == [4, 5, 6]
     assert found.probability[4:].max() < 0.05
     assert found.probability[:4].min() > 0.95
@@ -62,9 +63,9 @@ def test_few_cuts_say_what_all_say(monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(10):
         agree = {(a, a + step): random.uniform(-2, 5) for step in (1, 2) for a in range(9 - step)}
         monkeypatch.setattr(belief, "ALL_CUTS", 9)
-        every = believe(range(9), agree, WEIGHTS).probability
+        every = believe(range(9), agree, {}, WEIGHTS).probability
         monkeypatch.setattr(belief, "ALL_CUTS", 1)
-        few = believe(range(9), agree, WEIGHTS).probability
+        few = believe(range(9), agree, {}, WEIGHTS).probability
         assert np.abs(few - every).max() < 0.2
 
 
