@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,15 @@ from fewview.recon.scene import Camera
 
 _EXIF_FOCAL, _EXIF_FOCAL_35MM, _EXIF_IFD = 0x920A, 0xA405, 0x8769
 _EXIF_MAKE, _EXIF_MODEL = 0x010F, 0x0110
+
+
+def write_photoset(shots: Sequence[Shot], name: str, folder: Path) -> None:
+    """Write `images/*.jpg`, which record no lens, and `cameras.json`, in the format of `fewview.data.photosets`."""
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    for shot in shots:
+        Image.fromarray(shot.image).save(folder / "images" / shot.view.name, quality=95)
+    frames = [_frame(shot) for shot in shots]
+    _write_json(folder / "cameras.json", {"name": name, "units": "metre", "frames": frames})
 
 
 def write_scene(room: Room, folder: Path, exif: bool = True) -> None:

@@ -39,6 +39,8 @@ class Verdict:
     """Mean reprojection error in pixels of the original photo."""
     overlap: float | None = None
     """Share of the photo's textured area in which another photo sees the same points."""
+    probability: float | None = None
+    """That the place of a registered photo is right; None where it was given."""
 
 
 @dataclass(frozen=True)

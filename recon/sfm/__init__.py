@@ -99,6 +99,8 @@ class ModelFact:
     registered: int
     believed: int
     """Photos whose places are."""
+    worth: float
+    """Of these places, each as far as its probability is above that from which a photo has a place."""
     observations: int
     held_out_agree: int
     held_out: int
@@ -147,6 +149,8 @@ class MappingFacts:
     """Mean, in working pixels."""
     uncertain_focals: tuple[str, ...] = ()
     """A sentence for each lens whose focal length the photos hardly tell."""
+    probability: float | None = None
+    """That all photos that were placed have their right place."""
     moved_from_keypoints: float | None = None
     """Mean, of a rig's cameras, in units of the world."""
 

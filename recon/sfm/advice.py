@@ -37,7 +37,7 @@ def what_next(model: Candidate, graph: MatchGraph, sensors: Sensors) -> list[str
     advice = []
     for k, m, shared in weak_ties(_shared_points(model)):
         advice.append(f"{names[k]} and {names[m]} share only {shared} points: take a photo between the two.")
-    placed = [pair for pair in graph.pairs if pair.trusted and pair.a in model.photos and pair.b in model.photos]
+    placed = [pair for pair in graph.pairs if pair.log_odds > 0 and pair.a in model.photos and pair.b in model.photos]
     if placed and all(pair.model == "planar" for pair in placed):
         advice.append(
             "All that the photos share lies in one plane, which tells little of focal lengths: "

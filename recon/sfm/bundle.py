@@ -315,15 +315,61 @@ def focal_deviations(bundle: Bundle, prior: Prior, noise_px: float) -> Float[np.
     Args:
         noise_px: of observations that err independently.
     """
+    focal = 6 * len(bundle.R) + np.arange(len(bundle.log_focal))
+    deviations: np.ndarray = np.sqrt(_covariance(bundle, prior, noise_px).diagonal()[focal])
+    return deviations
+
+
+def pose_deviations(
+    bundle: Bundle, prior: Prior, noise_px: float
+) -> tuple[Float[np.ndarray, "I I"], Float[np.ndarray, "I I"]]:
+    """Standard deviations in radians (Laplace's approximation) of each image's rotation relative to each other, and of
+    the direction to each other in the image's own axes: the root of the sum over the axes' variances.
+
+    Args:
+        noise_px: of observations that err independently.
+    """
+    count = len(bundle.R)
+    C = _covariance(bundle, prior, noise_px)[: 6 * count, : 6 * count]
+    centers = -np.einsum("nji,nj->ni", bundle.R, bundle.t)
+    rotation, direction = np.zeros((count, count)), np.zeros((count, count))
+    for i in range(count):
+        for j in range(count):
+            if i == j:
+                continue
+            # Rotations are increments from the left: R becomes exp(w) R, so the centre moves by R' (w x t - dt).
+            own, there = slice(6 * i, 6 * i + 6), slice(6 * j, 6 * j + 6)
+            turn = np.zeros((3, 6 * count))
+            turn[:, own][:, :3], turn[:, there][:, :3] = -bundle.R[j] @ bundle.R[i].T, np.eye(3)
+            rotation[i, j] = np.sqrt(max(np.trace(turn @ C @ turn.T), 0.0))
+            seen = bundle.R[i] @ centers[j]
+            towards = seen + bundle.t[i]
+            length = max(float(np.linalg.norm(towards)), _MIN_DEPTH)
+            move = np.zeros((3, 6 * count))
+            move[:, own] = np.hstack([-_cross(seen), np.eye(3)])
+            move[:, there] = bundle.R[i] @ bundle.R[j].T @ np.hstack([-_cross(bundle.t[j]), -np.eye(3)])
+            across = (np.eye(3) - np.outer(towards, towards) / length**2) / length @ move
+            direction[i, j] = np.sqrt(max(np.trace(across @ C @ across.T), 0.0))
+    return rotation, direction
+
+
+def _cross(v: Float[np.ndarray, " 3"]) -> Float[np.ndarray, "3 3"]:
+    """The matrix that takes w to v x w."""
+    return np.array([[0, -v[2], v[1]], [v[2], 0, -v[0]], [-v[1], v[0], 0]])
+
+
+def _covariance(bundle: Bundle, prior: Prior, noise_px: float) -> Float[np.ndarray, "C C"]:
+    """Of the camera parameters, whatever the points may be."""
     H = _reduced(bundle, prior, noise_px, 0.0).H
     diagonal = H.diagonal()
-    # What nothing holds, such as the pose of a photo without points, is left by rounding with next to nothing.
-    held = diagonal > _FREE * diagonal.max()
+    # What nothing holds, the pose of a photo without points, is left by rounding with next to nothing. Lenses have
+    # priors.
+    poses = np.arange(len(H)) < 6 * len(bundle.R)
+    held = ~poses | (diagonal > _FREE * diagonal[poses].max())
     scale = np.where(held, 1 / np.sqrt(np.where(held, diagonal, 1.0)), 0.0)
-    # The world's position, orientation and scale may be free; no focal length depends on them.
-    covariance = np.linalg.pinv(H * scale[:, None] * scale, rcond=_FREE, hermitian=True)
-    focal = 6 * len(bundle.R) + np.arange(len(bundle.log_focal))
-    return np.sqrt(covariance[focal, focal]) * scale[focal]
+    # The world's position, orientation and scale may be free; nothing that is asked for depends on them.
+    covariance: np.ndarray = np.linalg.pinv(H * scale[:, None] * scale, rcond=_FREE, hermitian=True)
+    return covariance * scale[:, None] * scale
 
 
 @dataclass(frozen=True)

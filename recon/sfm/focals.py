@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
@@ -10,14 +11,13 @@ from jaxtyping import Float
 from fewview.recon.io.cameras import LensEstimate
 from fewview.recon.sfm.bundle import Prior, focal_deviations
 from fewview.recon.sfm.graph import MatchGraph
-from fewview.recon.sfm.hypotheses import Start
 from fewview.recon.sfm.known import Known
 from fewview.recon.sfm.lens import ideal
 from fewview.recon.sfm.mapping import Candidate, Sensors
 
 GUESS_DEG = 60.0
 """Field of view that the focal prior is centred on where photos record none."""
-_CORRELATED = 7.0
+CORRELATED = 7.0
 """Times the noise of single observations at which matches, which err together, count as independent. Of 33 focal
 lengths from 2 to 8 photos (tests/benchmarks/focal_intervals.py), the intervals then hold 29: fountain 8 of 8, Herz-Jesu
 8 of 8, kitchen 7 of 7, the flat door of lund 6 of 10, where all err to one side. At 5 they hold 25, at 8 30."""
@@ -30,6 +30,15 @@ UNCERTAIN = 0.1
 """Width of the interval of a focal length, as a share of it, from which a run says that it is uncertain."""
 _CONTRADICTED = 0.15
 """Difference of the logarithms from which a recorded focal length is not what was found: three deviations."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """Focal lengths to start from."""
+
+    focals: Float[np.ndarray, " L"]
+    """Of each lens, in working pixels."""
+    name: str
 
 
 def known_focals(graph: MatchGraph, sensors: Sensors, known: Known) -> dict[int, float]:
@@ -73,7 +82,7 @@ def starts(sensors: Sensors, known: Mapping[int, float], angles_deg: Sequence[fl
 def lens_estimates(model: Candidate, prior: Prior, sensors: Sensors, graph: MatchGraph) -> tuple[LensEstimate, ...]:
     """The focal length of each lens of a model, with the interval that holds the true one nine times in ten."""
     bundle = model.bundle
-    free = focal_deviations(bundle, prior, _CORRELATED * bundle.noise_px())
+    free = focal_deviations(bundle, prior, CORRELATED * bundle.noise_px())
     found = []
     for lens, log_focal in enumerate(bundle.log_focal):
         members = [i for i, own in zip(model.photos, bundle.lens, strict=True) if own == lens]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,16 +12,10 @@ from jaxtyping import Float, Int
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from fewview.recon.matching.artifact import CERTAIN, load_keypoints, load_matches, load_pairs
+from fewview.recon.matching.artifact import TieEvidence, load_keypoints, load_matches, load_pairs
 from fewview.recon.photos import Photo, load_photos
-
-# Of the matches that survive verification, a network is sure of .3 to .9 where two photos show one scene, also
-# from far apart, and of .0 to .36, mostly less than .2, where they show two facades of one style (eight scenes,
-# 500 pairs). SIFT's ratios tell less, but there far fewer of the wrong matches survive: .2 to .42 against .45 to 1.
-_SURE = {"aliked+lightglue": CERTAIN, "sift": 0.35}
-_CONFIDENT_SHARE = 0.25
-_SIFT_SURVIVORS = 0.45
-_MIN_CONFIDENT = 20
+from fewview.recon.sfm.belief import NOTHING, WEIGHTS
+from fewview.recon.sfm.tie_odds import tie_log_odds
 
 
 @dataclass(frozen=True)
@@ -36,15 +31,13 @@ class Pair:
     model: str
     """`general`, `planar`, `panoramic` or `none`."""
     median_angle_deg: float | None
-    trusted: bool
-    """Whether the matches are those of one scene, and not of things that look alike."""
-    sure: float
-    """Confidence from which the matcher is sure."""
+    log_odds: float
+    """Natural logarithm of the odds that the matches are those of one scene, and not of things that look alike."""
 
     @property
-    def confident(self) -> int:
-        """Matches that the matcher is sure of."""
-        return int((self.confidence > self.sure).sum())
+    def expected(self) -> float:
+        """Matches times the probability that they are of one scene."""
+        return len(self.matches) / (1 + math.exp(-self.log_odds))
 
 
 @dataclass(frozen=True)
@@ -78,7 +71,6 @@ def load_graph(photos_folder: Path, matches_folder: Path) -> MatchGraph:
     index = {photo.name: i for i, photo in enumerate(photos)}
     keypoints = [load_keypoints(matches_folder, photo.key).astype(np.float64) for photo in photos]
     matched, pairs = load_pairs(matches_folder), []
-    matcher = matched.matcher
     for entry in matched.pairs:
         a, b = index[entry.a], index[entry.b]
         matches, confidence = load_matches(matches_folder, (photos[a].key, photos[b].key))
@@ -91,15 +83,11 @@ def load_graph(photos_folder: Path, matches_folder: Path) -> MatchGraph:
                 confidence,
                 entry.model,
                 entry.median_angle_deg,
-                trusted=_is_trusted(matcher, entry.raw, confidence),
-                sure=_SURE[matcher],
+                _log_odds(entry.evidence),
             )
         )
     return MatchGraph(photos, keypoints, pairs, matched.fisheyes)
 
 
-def _is_trusted(matcher: str, raw: int, confidence: Float[np.ndarray, " M"]) -> bool:
-    """Of the matches that survived verification of `raw`."""
-    if matcher == "sift":
-        return len(confidence) >= max(_MIN_CONFIDENT, _SIFT_SURVIVORS * raw)
-    return bool((confidence > _SURE[matcher]).sum() >= max(_MIN_CONFIDENT, _CONFIDENT_SHARE * len(confidence)))
+def _log_odds(evidence: TieEvidence | None) -> float:
+    return NOTHING if evidence is None else WEIGHTS.odds(tie_log_odds(evidence))

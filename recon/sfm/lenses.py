@@ -19,7 +19,7 @@ from jaxtyping import Float, Int
 from fewview.recon.progress import LogProgress, Progress
 from fewview.recon.sfm import LensFact, MappingFacts
 from fewview.recon.sfm.bundle import adjust, support
-from fewview.recon.sfm.hypotheses import Start
+from fewview.recon.sfm.focals import Start
 from fewview.recon.sfm.mapping import Candidate, Sensors, divided
 from fewview.recon.sfm.placing import Placed, Placing
 
@@ -46,6 +46,18 @@ _STRAIGHT = 1e-9
 """Deviation of the distortion of lenses that have none."""
 
 
+def each_its_own(sensors: Sensors, starts: Sequence[Start], placing: Placing, progress: Progress) -> Placed | None:
+    """The model with as many lenses as the photos ask for, where one for all of a group explains no two photos."""
+    apart = divided(sensors, _single(sensors))
+    if len(apart.groups) == len(sensors.groups):
+        return None
+    focals = np.zeros((len(starts), len(apart.groups)))
+    focals[:, apart.lens] = [start.focals[sensors.lens] for start in starts]
+    own = [Start(each, start.name) for each, start in zip(focals, starts, strict=True)]
+    found = _merged(placing.map(apart, own, LogProgress()), sensors, placing)
+    return _chosen(found, len(found), sensors, placing, progress) if found else None
+
+
 def by_evidence(shared: Placed, placing: Placing, progress: Progress) -> Placed:
     """The model with as many lenses as the photos ask for.
 
@@ -68,16 +80,24 @@ def by_evidence(shared: Placed, placing: Placing, progress: Progress) -> Placed:
     mapped = _mapped(shared, single, placing) if len(single) <= _FEW else []
     if together:
         merged, mapped = ([one for one in found if _brings(one, shared)] for found in (merged, mapped))
-    found = [shared, *merged, *mapped]
+    return _chosen([shared, *merged, *mapped], 1 + len(merged), shared.sensors, placing, progress)
+
+
+def _chosen(found: Sequence[Placed], merged: int, before: Sensors, placing: Placing, progress: Progress) -> Placed:
+    """Of models with ever more lenses, that whose lenses the observations are worth.
+
+    Args:
+        merged: so many, the first; the others must bring clearly more.
+    """
     lenses, supports = np.array([len(np.unique(one.sensors.lens)) for one in found]), _supports(found, placing)
-    least = max(_MIN_SUPPORT, _SUPPORT * len(shared.model.bundle.xy) / len(shared.model.photos))
+    least = max(_MIN_SUPPORT, _SUPPORT * len(found[0].model.bundle.xy) / len(found[0].model.photos))
     gains = supports - supports[0] - least * (lenses - lenses[0])
-    chosen = int(np.argmax(gains[: 1 + len(merged)]))
+    chosen = int(np.argmax(gains[:merged]))
     if gains.max() > _CLEARLY * gains[chosen]:
         chosen = int(np.argmax(gains))
     compared = zip(lenses.tolist(), (supports - supports[0]).tolist(), strict=True)
     progress.tell(MappingFacts(lens_models=tuple(LensFact(count, round(value, 1)) for count, value in compared)))
-    _say(found[chosen], shared.sensors, placing, progress)
+    _say(found[chosen], before, placing, progress)
     return found[chosen]
 
 
@@ -85,7 +105,8 @@ def _map(shared: Placed, sensors: Sensors, placing: Placing) -> Placed | None:
     """Mapped anew with other lenses, from the focal lengths that the photos had."""
     focals = np.full(len(sensors.groups), np.exp(shared.model.bundle.log_focal.mean()))
     focals[sensors.lens[shared.model.photos]] = np.exp(shared.model.bundle.log_focal[shared.model.bundle.lens])
-    return placing.map(sensors, [Start(focals, "focal lengths found")], LogProgress())
+    ties = frozenset((pair.a, pair.b) for pair in placing.graph.pairs if pair.log_odds > 0)
+    return placing.map(sensors, [Start(focals, "focal lengths found")], LogProgress(), ties)
 
 
 def _merged(own: Placed | None, sensors: Sensors, placing: Placing) -> list[Placed]:
@@ -143,7 +164,7 @@ def _left_out(shared: Placed, placing: Placing) -> list[int]:
     """Photos without a place that certainly show what one with a place does."""
     placed, found = set(shared.model.photos), set()
     for pair in placing.graph.pairs:
-        if pair.trusted and (pair.a in placed) != (pair.b in placed):
+        if pair.log_odds > 0 and (pair.a in placed) != (pair.b in placed):
             found.add(pair.b if pair.a in placed else pair.a)
     return sorted(found)
 

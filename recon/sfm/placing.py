@@ -4,19 +4,31 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+from jaxtyping import Float
+
 from fewview.recon.progress import Progress
 from fewview.recon.sfm import MappingConfig, MappingFacts
-from fewview.recon.sfm.bundle import Prior
-from fewview.recon.sfm.evidence import agreements, believed, misfits, missing
-from fewview.recon.sfm.focals import GUESS_DEG, focals_at, known_focals
+from fewview.recon.sfm.bundle import Bundle, Prior, pose_deviations
+from fewview.recon.sfm.evidence import agreements, misfits
+from fewview.recon.sfm.focals import CORRELATED, GUESS_DEG, Start, focals_at, known_focals
 from fewview.recon.sfm.given import map_around
 from fewview.recon.sfm.graph import MatchGraph
-from fewview.recon.sfm.hypotheses import Start, best_model, complete
+from fewview.recon.sfm.hypotheses import Ends, Judged, complete, find_models, focals_of, judge
 from fewview.recon.sfm.known import Known
 from fewview.recon.sfm.mapping import Candidate, Sensors
-from fewview.recon.sfm.reasons import CONTRADICTED, LOOSE, MISFIT, UNSUPPORTED
+from fewview.recon.sfm.near import pose_of
+from fewview.recon.sfm.reasons import CONTRADICTED, LOOSE, MISFIT, UNSUPPORTED, VAGUE, unsure
 from fewview.recon.sfm.refine import make_prior, prior_without, refine, without_photo
 from fewview.recon.sfm.ties import at_one_scale
+
+RIGHT_ROTATION, RIGHT_DIRECTION = np.radians(2.0), np.radians(5.0)
+"""Errors up to which a place counts as right: of the rotation against another photo, and of the direction to it."""
+
+
+PRECISE = 0.2
+"""A place is told too vaguely where its error is below these with less probability. Of less it is only said how
+probable it is: the deviations of poses are too large as often as too small, by factors of up to five."""
 
 
 @dataclass(frozen=True)
@@ -37,14 +49,22 @@ class Placing:
     known: Known
     config: MappingConfig
 
-    def map(self, sensors: Sensors, starts: list[Start], progress: Progress) -> Placed | None:
-        """Mapped from the matches, around the given poses where there are any; None where no two photos are placed."""
+    def map(
+        self, sensors: Sensors, starts: list[Start], progress: Progress, ties: frozenset[Ends] | None = None
+    ) -> Placed | None:
+        """Mapped from the matches, around the given poses where there are any; None where no two photos are placed.
+
+        Args:
+            ties: see `find_models`.
+        """
         fates: dict[int, str] = {}
         if self.known.poses:
             model = self._map_given(sensors, starts)
         else:
-            model = self._map_free(sensors, starts, fates, progress)
-        return None if model is None else self.settle(model, sensors, fates)
+            model = self._map_free(sensors, starts, fates, progress, ties)
+        if model is None:
+            return None
+        return self.settle(model, sensors, fates)
 
     def prior(self, model: Candidate, sensors: Sensors) -> Prior:
         """Of the model's intrinsics."""
@@ -60,7 +80,7 @@ class Placing:
         """Of several starting focal lengths for the other photos, that which places most."""
         poses = self.known.poses
         # Between given poses the geometry itself tells true matches from those of things that look alike.
-        pairs = [pair for pair in self.graph.pairs if pair.trusted or (pair.a in poses and pair.b in poses)]
+        pairs = [pair for pair in self.graph.pairs if pair.log_odds > 0 or (pair.a in poses and pair.b in poses)]
         graph = replace(self.graph, pairs=pairs)
         models: list[Candidate] = []
         for start in starts:
@@ -68,15 +88,80 @@ class Placing:
         return max(models, key=lambda model: (len(model.photos), len(model.bundle.xy)), default=None)
 
     def _map_free(
-        self, sensors: Sensors, starts: list[Start], fates: dict[int, str], progress: Progress
+        self,
+        sensors: Sensors,
+        starts: list[Start],
+        fates: dict[int, str],
+        progress: Progress,
+        ties: frozenset[Ends] | None,
     ) -> Candidate | None:
         tolerance, seed = self.config.max_error_px, self.config.seed
-        scored = best_model(self.graph, sensors, starts, tolerance, seed, progress)
-        if scored is None or len(scored.photos) < 2:
+        found = find_models(self.graph, sensors, starts, tolerance, seed, progress, ties)
+        if not found or len(found[0].judged.photos) < 2:
             return None
+        scored = found[0]
         progress.tell(MappingFacts(model_chosen=scored.model.start))
-        fates.update({i: CONTRADICTED for i in scored.model.photos if i not in scored.photos})
-        return complete(scored, self.graph, sensors, tolerance, seed)
+        fates.update(dict.fromkeys(scored.judged.contradicted - set(scored.judged.photos), CONTRADICTED))
+        model = complete(scored, self.graph, sensors, tolerance, seed)
+        return None if model is None else self._joined(model, sensors)
+
+    def _joined(self, model: Candidate, sensors: Sensors) -> Candidate:
+        """With the photos that find a place among those of the model, by whatever they share with them."""
+        left = {i for pair in self.graph.pairs if len(pair.matches) for i in (pair.a, pair.b)} - set(model.photos)
+        if not left:
+            return model
+        poses = {i: pose_of(model, k) for k, i in enumerate(model.photos)}
+        found = set(sensors.lens[model.photos])
+        held = replace(sensors, exact=sensors.exact | np.isin(np.arange(len(sensors.groups)), list(found)))
+        focals = focals_of(model, sensors, focals_at(sensors, GUESS_DEG, known_focals(self.graph, sensors, self.known)))
+        # What disagrees among the placed photos would chain their points to others.
+        placed = agreements(model, self.graph, sensors, self.config.max_error_px)
+        apart = {(one.pair.a, one.pair.b) for one in placed if not one.supports}
+        pairs = [pair for pair in self.graph.pairs if (pair.a, pair.b) not in apart]
+        graph = replace(self.graph, pairs=pairs)
+        for joined in map_around(graph, held, focals, poses, model.start, self.config.seed):
+            if len(joined.photos) > len(model.photos):
+                return replace(joined, bundle=replace(joined.bundle, held=np.zeros(len(joined.photos), bool)))
+        return model
+
+
+def probabilities(
+    model: Candidate, prior: Prior, graph: MatchGraph, sensors: Sensors, config: MappingConfig
+) -> tuple[dict[int, float], Judged]:
+    """By photo, that its place is right: to `RIGHT_ROTATION` and `RIGHT_DIRECTION`, against most of the others.
+
+    It is where its ties are true, and the observations tell the place well enough; and what the ties say by themselves.
+    Of two groups that are rigid by themselves and hinge on each other, the photos of one are in no place.
+    """
+    judged = judge(model, graph, sensors, config.max_error_px)
+    if len(model.photos) < 2 or not len(model.bundle.xy):
+        believed = dict(zip(judged.photos, judged.belief.probability.tolist(), strict=True))
+        return {i: believed.get(i, 0.0) for i in model.photos}, judged
+    precise = _precise(model.bundle, prior)
+    found = dict.fromkeys(model.photos, 0.0)
+    stays = [model.photos.index(i) for i in judged.photos]
+    belief = dict(zip(stays, judged.belief.probability.tolist(), strict=True))
+    while len(stays) > 1:
+        exact = np.nanmedian(precise[np.ix_(stays, stays)], axis=1)
+        if exact.min() >= PRECISE:
+            return found | {model.photos[k]: belief[k] * float(p) for k, p in zip(stays, exact, strict=True)}, judged
+        del stays[int(exact.argmin())]
+    return found, judged
+
+
+def _precise(bundle: Bundle, prior: Prior) -> Float[np.ndarray, "I I"]:
+    """Of each image, the probability that its pose errs by less than what counts as right, against each other one; NaN
+    against itself."""
+    rotation, direction = pose_deviations(bundle, prior, CORRELATED * bundle.noise_px())
+    out = np.full_like(rotation, np.nan)
+    apart = ~np.eye(len(out), dtype=bool)
+    # Of a normal distribution over a plane, whose variances sum to the square of the deviation.
+    shares = [
+        -np.expm1(-((right / np.maximum(deviation[apart], 1e-9)) ** 2))
+        for deviation, right in ((rotation, RIGHT_ROTATION), (direction, RIGHT_DIRECTION))
+    ]
+    out[apart] = shares[0] * shares[1]
+    return out
 
 
 def settle(
@@ -87,7 +172,7 @@ def settle(
     config: MappingConfig,
     fates: dict[int, str],
 ) -> Candidate:
-    """Refined, until nothing contradicts the place of a photo that is left; notes why the others are not.
+    """Refined, until every photo that is left has its place more probably than not; notes why the others have none.
 
     Fewer than two photos may be left.
     """
@@ -95,12 +180,16 @@ def settle(
         refined = refine(model, prior, config.max_error_px, config.min_observations)
         prior = prior_without(prior, model.photos, refined.photos)
         fates.update({i: UNSUPPORTED for i in model.photos if i not in refined.photos})
-        pairs = agreements(refined, graph, sensors, config.max_error_px)
         held = {i for i, is_held in zip(refined.photos, refined.bundle.held, strict=True) if is_held}
         why = dict.fromkeys(misfits(refined), MISFIT)
         if prior.poses is None and not held:
             why |= {i: LOOSE for i, tied in zip(refined.photos, at_one_scale(refined.bundle), strict=True) if not tied}
-        stays = set(believed(refined, pairs, missing(refined))) - why.keys() | held
+        free = prior.poses is None and not held
+        probable, judged = probabilities(refined, prior, graph, sensors, config)
+        if free:
+            why |= {i: VAGUE for i in judged.photos if not probable[i] and i not in why}
+            why |= {i: unsure(p) for i, p in judged.doubted.items() if i not in why and i not in judged.contradicted}
+        stays = set(judged.photos) - why.keys() | held
         gone = [i for i in refined.photos if i not in stays]
         if not gone:
             return refined

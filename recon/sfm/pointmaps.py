@@ -13,6 +13,7 @@ from fewview.recon.geometry.pose import invert_rigid
 from fewview.recon.io.cameras import read_cameras
 from fewview.recon.pointmaps.artifact import StoredPointmap
 from fewview.recon.scene import Camera, View
+from fewview.recon.sfm.belief import WEIGHTS
 from fewview.recon.sfm.bundle import Bundle
 from fewview.recon.sfm.evidence import agreements
 from fewview.recon.sfm.graph import MatchGraph
@@ -24,7 +25,7 @@ DEVIATIONS = Deviations(rotation_deg=1.5, center=0.05)
 """Networks place photos to a degree or two."""
 TOLERANCES_PX = (50.0, 12.0)
 _ENOUGH = 30
-"""Certain matches with which a photo needs no points of its pointmap."""
+"""Matches that are likely right with which a photo needs no points of its pointmap."""
 _POINTS = 200
 """That a photo without matches gets, at most."""
 _SAME_SURFACE = 0.05
@@ -78,13 +79,13 @@ def load_pointmaps(folder: Path, graph: MatchGraph) -> Pointmaps:
 
 def hardly_matched(graph: MatchGraph, maps: Mapping[int, SeenMap]) -> list[int]:
     """Photos with pointmaps that share too little with others, or no parallax, to be placed by it."""
-    telling = [pair for pair in graph.pairs if pair.trusted and pair.model in ("general", "planar")]
-    certain = dict.fromkeys(maps, 0)
+    telling = [pair for pair in graph.pairs if pair.model in ("general", "planar")]
+    expected = dict.fromkeys(maps, 0.0)
     for pair in telling:
         if pair.a in maps and pair.b in maps:
-            certain[pair.a] += pair.confident
-            certain[pair.b] += pair.confident
-    return [i for i in maps if certain[i] < _ENOUGH]
+            expected[pair.a] += pair.expected
+            expected[pair.b] += pair.expected
+    return [i for i in maps if expected[i] < _ENOUGH]
 
 
 def with_points(
@@ -149,11 +150,11 @@ def posed(near: Near, sensors: Sensors) -> Candidate:
 
 
 def believed_pairs(graph: MatchGraph, sensors: Sensors, near: Near) -> MatchGraph:
-    """Only with pairs that are certain, or that are because they agree with the poses, which do not rest on them."""
+    """Only with pairs that are likely right, also because they agree with the poses, which do not rest on them."""
     found = agreements(posed(near, sensors), graph, sensors, near.tolerances_px[0])
-    fitting = {(one.pair.a, one.pair.b) for one in found if one.supports}
-    pairs = [pair for pair in graph.pairs if pair.trusted or (pair.a, pair.b) in fitting]
-    return replace(graph, pairs=[replace(pair, trusted=True) for pair in pairs])
+    fitting = {(one.pair.a, one.pair.b): one.pair.log_odds + WEIGHTS.agreeing for one in found if one.supports}
+    pairs = [replace(p, log_odds=fitting.get((p.a, p.b), p.log_odds)) for p in graph.pairs]
+    return replace(graph, pairs=[pair for pair in pairs if pair.log_odds > 0])
 
 
 def _seen(

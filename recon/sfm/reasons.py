@@ -15,12 +15,21 @@ _STEP = "Take photos that share at least half of what they show with a neighbour
 
 UNSUPPORTED = "Too few of its points agree with the other photos: its first position was wrong."
 CONTRADICTED = "What it shares with the other photos contradicts every place that was tried: it was thrown out."
+VAGUE = "What it shares with the other photos tells too little of where it was taken: its place is only a guess."
 LOOSE = "It shares points with one placed photo only, which does not tell how far away it was taken."
 
 MISFIT = (
     "Its points fit several times worse than those of the other photos: "
     "it shows what only resembles them, or is mirrored."
 )
+
+
+def unsure(probability: float) -> str:
+    """Of a photo whose ties do not make its place probable enough."""
+    return (
+        "What it shares with the other photos may only look alike: "
+        f"its place would be right with a probability of {probability:.0%}."
+    )
 
 
 def why_left_out(graph: MatchGraph, i: int, placed: Sequence[int], fate: str | None) -> str:
@@ -35,8 +44,8 @@ def why_left_out(graph: MatchGraph, i: int, placed: Sequence[int], fate: str | N
         return "It shows nothing that another photo shows too."
     pair, other = partners[0]
     name = graph.photos[other].name
-    if not any(partner.trusted for partner, _ in partners):
-        certain = f"of {len(pair.matches)} matches, {pair.confident} are certain."
+    if not any(partner.log_odds > 0 for partner, _ in partners):
+        certain = f"of {len(pair.matches)} matches, {pair.expected:.0f} are likely right."
         if is_repeated(pair):
             return f"What it shares with {name} looks like repeated structure: {certain}"
         return f"What it shares with {name} is too little to be sure of, or only looks alike: {certain}"
@@ -44,7 +53,7 @@ def why_left_out(graph: MatchGraph, i: int, placed: Sequence[int], fate: str | N
         return fate
     if pair.model == "panoramic" or stands_still(graph, pair):
         return f"It was taken from the same spot as {name}, which tells nothing of depth."
-    if not any(partner.trusted and k in placed for partner, k in partners):
+    if not any(partner.log_odds > 0 and k in placed for partner, k in partners):
         return f"It goes with {name}, but nothing certain ties the two to the other photos."
     return (
         f"It shares {len(pair.matches)} points with {name} and fewer with any other photo, "
@@ -91,10 +100,11 @@ def _no_model(graph: MatchGraph) -> ReconstructionError:
         )
     best = max(verified, key=lambda pair: len(pair.matches))
     a, b = graph.photos[best.a].name, graph.photos[best.b].name
-    if not any(pair.trusted for pair in verified):
+    if not any(pair.log_odds > 0 for pair in verified):
         return ReconstructionError(
             f"The photos do not overlap enough, or what they share only looks alike: {listed}. "
-            f"The best two, {a} and {b}, share {len(best.matches)} points, of which {best.confident} are certain.",
+            f"The best two, {a} and {b}, share {len(best.matches)} points, of which {best.expected:.0f} "
+            "are likely right.",
             _STEP,
         )
     return ReconstructionError(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from fewview.recon.camera_source import parse_source
 from fewview.recon.io.cameras import CameraSet, Verdict
@@ -30,10 +32,10 @@ from fewview.recon.sfm.graph import MatchGraph, load_graph
 from fewview.recon.sfm.kinds import from_one_spot
 from fewview.recon.sfm.known import MIN_POSES, Known, join_known
 from fewview.recon.sfm.lens import to_ideal
-from fewview.recon.sfm.lenses import by_evidence
+from fewview.recon.sfm.lenses import by_evidence, each_its_own
 from fewview.recon.sfm.mapping import Candidate, Sensors, find_sensors
 from fewview.recon.sfm.near import refine_near
-from fewview.recon.sfm.placing import Placed, Placing, settle
+from fewview.recon.sfm.placing import Placed, Placing, probabilities, settle
 from fewview.recon.sfm.pointmaps import (
     Pointmaps,
     believed_pairs,
@@ -48,6 +50,8 @@ from fewview.recon.sfm.refine import without_photo
 from fewview.recon.sfm.scale import metres_per_unit, parse_length
 
 
+# The matrices are small: threads that wait for each other take longest, most of all beside other work.
+@threadpool_limits.wrap(limits=1, user_api="blas")
 def place_photos(
     photos_folder: Path,
     matches_folder: Path,
@@ -76,18 +80,23 @@ def place_photos(
     if len(best.photos) < 2:
         raise no_model(graph)
     _doubt_given(best, graph, sensors, config, progress)
+    prior = Placing(graph, known, config).prior(best, sensors)
+    found, judged = probabilities(best, prior, graph, sensors, config)
+    # Where poses come from pointmaps or the user, matches are not all that speaks for them.
+    probable = {i: found.get(i, 0.0) for i in best.photos if seen is None and i not in known.poses}
     best, units, scale_source = _in_frame(best, known, seen, sensors, graph, config)
     cameras = CameraSet(
         views=make_views(best, sensors, graph, known.cameras),
         units=units,
         scale_source=scale_source,
         prior=kind,
-        verdicts=_verdicts(load_photos(photos_folder, excluded=True), graph, best, sensors, fates, known),
+        verdicts=_verdicts(load_photos(photos_folder, excluded=True), graph, best, sensors, fates, known, probable),
         given=tuple(graph.photos[i].name for i in best.photos if i in known.poses),
         advice=tuple(what_next(best, graph, sensors)),
-        lenses=lens_estimates(best, Placing(graph, known, config).prior(best, sensors), sensors, graph),
+        lenses=lens_estimates(best, prior, sensors, graph),
     )
     write_camera_exports(out, cameras, make_points(best, sensors, graph, known.cameras, photos_folder))
+    progress.tell(MappingFacts(probability=round(judged.belief.whole, 4)))
     _say(graph, best, sensors, known, why, cameras, progress)
 
 
@@ -100,16 +109,20 @@ def _ideal_graph(graph: MatchGraph, known: Known) -> MatchGraph:
 def _map_matched(
     graph: MatchGraph, sensors: Sensors, known: Known, config: MappingConfig, progress: Progress
 ) -> Placed:
-    parallax = any(pair.trusted and pair.model == "general" for pair in graph.pairs)
+    parallax = any(pair.log_odds > 0 and pair.model == "general" for pair in graph.pairs)
     turned = all(pair.model in ("none", "panoramic") for pair in graph.pairs)
     if not known.poses and (turned or (from_one_spot(graph) and not parallax)):
         raise no_model(graph)  # mapping would make depth of the noise
     placing = Placing(graph, known, config)
     recorded = known_focals(graph, sensors, known)
-    shared = placing.map(sensors, starts(sensors, recorded, config.fields_of_view_deg), progress)
-    if shared is None:
+    begin = starts(sensors, recorded, config.fields_of_view_deg)
+    shared = placing.map(sensors, begin, progress)
+    if shared is not None:
+        return by_evidence(shared, placing, progress)
+    own = each_its_own(sensors, begin, placing, progress)
+    if own is None:
         raise no_model(graph)
-    return by_evidence(shared, placing, progress)
+    return own
 
 
 def _map_seen(
@@ -201,6 +214,7 @@ def _verdicts(
     sensors: Sensors,
     fates: dict[int, str],
     known: Known,
+    probable: Mapping[int, float],
 ) -> list[Verdict]:
     index = {photo.name: i for i, photo in enumerate(graph.photos)}
     errors, overlap = best.bundle.errors_px(), overlaps(best, graph, sensors)
@@ -216,7 +230,8 @@ def _verdicts(
             continue
         seen = errors[best.bundle.image == best.photos.index(i)]
         error = round(float(seen.mean() / sensors.scale[i]), 4) if len(seen) else None
-        verdicts.append(Verdict(photo.name, True, None, len(seen), error, overlap[i]))
+        probability = round(probable[i], 4) if i in probable else None
+        verdicts.append(Verdict(photo.name, True, None, len(seen), error, overlap[i], probability))
     return verdicts
 
 

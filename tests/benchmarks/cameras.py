@@ -1,4 +1,4 @@
-"""Cameras found from few photos against true ones: placed rightly, placed wrongly, refused.
+"""Cameras found from few photos against true ones: placed rightly, placed wrongly, refused; and the stated probability.
 
     python -m tests.benchmarks.cameras --cache MATCHED --json cameras.json
     python -m tests.benchmarks.cameras --cache MATCHED --json new.json --against cameras.json
@@ -6,7 +6,8 @@
 Matching is what costs, so each set is matched once, all pairs of it (`MATCHED/<set>/photos`, `matches`: the artifacts
 of the stages; `--match` makes those that are missing), and the stage `cameras` runs on parts of it: 3, 5, 7 and 10
 photos, evenly spaced, random, and clustered (a random photo and those most like it in position and direction). What is
-finished is kept in the json file and not run again. True cameras are those of `fewview.data.photosets`.
+finished is kept in the json file and not run again. True cameras are those of `fewview.data.photosets`. Sets that
+deceive (`fewview.data.gallery.deceiving`) are made by `--deceiving`, into `MATCHED/deceiving`.
 
 - *Right*: of the largest set of placed photos in which each photo's median error to the others is under 2 degrees of
   rotation and 5 of direction. *Wrong*: the other placed ones.
@@ -25,7 +26,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,8 @@ from jaxtyping import Float
 import fewview.recon.ingest
 import fewview.recon.matching
 import fewview.recon.sfm
+from fewview.data.gallery.deceiving import Deceit, deceive
+from fewview.data.gallery.writing import write_photoset
 from fewview.data.photosets import data_root, evenly_spaced, load_photoset
 from fewview.recon.errors import FewviewError
 from fewview.recon.ingest import IngestConfig
@@ -59,6 +62,9 @@ KINDS = {
     "strecha_fountain_p11": "outdoors",
     "strecha_herzjesus_p25": "outdoors",
 }
+DECEIVING: tuple[Deceit, ...] = ("tower", "facade", "columns", "twins", "mosaic")
+DECEIVING_SEEDS = (900,)
+DECEIVING_VIEWS = 8
 COUNTS = (3, 5, 7, 10)
 CHOICES = ("spaced", "random", "clustered")
 ROTATION_DEG, DIRECTION_DEG = 2.0, 5.0
@@ -244,6 +250,11 @@ def _place(artifacts: Path, names: Sequence[str], folder: Path, sender: Any) -> 
             "poses": {view.name: view.T_world_camera.tolist() for view in cameras.views},
             # Of the set's photos, whose size need not be that of the true cameras' file: they are compared as shares.
             "focals": {view.name: view.camera.fx for view in cameras.views if view.name in photos},
+            "probability": {
+                verdict.name: getattr(verdict, "probability", None)
+                for verdict in cameras.verdicts
+                if getattr(verdict, "probability", None) is not None
+            },
             "reasons": {verdict.name: verdict.reason for verdict in cameras.verdicts if verdict.reason},
         }
     )
@@ -278,6 +289,24 @@ def tally(rows: Sequence[Row]) -> dict[str, Any]:
         "direction_deg": float(np.nanmedian([row["direction_deg"] for row in rows] or [np.nan])),
         "seconds": float(np.mean([row.get("seconds", np.nan) for row in rows])),
     }
+
+
+def reliability(rows: Sequence[Row], bins: Sequence[float] = (0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 1.0)) -> list[Row]:
+    """Of placed photos: the stated probability against the share that is right."""
+    stated, right = [], []
+    for row in rows:
+        for name, probability in row.get("probability", {}).items():
+            if name in row["right"] or name in row["wrong"]:
+                stated.append(probability)
+                right.append(name in row["right"])
+    p, is_right = np.array(stated), np.array(right, bool)
+    table = []
+    for low, high in pairwise(bins):
+        inside = (p >= low) & ((p < high) | (high == 1.0))
+        if inside.any():
+            mean, share = float(p[inside].mean()), float(is_right[inside].mean())
+            table.append({"from": low, "to": high, "photos": int(inside.sum()), "stated": mean, "right": share})
+    return table
 
 
 def table(rows: Sequence[Row], against: Sequence[Row] = ()) -> str:
@@ -319,6 +348,27 @@ def _key(row: Row) -> str:
     return "{set}/{count}/{choice}/{seed}".format(**row)
 
 
+def make_deceiving(folder: Path) -> None:
+    """Sets of which parts look alike, with seeds that the odds of ties were not fitted on."""
+    for kind in DECEIVING:
+        for seed in DECEIVING_SEEDS:
+            name = f"{kind}_{seed}"
+            if not (folder / name / "cameras.json").is_file():
+                write_photoset(deceive(kind, seed, DECEIVING_VIEWS), name, folder / name)
+
+
+def set_folders(data: Path, cache: Path) -> dict[str, Path]:
+    """Where the photos and true cameras of each set are."""
+    found = [path.parent for folder in (data, cache / "deceiving") for path in folder.glob("*/cameras.json")]
+    return {folder.name: folder for folder in found}
+
+
+def true_views(folder: Path, artifacts: Path) -> dict[str, View]:
+    """The true cameras of those photos of a set that were matched."""
+    matched = {photo.name for photo in load_photos(artifacts / "photos")}
+    return {view.name: view for view in load_photoset(folder).views if view.name in matched}
+
+
 def match_set(folder: Path, out: Path) -> None:
     """All pairs of a set, whatever their number."""
     import fewview.recon.matching.retrieval as retrieval
@@ -340,19 +390,23 @@ def main() -> None:
     parser.add_argument("--counts", nargs="*", type=int, default=COUNTS)
     parser.add_argument("--choices", nargs="*", default=CHOICES)
     parser.add_argument("--seeds", type=int, default=1, help="of random and clustered choices")
+    parser.add_argument("--deceiving", action="store_true", help="make sets that deceive, and use them too")
     parser.add_argument("--match", action="store_true", help="match the sets that the cache lacks")
     parser.add_argument("--keep", type=Path, help="keep the artifact of each case here")
     options = parser.parse_args()
-    names = options.sets or sorted(path.parent.name for path in options.data.glob("*/cameras.json"))
+    if options.deceiving:
+        make_deceiving(options.cache / "deceiving")
+    folders = set_folders(options.data, options.cache)
+    names = options.sets or sorted(folders)
     if options.match:
         for name in names:
             if not (options.cache / name / "matches" / "pairs.json").is_file():
-                match_set(options.data / name, options.cache / name)
+                match_set(folders[name], options.cache / name)
     names = [name for name in names if (options.cache / name / "matches" / "pairs.json").is_file()]
     done: dict[str, Row] = {}
     if options.json.is_file():
         done = {_key(row): row for row in json.loads(options.json.read_text(encoding="utf-8"))["cases"]}
-    truths = {name: {view.name: view for view in load_photoset(options.data / name).views} for name in names}
+    truths = {name: true_views(folders[name], options.cache / name) for name in names}
     import fewview.recon.sfm.stage  # noqa: F401  the children need not import it again
 
     ties: dict[str, dict[tuple[str, str], tuple[int, float, int]]] = {}
@@ -369,7 +423,7 @@ def main() -> None:
         views = list(truth.values())
         chosen = [views[i].name for i in choose(views, case["count"], case["choice"], case["seed"])]
         kept = options.keep / _key(case).replace("/", "-") if options.keep else None
-        row = case | {"kind": KINDS.get(case["set"], "other")}
+        row = case | {"kind": KINDS.get(case["set"], "deceiving")}
         row |= run_case(options.cache / case["set"], chosen, truth, kept)
         row["placeable"] = placeable(chosen, {k: v for k, v in ties[case["set"]].items() if set(k) <= set(chosen)})
         done[_key(case)] = row
@@ -380,6 +434,8 @@ def main() -> None:
     rows = [done[key] for key in wanted]
     against = json.loads(options.against.read_text(encoding="utf-8"))["cases"] if options.against else []
     print(table(rows, against))
+    for line in reliability(rows):
+        print("stated {stated:.3f} right {right:.3f} ({photos} photos)".format(**line))
 
 
 if __name__ == "__main__":

