@@ -41,6 +41,11 @@ def _render(photo: PhotoResult) -> str:
 
 _COLUMNS: tuple[tuple[str, str, Callable[[PhotoResult], str]], ...] = (
     (
+        "Placed rightly",
+        "probability that it is, to 2 degrees, and to 5 in direction",
+        lambda photo: formats.share(photo.probability),
+    ),
+    (
         "Seen by others",
         "share of the textured area in which another photo sees the same points",
         lambda photo: formats.share(photo.overlap),

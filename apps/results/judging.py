@@ -8,12 +8,13 @@ from fewview.apps.results.model import PhotoResult, Rig, StageResult
 from fewview.recon.dag.verdict import RunVerdict
 from fewview.recon.sfm import STAGE as CAMERAS
 
+_LIKELY = 0.8
 _THIN_OVERLAP = 0.4
 _LOOSE_PX = 2.0
 _THIN_DEPTH = 0.2
 _POOR_DB = 20.0
-"""A photo beyond one of these is warned of: share seen by others, reprojection error, verified depth, PSNR of its
-render."""
+"""A photo beyond one of these is warned of: probability that its place is right, share seen by others, reprojection
+error, verified depth, PSNR of its render."""
 _NAMED = 5
 """More photos than this are counted, not named."""
 
@@ -94,6 +95,9 @@ def _whole_doubts(stages: Sequence[StageResult], photos: Sequence[PhotoResult], 
     placed = [photo for photo in tried if photo.registered]
     if 2 * len(placed) < len(tried):
         said.append(f"only {len(placed)} of {len(tried)} photos go together")
+    guessed = [photo for photo in placed if photo.probability is not None and photo.probability < 0.5]
+    if placed and 2 * len(guessed) > len(placed):
+        said.append(f"the places of {len(guessed)} of {len(placed)} photos are more probably wrong than right")
     loose = [photo for photo in placed if photo.reprojection_px is not None and photo.reprojection_px > _LOOSE_PX]
     if placed and 2 * len(loose) > len(placed):
         said.append(f"the points of {len(loose)} of {len(placed)} photos lie more than {_LOOSE_PX:g} px off")
@@ -130,6 +134,8 @@ def _warnings(stages: Sequence[StageResult], photos: Sequence[PhotoResult], rig:
 def _doubts(photo: PhotoResult) -> list[str]:
     """What speaks against a photo that was placed."""
     said = []
+    if photo.probability is not None and photo.probability < _LIKELY:
+        said.append(f"The place of {photo.name} is right with a probability of {photo.probability:.0%} only.")
     if photo.overlap is not None and photo.overlap < _THIN_OVERLAP:
         said.append(f"Other photos see only {photo.overlap:.0%} of what {photo.name} shows.")
     if photo.reprojection_px is not None and photo.reprojection_px > _LOOSE_PX:

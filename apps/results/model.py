@@ -87,6 +87,8 @@ class PhotoResult:
     """Why it was left out."""
     observations: int
     """Triangulated points that it sees."""
+    probability: float | None
+    """That its place is right (docs/artifacts.md); None where it was given, or is not known."""
     overlap: float | None
     """Share of its textured area in which another photo sees the same points."""
     bare_sides: tuple[str, ...]

@@ -48,6 +48,7 @@ def read_photos(out: Path, done: Mapping[str, StageResult], cameras: CameraSet |
                 registered=verdict.registered if verdict else (False if photo.excluded else None),
                 reason=verdict.reason if verdict else photo.excluded,
                 observations=verdict.observations if verdict else 0,
+                probability=verdict.probability if verdict else None,
                 overlap=verdict.overlap if verdict else None,
                 bare_sides=tuple(side for name, side in bare if name == photo.name),
                 reprojection_px=verdict.reprojection_px if verdict else None,

@@ -60,7 +60,7 @@ def test_pictures_are_where_they_are_said_to_be(results: Results) -> None:
 def test_doubts_are_named(results: Results) -> None:
     first, *others = results.photos
     doubted = (
-        replace(first, overlap=0.1, depth_verified=0.05, psnr_db=12.0),
+        replace(first, probability=0.6, overlap=0.1, depth_verified=0.05, psnr_db=12.0),
         replace(others[0], registered=False, reason="It shows nothing that another photo shows too."),
         *others[1:],
     )
@@ -70,11 +70,12 @@ def test_doubts_are_named(results: Results) -> None:
     assert verdict.lines() == [
         "3 of 4 photos were placed and every result was made.",
         f"  left out: {others[0].name}: It shows nothing that another photo shows too.",
-        f"Verdict: usable, but: {why} (3 more in the report)",
+        f"Verdict: usable, but: {why} (4 more in the report)",
     ]
     assert (verdict.exit_code(strict=True), verdict.exit_code(strict=False)) == (0, 0)
     assert verdict.warnings == (
         f"{others[0].name} was left out: It shows nothing that another photo shows too.",
+        f"The place of {first.name} is right with a probability of 60% only.",
         f"Other photos see only 10% of what {first.name} shows.",
         f"Only 5% of the depth of {first.name} is confirmed; the rest is a guess.",
         f"The splats do not look like {first.name} (12.0 dB).",
@@ -99,6 +100,9 @@ def test_what_nobody_should_rely_on_is_said(results: Results) -> None:
     loose = tuple(replace(photo, reprojection_px=3.0) for photo in (first, second, others[0]))
     verdict = judge("complete", None, results.stages, (*loose, *others[1:]), None)
     assert verdict.text == "do not rely on it: the points of 3 of 4 photos lie more than 2 px off"
+    guessed = tuple(replace(photo, probability=0.4) for photo in (first, second, others[0]))
+    verdict = judge("complete", None, results.stages, (*guessed, *others[1:]), None)
+    assert verdict.text == "do not rely on it: the places of 3 of 4 photos are more probably wrong than right"
     doubted = tuple(
         replace(stage, facts={**stage.facts, "doubted_given": [["a", "b"]]}) if stage.name == "cameras" else stage
         for stage in results.stages

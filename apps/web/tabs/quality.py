@@ -34,7 +34,7 @@ class QualityTab:
         if results.scale is not None:
             parts.append(f"<h3>Scale</h3><p>{escape(results.scale.sentence)}</p>")
         if results.photos:
-            head = ("photo", "placed", "seen by others", "reprojection", "depth confirmed", "render")
+            head = ("photo", "placed", "rightly", "seen by others", "reprojection", "depth confirmed", "render")
             parts.append(html.table(head, [_row(photo) for photo in results.photos]))
         return ["".join(parts)]
 
@@ -44,6 +44,7 @@ def _row(photo: PhotoResult) -> tuple[str, ...]:
     return (
         photo.name,
         answers[photo.registered],
+        "" if photo.probability is None else f"{photo.probability:.0%}",
         "" if photo.overlap is None else f"{photo.overlap:.0%}",
         "" if photo.reprojection_px is None else f"{photo.reprojection_px:.2f} px",
         "" if photo.depth_verified is None else f"{photo.depth_verified:.0%}",
