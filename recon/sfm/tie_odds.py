@@ -6,8 +6,7 @@ leave each scene out, at even odds, right and wrong ties weighing alike:
 
 - ALIKED with LightGlue, 1,493 ties of 20 scenes (1,154 right): area under the curve .88, log-loss .44, expected
   calibration error .04; 19 % of the wrong ties are believed and 20 % of the right ones refused. The threshold on
-  the share of certain matches, by which `fewview.recon.sfm.graph` still decides: area .68, 44 % and
-  10 %; of 73 wrong ties between equal windows and columns it believes 69, the fit 14.
+  the share of certain matches, by which ties were believed before: area .68, 44 % and 10 %; of 73 wrong ties between equal windows and columns it believes 69, the fit 14.
 - SIFT, 111 ties of 7 scenes (80 right): area .76, log-loss .73; 24 % and 18 %. That is little to go by.
 
 Two copies of one poster, or of one side of a turned box, are believed: only other photos tell these.
@@ -20,10 +19,6 @@ from collections.abc import Mapping
 import numpy as np
 
 from fewview.recon.matching.artifact import TieEvidence
-
-PRIOR_LOG_ODDS = 0.0
-"""At which `tie_log_odds` is stated: of the pairs that survive verification, as many right as wrong. Who knows better
-adds the difference."""
 
 _SOME, _MANY = 50, 400
 """Verified matches at which their number says nothing, and from which more of them say no more."""
@@ -72,7 +67,10 @@ WEIGHTS: Mapping[str, Mapping[str, float]] = {
 
 
 def tie_log_odds(evidence: TieEvidence) -> float:
-    """Natural log-odds, at even prior odds, that the verified relative geometry of a pair is right."""
+    """Natural log-odds, at even prior odds, that the verified relative geometry of a pair is right.
+
+    `fewview.recon.sfm.belief.Weights.odds` says how they count among the pairs that survive verification.
+    """
     measures = tie_measures(evidence)
     return float(sum(weight * measures[name] for name, weight in WEIGHTS[evidence.matcher].items()))
 
