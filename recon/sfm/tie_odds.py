@@ -5,8 +5,9 @@ on pairs of which the truth is known; every weight can only have the sign that r
 leave each scene out, at even odds, right and wrong ties weighing alike:
 
 - ALIKED with LightGlue, 1,493 ties of 20 scenes (1,154 right): area under the curve .88, log-loss .44, expected
-  calibration error .04; 19 % of the wrong ties are believed and 20 % of the right ones refused. The threshold on
-  the share of certain matches, by which ties were believed before: area .68, 44 % and 10 %; of 73 wrong ties between equal windows and columns it believes 69, the fit 14.
+  calibration error .04; 19 % of the wrong ties are believed and 20 % of the right ones refused. The threshold on the
+  share of certain matches, by which ties were believed before: area .68, 44 % and 10 %; of 73 wrong ties between equal
+  windows and columns it believes 69, the fit 14.
 - SIFT, 111 ties of 7 scenes (80 right): area .76, log-loss .73; 24 % and 18 %. That is little to go by.
 
 Two copies of one poster, or of one side of a turned box, are believed: only other photos tell these.
