@@ -26,8 +26,6 @@ Edges = Mapping[tuple[int, int], float]
 
 ALL_CUTS = 11
 """Photos up to which every cut is weighed: 1,024 of them."""
-
-
 NOTHING = -10.0
 """Log odds of a place that no tie speaks for."""
 
@@ -42,7 +40,6 @@ class Weights:
     """Factor on the log odds of the evidence."""
     agreeing: float = 1.473
     """Log odds that a tie gains when it agrees with poses that do not rest on it alone."""
-
     contradicting: float = 0.5
     """Probability with which a true tie seems to contradict right poses. Not fitted: nearly all ties that contradict a
     model of these sets are doubtful by themselves, and the fit would have them say nothing (1.0). But of a photo with
@@ -112,8 +109,8 @@ def weakest_between(
 ) -> list[int]:
     """The photos on the side of the first end when the ties that are weakest in sum are cut between the two."""
     place = {i: k for k, i in enumerate(photos)}
-    ties = np.array([(place[a], place[b]) for a, b in agree], int).reshape(-1, 2)
-    capacity = _capacity(len(photos), ties, _gain(np.array(list(agree.values())), weights))
+    ties, odds = _among(place, agree)
+    capacity = _capacity(len(photos), ties, _gain(odds, weights))
     return [photos[k] for k in map(int, np.flatnonzero(_cut(capacity, place[ends[0]], place[ends[1]])))]
 
 

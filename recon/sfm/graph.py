@@ -26,8 +26,6 @@ class Pair:
     b: int
     raw: int
     matches: Int[np.ndarray, "M 2"]
-    confidence: Float[np.ndarray, " M"]
-    """The matcher's, in [0, 1]."""
     model: str
     """`general`, `planar`, `panoramic` or `none`."""
     median_angle_deg: float | None
@@ -73,14 +71,13 @@ def load_graph(photos_folder: Path, matches_folder: Path) -> MatchGraph:
     matched, pairs = load_pairs(matches_folder), []
     for entry in matched.pairs:
         a, b = index[entry.a], index[entry.b]
-        matches, confidence = load_matches(matches_folder, (photos[a].key, photos[b].key))
+        matches, _ = load_matches(matches_folder, (photos[a].key, photos[b].key))
         pairs.append(
             Pair(
                 a,
                 b,
                 entry.raw,
                 matches,
-                confidence,
                 entry.model,
                 entry.median_angle_deg,
                 _log_odds(entry.evidence),

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float
 
-from fewview.recon.geometry.pose import invert_rigid
 from fewview.recon.progress import Progress
 from fewview.recon.sfm import MappingFacts, ModelFact
 from fewview.recon.sfm.belief import Belief, believe, weakest_between
@@ -23,6 +22,7 @@ from fewview.recon.sfm.given import triangulate
 from fewview.recon.sfm.globally import map_globally
 from fewview.recon.sfm.graph import MatchGraph, Pair, groups
 from fewview.recon.sfm.mapping import Candidate, Sensors, map_photos
+from fewview.recon.sfm.near import pose_of
 from fewview.recon.sfm.refine import GUESS_DEVIATION
 from fewview.recon.sfm.tracks import held_out, only
 
@@ -289,19 +289,14 @@ def _turned(models: Models) -> Iterator[frozenset[Ends]]:
 
 
 def complete(scored: Scored, graph: MatchGraph, sensors: Sensors, max_error_px: float, seed: int) -> Candidate | None:
-    """The believed photos with the points of all matches that fit them; and those that find a place among these.
+    """The believed photos with the points of all matches that fit them.
 
     None where no points are left.
     """
     model, kept = scored.model, set(scored.judged.photos)
     fitting = [one.pair for one in agreements(model, graph, sensors, max_error_px) if one.supports]
     pairs = [pair for pair in fitting if pair.a in kept and pair.b in kept]
-    poses = {}
-    for k, i in enumerate(model.photos):
-        if i in kept:
-            poses[i] = np.eye(4)
-            poses[i][:3, :3], poses[i][:3, 3] = model.bundle.R[k], model.bundle.t[k]
-            poses[i] = invert_rigid(poses[i])
+    poses = {i: pose_of(model, k) for k, i in enumerate(model.photos) if i in kept}
     focals = focals_of(model, sensors, np.ones(len(sensors.groups)))
     return triangulate(replace(graph, pairs=pairs), sensors, focals, poses, model.start, seed)
 

@@ -173,7 +173,7 @@ def settle(
     config: MappingConfig,
     fates: dict[int, str],
 ) -> Candidate:
-    """Refined, until every photo that is left has its place more probably than not; notes why the others have none.
+    """Refined, until every photo that is left has a place that is probable enough; notes why the others have none.
 
     Fewer than two photos may be left.
     """
@@ -183,11 +183,9 @@ def settle(
         fates.update({i: UNSUPPORTED for i in model.photos if i not in refined.photos})
         held = {i for i, is_held in zip(refined.photos, refined.bundle.held, strict=True) if is_held}
         why = dict.fromkeys(misfits(refined), MISFIT)
+        probable, judged = probabilities(refined, prior, graph, sensors, config)
         if prior.poses is None and not held:
             why |= {i: LOOSE for i, tied in zip(refined.photos, at_one_scale(refined.bundle), strict=True) if not tied}
-        free = prior.poses is None and not held
-        probable, judged = probabilities(refined, prior, graph, sensors, config)
-        if free:
             why |= {i: VAGUE for i in judged.photos if not probable[i] and i not in why}
             why |= {i: unsure(p) for i, p in judged.doubted.items() if i not in why and i not in judged.contradicted}
         stays = set(judged.photos) - why.keys() | held

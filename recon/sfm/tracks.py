@@ -29,7 +29,7 @@ def held_out(graph: MatchGraph, pairs: Collection[Pair]) -> list[Bool[np.ndarray
 
 def only(pair: Pair, keep: Bool[np.ndarray, " M"]) -> Pair:
     """The pair with some of its matches."""
-    return replace(pair, matches=pair.matches[keep], confidence=pair.confidence[keep])
+    return replace(pair, matches=pair.matches[keep])
 
 
 def _tracks(offsets: Int[np.ndarray, " I1"], pairs: Collection[Pair]) -> Int[np.ndarray, " K"]:

@@ -251,9 +251,7 @@ def _place(artifacts: Path, names: Sequence[str], folder: Path, sender: Any) -> 
             # Of the set's photos, whose size need not be that of the true cameras' file: they are compared as shares.
             "focals": {view.name: view.camera.fx for view in cameras.views if view.name in photos},
             "probability": {
-                verdict.name: getattr(verdict, "probability", None)
-                for verdict in cameras.verdicts
-                if getattr(verdict, "probability", None) is not None
+                verdict.name: verdict.probability for verdict in cameras.verdicts if verdict.probability is not None
             },
             "reasons": {verdict.name: verdict.reason for verdict in cameras.verdicts if verdict.reason},
         }

@@ -131,7 +131,7 @@ def test_whole_tracks_are_held_out() -> None:
     same = np.stack([np.arange(count)] * 2, axis=1)
     twisted = np.concatenate([same, [[0, 1]]])
     keypoints = [np.zeros((count, 2))] * 3
-    pairs = [Pair(a, b, count, m, np.ones(len(m)), "general", None, 8.0) for a, b, m in ((0, 1, twisted), (1, 2, same))]
+    pairs = [Pair(a, b, count, m, "general", None, 8.0) for a, b, m in ((0, 1, twisted), (1, 2, same))]
     first, second = held_out(MatchGraph([], keypoints, pairs), pairs)
     np.testing.assert_array_equal(first[:count], second)
     assert 4 <= second.sum() <= 12

@@ -28,7 +28,7 @@ def _graph(moved_px: float, models: dict[tuple[int, int], str], raw: int = _COUN
     for a, b in ((0, 1), (0, 2), (1, 2)):
         model = models.get((a, b), "none")
         matches = ends if model != "none" else ends[:0]
-        pairs.append(Pair(a, b, raw, matches, np.full(len(matches), 0.9), model, None, log_odds))
+        pairs.append(Pair(a, b, raw, matches, model, None, log_odds))
     return MatchGraph(photos, [points + np.array([moved_px * i, 0]) for i in range(3)], pairs)
 
 
