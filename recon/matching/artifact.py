@@ -18,6 +18,11 @@ STILL = 4 / 1024
 tolerance of verification, 4 px in working images of 1024 px)."""
 
 
+TURNED_SHARE = 0.72
+"""Matches that a turn and a zoom explains of two photos that are both turned against a third. Of such a pair alone it
+must explain .85, and here the errors of both add up: .85 times .85."""
+
+
 @dataclass(frozen=True)
 class TieEvidence:
     """Measures of a pair whose matches survived verification; shares are in [0, 1]."""
@@ -74,6 +79,8 @@ class MatchedPair:
     median_angle_deg: float | None
     evidence: TieEvidence | None = None
     """None where the model is `none`."""
+    turned_share: float = 0.0
+    """Of the matches, those that a turn and a zoom on the spot explains; 0 where it is certainly few."""
 
 
 @dataclass(frozen=True)

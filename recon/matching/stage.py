@@ -286,7 +286,16 @@ def _write(
         one, other, found = photos[a], photos[b], pair.verified
         count = len(found.matches)
         entries.append(
-            MatchedPair(one.name, other.name, pair.raw, count, found.model, found.median_angle_deg, pair.evidence)
+            MatchedPair(
+                one.name,
+                other.name,
+                pair.raw,
+                count,
+                found.model,
+                found.median_angle_deg,
+                pair.evidence,
+                found.turned_share,
+            )
         )
         save_matches(out, (one.key, other.key), found.matches.pairs + offset, found.matches.confidence)
     save_pairs(out, MatchedPairs(matcher, tuple(entries), session.fisheyes))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -13,6 +14,7 @@ from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from fewview.recon.geometry.fit import nearest_rotation
+from fewview.recon.matching.artifact import TURNED_SHARE
 from fewview.recon.matching.features import Matches
 from fewview.recon.photos import Photo
 
@@ -29,6 +31,9 @@ _PLANE_GAIN = 1.5
 """So many times the error of a free homography a turn with a zoom may leave: 1.3 in those photos."""
 _NOISE = 0.05
 """Least noise of a match, as a share of the tolerance: .2 px, of keypoints found to a fraction of a pixel."""
+_LENS = 0.001
+"""Of the long side, by which lenses move matches from where a pinhole would have them: mapping, too, leaves out
+distortion that moves the corners by no more than 1 px of 1,024 (fewview.recon.sfm.refine.SUPPORTED_PX)."""
 _BEHIND_PX = 1e4
 """Error of a point that comes to lie behind the camera: larger than any photo."""
 _STILL = 0.001
@@ -66,6 +71,9 @@ class Verified:
     """Fundamental matrix, pixels of the original photos; None where none was found."""
     H: Float[np.ndarray, "3 3"] | None = None
     """The homography that most matches agree with, from the first photo to the second."""
+    turned_share: float = 0.0
+    """Share of the matches that any geometry explains which a turn and a zoom on the spot explains; 0 where a free
+    homography does not explain `TURNED_SHARE`."""
     still: int = 0
     """Matches that were dropped first because they do not move while others do."""
 
@@ -119,13 +127,16 @@ def verify(
     if H is None:
         found = pycolmap.estimate_homography_matrix(a, b, options.ransac)
         H = None if found is None else found["H"]
-    if model != "general" and F is not None and H is not None:
+    turned_share = 0.0
+    if F is not None and H is not None:
         there = (_sampson(F, a, b) < max_error_px) | (_distance(H, a, b) < max_error_px)
-        turned = _is_from_one_spot(photos, (a[there], b[there]), H, F, max_error_px)
-        model = "panoramic" if turned else "planar"
+        turned_share, on_the_spot = _turned(photos, (a[there], b[there]), H, F, max_error_px)
+        if model != "general":
+            model = "panoramic" if on_the_spot else "planar"
     angle = float(np.degrees(geometry.tri_angle))
     has_angle = model != "panoramic" and np.isfinite(angle) and angle > 0
-    return Verified(matches.only(keep), model, round(angle, 3) if has_angle else None, F, H, int(still.sum()))
+    median_angle_deg = round(angle, 3) if has_angle else None
+    return Verified(matches.only(keep), model, median_angle_deg, F, H, round(turned_share, 4), int(still.sum()))
 
 
 def find_still(
@@ -156,14 +167,14 @@ def find_still(
     return near[0] & near[1]
 
 
-def _is_from_one_spot(
+def _turned(
     photos: tuple[Photo, Photo],
     xy: tuple[Float[np.ndarray, "M 2"], Float[np.ndarray, "M 2"]],
     H: Float[np.ndarray, "3 3"],
     F: Float[np.ndarray, "3 3"],
     max_error_px: float,
-) -> bool:
-    """Whether the homography is that of a camera that was turned, and perhaps zoomed, on the spot.
+) -> tuple[float, bool]:
+    """Which share of the matches a camera explains that was turned, and perhaps zoomed, on the spot; whether it was.
 
     H = K' R K^-1 then (Hartley and Zisserman, "Multiple View Geometry in Computer Vision", 2004, section 8.4), with a
     focal length for either photo. Where that is zoomed, it need only explain the matches; else an information
@@ -172,21 +183,25 @@ def _is_from_one_spot(
     Args:
         xy: matches that a homography or a fundamental matrix explains.
     """
+    if (_distance(H, *xy) < max_error_px).mean() < TURNED_SHARE:
+        return 0.0, False
     middle = [np.array([photo.width, photo.height]) / 2 for photo in photos]
     a, b = xy[0] - middle[0], xy[1] - middle[1]
     shift = [np.array([[1.0, 0, x], [0, 1, y], [0, 0, 1]]) for x, y in middle]
     long_side = max(photos[0].width, photos[0].height)
     turn, zoom = _turn_and_zoom(np.linalg.inv(shift[1]) @ H @ shift[0], a, b, long_side, max_error_px)
     error = _distance(turn, a, b)
-    if (error < max_error_px).mean() < _SPOT_SHARE:
-        return False
+    share = float((error < max_error_px).mean())
+    if share < _SPOT_SHARE:
+        return share, False
     if max(zoom, 1 / zoom) > _ZOOM:
         # Whoever had walked nearer instead would see parallax, but for a plane, which a free homography fits better.
         rms = [np.sqrt((np.minimum(one, max_error_px) ** 2).mean()) for one in (error, _flat_error(a, b))]
-        return bool(rms[0] < _PLANE_GAIN * rms[1])
+        return share, bool(rms[0] < _PLANE_GAIN * rms[1])
     epipolar = _sampson(F, *xy)
-    noise = max(1.4826 * float(np.median(epipolar)), _NOISE * max_error_px)
-    return _gric(error / noise, dimension=2, parameters=5) < _gric(epipolar / noise, dimension=3, parameters=7)
+    noise = math.hypot(max(1.4826 * float(np.median(epipolar)), _NOISE * max_error_px), _LENS * long_side)
+    turned = _gric(error / noise, dimension=2, parameters=5)
+    return share, turned < _gric(epipolar / noise, dimension=3, parameters=7)
 
 
 def _gric(error: Float[np.ndarray, " M"], dimension: int, parameters: int) -> float:

@@ -31,6 +31,8 @@ class Pair:
     median_angle_deg: float | None
     log_odds: float
     """Natural logarithm of the odds that the matches are those of one scene, and not of things that look alike."""
+    turned_share: float = 0.0
+    """Of the matches, those that a turn and a zoom on the spot explains; 0 where it is certainly few."""
 
     @property
     def expected(self) -> float:
@@ -81,6 +83,7 @@ def load_graph(photos_folder: Path, matches_folder: Path) -> MatchGraph:
                 entry.model,
                 entry.median_angle_deg,
                 _log_odds(entry.evidence),
+                entry.turned_share,
             )
         )
     return MatchGraph(photos, keypoints, pairs, matched.fisheyes)

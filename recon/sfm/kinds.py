@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fewview.recon.matching.artifact import still_share
+from fewview.recon.matching.artifact import TURNED_SHARE, still_share
 from fewview.recon.sfm.graph import MatchGraph, Pair, groups
 
 _MOST = 0.5
@@ -32,11 +32,15 @@ def stood_still(graph: MatchGraph) -> bool:
 
 
 def from_one_spot(graph: MatchGraph) -> bool:
-    """Whether pure turning and zooming explains a chain of pairs through all photos that share anything.
+    """Whether pure turning and zooming explains a chain of pairs through all photos that share anything, and most of
+    what other likely pairs share.
 
-    Pairs far apart along the chain may look planar: errors of the lens add up there.
+    Pairs far apart along the chain may look planar, or general: errors of the lens add up there.
     """
-    return _tie_all(graph, [pair for pair in graph.pairs if pair.model == "panoramic"])
+    if not _tie_all(graph, [pair for pair in graph.pairs if pair.model == "panoramic"]):
+        return False
+    parallax = [pair for pair in graph.pairs if pair.log_odds > 0 and pair.model == "general"]
+    return all(pair.turned_share >= TURNED_SHARE for pair in parallax)
 
 
 def is_repeated(pair: Pair) -> bool:

@@ -109,9 +109,8 @@ def _ideal_graph(graph: MatchGraph, known: Known) -> MatchGraph:
 def _map_matched(
     graph: MatchGraph, sensors: Sensors, known: Known, config: MappingConfig, progress: Progress
 ) -> Placed:
-    parallax = any(pair.log_odds > 0 and pair.model == "general" for pair in graph.pairs)
     turned = all(pair.model in ("none", "panoramic") for pair in graph.pairs)
-    if not known.poses and (turned or (from_one_spot(graph) and not parallax)):
+    if not known.poses and (turned or from_one_spot(graph)):
         raise no_model(graph)  # mapping would make depth of the noise
     placing = Placing(graph, known, config)
     recorded = known_focals(graph, sensors, known)

@@ -127,7 +127,7 @@ def test_photos_of_every_direction_are_brought_together() -> None:
     def match_pair(one: Turned, other: Turned) -> Pair:
         same = (directions[one[0]] + one[1] - directions[other[0]] - other[1]) % 4 == 0
         count = 200 if same else 40  # wrong turns match too, a little: repeated structure
-        return Pair(count, Verified(Matches(np.zeros((count, 2)), np.zeros(count)), "general", None))
+        return Pair(count, Verified(Matches(np.zeros((count, 2), int), np.zeros(count)), "general", None))
 
     pairs = {(a, b): match_pair((a, 0), (b, 0)) for a in range(6) for b in range(a + 1, 6)}
     affinity = lambda one, other: len(match_pair(one, other))  # noqa: E731
