@@ -51,7 +51,7 @@ def corners_in_sight(polygon: Float[np.ndarray, "N 2"], eye: Float[np.ndarray, "
     return np.array(nearest) > away - 1e-6
 
 
-def project(points: Float[np.ndarray, "N 3"], view: View) -> list[Float[np.ndarray, "M 2"]]:
+def project(points: Float[np.ndarray, "N 3"], view: View) -> list[Float[np.ndarray, "_ 2"]]:
     """The image of a flat polygon, cut by the image's borders: none, one or several polygons, pixels."""
     local = transform(view.T_camera_world, points)
     for normal, offset in _frustum(view.camera):

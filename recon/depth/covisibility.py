@@ -14,7 +14,7 @@ from fewview.recon.geometry.pose import transform
 from fewview.recon.scene import PosedImage
 
 
-def kept_pixels(views: Sequence[PosedImage], maps: Sequence[DepthMap]) -> list[Bool[np.ndarray, "H W"]]:
+def kept_pixels(views: Sequence[PosedImage], maps: Sequence[DepthMap]) -> list[Bool[np.ndarray, "_ _"]]:
     """Per view the pixels that become points.
 
     Views are ranked by mean confidence. A pixel is dropped where a higher-ranked view shows the same surface:
@@ -23,7 +23,7 @@ def kept_pixels(views: Sequence[PosedImage], maps: Sequence[DepthMap]) -> list[B
     """
     mean = [float(m.confidence.astype(np.float32).mean()) for m in maps]
     order = sorted(range(len(views)), key=lambda i: (-mean[i], i))
-    kept: list[Bool[np.ndarray, "H W"]] = [np.zeros(m.depth.shape, bool) for m in maps]
+    kept: list[Bool[np.ndarray, "_ _"]] = [np.zeros(m.depth.shape, bool) for m in maps]
     for rank, i in enumerate(order):
         keep = maps[i].source != UNKNOWN
         rows, columns = np.nonzero(keep)
@@ -38,7 +38,7 @@ def kept_pixels(views: Sequence[PosedImage], maps: Sequence[DepthMap]) -> list[B
 
 
 def gather_points(
-    views: Sequence[PosedImage], maps: Sequence[DepthMap], kept: Sequence[Bool[np.ndarray, "H W"]]
+    views: Sequence[PosedImage], maps: Sequence[DepthMap], kept: Sequence[Bool[np.ndarray, "_ _"]]
 ) -> Points:
     """Points of the kept pixels, view by view, row by row."""
     parts: list[tuple[np.ndarray, ...]] = []

@@ -112,7 +112,7 @@ class _Border:
     others: list[ScenePlane]
     """The rest of the known shell, inside which the border lies."""
     direction: Float[np.ndarray, " 3"]
-    edges: list[Bool[np.ndarray, "H W"]]
+    edges: list[Bool[np.ndarray, "_ _"]]
     """Per photo: where it shows an edge of this direction."""
     offsets: Float[np.ndarray, " N"]
     """Of the planes that such edges, lifted onto the known plane, propose."""

@@ -79,6 +79,8 @@ class MatchedPair:
     median_angle_deg: float | None
     evidence: TieEvidence | None = None
     """None where the model is `none`."""
+    log_odds: float | None = None
+    """Natural logarithm of the odds that the evidence gives, at even prior odds (`fewview.recon.matching.tie_odds`)."""
     turned_share: float = 0.0
     """Of the matches, those that a turn and a zoom on the spot explains; 0 where it is certainly few."""
 

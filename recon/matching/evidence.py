@@ -1,6 +1,7 @@
 """What is measured of a pair of photos that tells whether they show one scene, or things that look alike.
 
-Nothing here decides: `fewview.recon.sfm.tie_odds` weighs these measures, by weights that tests/benchmarks/ties fitted.
+Nothing here decides: `fewview.recon.matching.tie_odds` weighs these measures, by weights that tests/benchmarks/ties
+fitted.
 """
 
 from __future__ import annotations

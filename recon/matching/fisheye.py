@@ -45,7 +45,7 @@ class Tried:
 
 def find_fisheyes(
     photos: Sequence[Photo],
-    keypoints: Sequence[Float[np.ndarray, "N 2"]],
+    keypoints: Sequence[Float[np.ndarray, "_ 2"]],
     tried: Sequence[Tried],
     error_share: float,
     seed: int,
@@ -81,7 +81,7 @@ def _is_narrow(photos: Sequence[Photo], group: str) -> bool:
 
 def _explained(
     photos: Sequence[Photo],
-    keypoints: Sequence[Float[np.ndarray, "N 2"]],
+    keypoints: Sequence[Float[np.ndarray, "_ 2"]],
     tried: Tried,
     focal: float,
     error_share: float,

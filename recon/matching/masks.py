@@ -18,13 +18,9 @@ from scipy.sparse.csgraph import connected_components
 from fewview.recon.matching.artifact import still_share
 from fewview.recon.matching.turns import Pair
 
-_MIN_SURE = 20
-_SURE_SHARE = 0.25
-"""Of a pair's verified matches, which two photos of one scene have and two like facades have not (same measurement)."""
-
 
 def tied(count: int, pairs: Mapping[tuple[int, int], Pair]) -> int:
-    """Photos in the largest group that pairs with enough certain matches hold together; 1 where there is none."""
+    """Photos in the largest group that likely pairs hold together; 1 where there is none."""
     firm = [ends for ends, pair in pairs.items() if _is_sure(pair)]
     edges = np.array(firm, int).reshape(-1, 2)
     links = coo_array((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(count, count))
@@ -32,7 +28,7 @@ def tied(count: int, pairs: Mapping[tuple[int, int], Pair]) -> int:
 
 
 def moves(
-    keypoints: Sequence[Float[np.ndarray, "N 2"]],
+    keypoints: Sequence[Float[np.ndarray, "_ 2"]],
     long_sides: Sequence[int],
     pairs: Mapping[tuple[int, int], Pair],
 ) -> bool:
@@ -52,4 +48,5 @@ def moves(
 
 
 def _is_sure(pair: Pair) -> bool:
-    return pair.verified.matches.certain >= max(_MIN_SURE, _SURE_SHARE * len(pair))
+    """Whether two photos rather show one scene than things that look alike."""
+    return pair.log_odds is not None and pair.log_odds > 0

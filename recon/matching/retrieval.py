@@ -24,7 +24,7 @@ _ROUNDS = 10
 
 
 def choose_pairs(
-    descriptors: Sequence[Float[np.ndarray, "N D"]], sequence: Sequence[int], neighbours: int, window: int
+    descriptors: Sequence[Float[np.ndarray, "_ D"]], sequence: Sequence[int], neighbours: int, window: int
 ) -> list[tuple[int, int]]:
     """Pairs to match, ascending: their number grows with that of the photos, not with its square.
 
@@ -52,7 +52,7 @@ def choose_pairs(
     return sorted({(min(a, b), max(a, b)) for a, b in chosen})
 
 
-def _vlad(descriptors: Sequence[Float[np.ndarray, "N D"]]) -> Float[np.ndarray, "I WD"]:
+def _vlad(descriptors: Sequence[Float[np.ndarray, "_ D"]]) -> Float[np.ndarray, "I WD"]:
     """One unit vector per photo."""
     words = _codebook(np.concatenate([d[:_SAMPLE] for d in descriptors]))
     vectors = np.zeros((len(descriptors), len(words), words.shape[1]), np.float32)

@@ -106,7 +106,7 @@ def match_photos(folder: Path, config: MatchingConfig, out: Path, progress: Prog
         keypoints = [whole.keypoints(turned) for turned in enumerate(whole_quarters)]
         long_sides = [max(photo.width, photo.height) for photo in whole.photos]
         if tied(count, whole_pairs) > tied(count, pairs) and moves(keypoints, long_sides, whole_pairs):
-            reason = f"what the masks leave ties {tied(count, pairs)} of {count} photos for certain"
+            reason = f"what the masks leave ties {tied(count, pairs)} of {count} photos"
             progress.fallback("what the masks leave", "whole photos for matching", reason)
             session, quarters, pairs = whole, whole_quarters, whole_pairs
     _look_for_fisheyes(session, quarters, pairs, config, progress)
@@ -294,6 +294,7 @@ def _write(
                 found.model,
                 found.median_angle_deg,
                 pair.evidence,
+                None if pair.log_odds is None else round(pair.log_odds, 4),
                 found.turned_share,
             )
         )

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from fewview.recon.matching.artifact import TieEvidence
+from fewview.recon.matching.tie_odds import tie_log_odds
 from fewview.recon.matching.verification import Verified
 from fewview.recon.progress import Progress
 
@@ -39,6 +40,11 @@ class Pair:
     verified: Verified
     evidence: TieEvidence | None = None
     """None where the verified model is `none`."""
+
+    @property
+    def log_odds(self) -> float | None:
+        """See `MatchedPair`."""
+        return None if self.evidence is None else tie_log_odds(self.evidence)
 
     def __len__(self) -> int:
         return len(self.verified.matches)

@@ -12,10 +12,9 @@ from jaxtyping import Float, Int
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from fewview.recon.matching.artifact import TieEvidence, load_keypoints, load_matches, load_pairs
+from fewview.recon.matching.artifact import load_keypoints, load_matches, load_pairs
 from fewview.recon.photos import Photo, load_photos
 from fewview.recon.sfm.belief import NOTHING, WEIGHTS
-from fewview.recon.sfm.tie_odds import tie_log_odds
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class MatchGraph:
     """Photos in their order, their keypoints, and all pairs."""
 
     photos: list[Photo]
-    keypoints: list[Float[np.ndarray, "N 2"]]
+    keypoints: list[Float[np.ndarray, "_ 2"]]
     """Pixels of the originals."""
     pairs: list[Pair]
     fisheyes: Mapping[str, float] = field(default_factory=dict)
@@ -82,12 +81,8 @@ def load_graph(photos_folder: Path, matches_folder: Path) -> MatchGraph:
                 matches,
                 entry.model,
                 entry.median_angle_deg,
-                _log_odds(entry.evidence),
+                NOTHING if entry.log_odds is None else WEIGHTS.odds(entry.log_odds),
                 entry.turned_share,
             )
         )
     return MatchGraph(photos, keypoints, pairs, matched.fisheyes)
-
-
-def _log_odds(evidence: TieEvidence | None) -> float:
-    return NOTHING if evidence is None else WEIGHTS.odds(tie_log_odds(evidence))

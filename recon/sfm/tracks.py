@@ -16,7 +16,7 @@ _HELD_OUT = 8
 """One in so many tracks is kept from mapping, to test the models by."""
 
 
-def held_out(graph: MatchGraph, pairs: Collection[Pair]) -> list[Bool[np.ndarray, " M"]]:
+def held_out(graph: MatchGraph, pairs: Collection[Pair]) -> list[Bool[np.ndarray, " _"]]:
     """Per pair, which of its matches belong to tracks that are kept from mapping.
 
     Whole tracks, because a match of a track that the model was made of would not test it.

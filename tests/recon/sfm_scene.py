@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from scipy.spatial.transform import Rotation
 from fewview.recon.geometry.pose import invert_rigid
 from fewview.recon.io.cameras import CameraSet, read_cameras
 from fewview.recon.matching.artifact import TieEvidence
+from fewview.recon.matching.tie_odds import tie_log_odds
 from fewview.recon.photos import Photo, save_photos
 from fewview.recon.progress import LogProgress
 from fewview.recon.scene import Camera, View
@@ -132,10 +132,10 @@ class MatchedScene:
         )
         names = {"a": self.views[a].name, "b": self.views[b].name}
         count = len(matches)
-        evidence = None if model == "none" or not count else asdict(evidence_of(count, confidence))
         model = model if count else "none"
+        log_odds = None if model == "none" else tie_log_odds(evidence_of(count, confidence))
         self.pairs.append(
-            {**names, "raw": count, "verified": count, "model": model, "median_angle_deg": None, "evidence": evidence}
+            {**names, "raw": count, "verified": count, "model": model, "median_angle_deg": None, "log_odds": log_odds}
         )
 
     def run(self, out: str = "cameras", **options: Any) -> tuple[CameraSet, LogProgress]:

@@ -226,7 +226,7 @@ def test_without_weights_sift_is_announced_and_the_artifact_is_whole(
 class _Network:
     """Stands in for a network: keypoints everywhere, `certain` of 60 right matches and guesses of the others."""
 
-    name, turns = "network", True
+    name, turns = "aliked+lightglue", True
 
     def __init__(self, size: int, certain: int) -> None:
         self._size, self._certain = size, certain

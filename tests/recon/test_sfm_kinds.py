@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from sfm_scene import evidence_of
 
 from fewview.recon.matching.features import Matches
 from fewview.recon.matching.masks import moves, tied
@@ -13,6 +14,7 @@ from fewview.recon.matching.turns import Pair as Matched
 from fewview.recon.matching.verification import Verified
 from fewview.recon.photos import Photo
 from fewview.recon.sfm.graph import MatchGraph, Pair
+from fewview.recon.sfm.kinds import from_one_spot
 from fewview.recon.sfm.reasons import no_model, why_left_out
 
 _COUNT = 60
@@ -41,6 +43,12 @@ def test_turning_is_recognised_where_distant_pairs_look_planar() -> None:
     assert error.remedy == "Take photos from different places, a step to the side each time."
     # A wall from different places is planar too, and one pair from one spot makes no chain.
     assert "one spot" not in no_model(_graph(100, {**chain, (1, 2): "planar"})).what
+
+
+def test_a_pair_at_the_ends_of_a_chain_may_look_general_if_turning_explains_most_of_it() -> None:
+    graph = _graph(100, {(0, 1): "general", (0, 2): "panoramic", (1, 2): "panoramic"})
+    assert not from_one_spot(graph), "parallax"
+    assert from_one_spot(replace(graph, pairs=[replace(pair, turned_share=0.8) for pair in graph.pairs]))
 
 
 def test_a_camera_that_stood_still_did_not_turn() -> None:
@@ -94,14 +102,14 @@ def test_a_double_was_taken_from_the_same_spot() -> None:
     )
 
 
-def _matched(confident: int) -> Matched:
+def _matched(confidence: float) -> Matched:
     ends = np.column_stack([np.arange(_COUNT)] * 2)
-    confidence = np.where(np.arange(_COUNT) < confident, 0.95, 0.2)
-    return Matched(_COUNT, Verified(Matches(ends, confidence), "general", 3.0))
+    verified = Verified(Matches(ends, np.full(_COUNT, confidence)), "general", 3.0)
+    return Matched(_COUNT, verified, evidence_of(_COUNT, confidence))
 
 
 def test_what_masks_hide_counts_where_it_ties_more_and_moved() -> None:
-    firm, loose = _matched(40), _matched(10)
+    firm, loose = _matched(1.0), _matched(0.1)
     assert tied(3, {(0, 1): loose, (1, 2): loose}) == 1
     assert tied(3, {(0, 1): firm, (1, 2): loose}) == 2
     assert tied(3, {(0, 1): firm, (1, 2): firm}) == 3

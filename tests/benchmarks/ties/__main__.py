@@ -22,8 +22,8 @@ from fewview.data.gallery import DECEITS
 from fewview.data.photosets import data_root
 from fewview.recon.matching.aliked import AlikedLightGlue
 from fewview.recon.matching.sift import Sift
+from fewview.recon.matching.tie_odds import WEIGHTS
 from fewview.recon.progress import LogProgress
-from fewview.recon.sfm.tie_odds import WEIGHTS
 from tests.benchmarks.ties import corpus, fit
 from tests.benchmarks.ties.scenes import Scene, across, degraded, from_gallery, from_views, load_or_make
 

@@ -11,7 +11,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from fewview.recon.matching.sift import Sift
-from fewview.recon.sfm.tie_odds import SIGNS, tie_measures
+from fewview.recon.matching.tie_odds import SIGNS, tie_measures
 from tests.benchmarks.ties.corpus import Tie
 
 RIDGE = {"aliked+lightglue": 1e-2, "sift": 1e-1}
