@@ -32,6 +32,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
+from scipy.stats import binomtest
 
 import fewview.recon.ingest
 import fewview.recon.matching
@@ -307,6 +308,38 @@ def reliability(rows: Sequence[Row], bins: Sequence[float] = (0, 0.5, 0.7, 0.8, 
     return table
 
 
+def reliability_plot(lines: Sequence[Row]) -> str:
+    """An SVG of `reliability`: what is stated against what is right, with Wilson's intervals of .9 and the number of
+    places; on the diagonal both are the same."""
+    size, margin = 320, 44
+
+    def x(value: float) -> float:
+        return margin + size * value
+
+    def y(value: float) -> float:
+        return margin / 2 + size * (1 - value)
+
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size + 1.5 * margin:g} {size + 1.5 * margin:g}" '
+        'font-family="sans-serif" font-size="11">',
+        '<rect width="100%" height="100%" fill="white"/>',
+        f'<path d="M{x(0):g} {y(0):g}H{x(1):g}V{y(1):g}H{x(0):g}Z" fill="none" stroke="#999"/>',
+        f'<path d="M{x(0):g} {y(0):g}L{x(1):g} {y(1):g}" stroke="#999" stroke-dasharray="4 3"/>',
+        f'<text x="{x(0.5):g}" y="{y(0) + 32:g}" text-anchor="middle">stated probability</text>',
+        f'<text transform="rotate(-90)" x="{-y(0.5):g}" y="14" text-anchor="middle">share that is right</text>',
+    ]
+    for value in (0, 0.25, 0.5, 0.75, 1):
+        parts.append(f'<text x="{x(value):g}" y="{y(0) + 15:g}" text-anchor="middle">{value:g}</text>')
+        parts.append(f'<text x="{x(0) - 5:g}" y="{y(value) + 4:g}" text-anchor="end">{value:g}</text>')
+    for line in lines:
+        interval = binomtest(round(line["right"] * line["photos"]), line["photos"]).proportion_ci(0.9, "wilson")
+        at, bar = x(line["stated"]), f"V{y(interval.high):.1f}"
+        parts.append(f'<path d="M{at:.1f} {y(interval.low):.1f}{bar}" stroke="#2a6fb0" stroke-width="2"/>')
+        parts.append(f'<circle cx="{at:.1f}" cy="{y(line["right"]):.1f}" r="4" fill="#2a6fb0"/>')
+        parts.append(f'<text x="{at - 6:.1f}" y="{y(line["right"]) - 6:.1f}" text-anchor="end">{line["photos"]}</text>')
+    return "\n".join([*parts, "</svg>"]) + "\n"
+
+
 def table(rows: Sequence[Row], against: Sequence[Row] = ()) -> str:
     """Markdown, per set, count, choice and kind; the figures of `against` (the same cases) in brackets."""
     keys = {_key(row) for row in rows}
@@ -390,6 +423,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1, help="of random and clustered choices")
     parser.add_argument("--deceiving", action="store_true", help="make sets that deceive, and use them too")
     parser.add_argument("--match", action="store_true", help="match the sets that the cache lacks")
+    parser.add_argument("--plot", type=Path, help="write an SVG of stated probabilities and what was right")
     parser.add_argument("--keep", type=Path, help="keep the artifact of each case here")
     options = parser.parse_args()
     if options.deceiving:
@@ -434,6 +468,8 @@ def main() -> None:
     print(table(rows, against))
     for line in reliability(rows):
         print("stated {stated:.3f} right {right:.3f} ({photos} photos)".format(**line))
+    if options.plot:
+        options.plot.write_text(reliability_plot(reliability(rows)), encoding="utf-8")
 
 
 if __name__ == "__main__":
