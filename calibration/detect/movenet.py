@@ -36,6 +36,7 @@ _MIN_SCORE = 0.3
 _MIN_JOINT = 0.2
 """A joint that is less sure does not say where the person is (as in Google's examples)."""
 _FEWEST = 3
+_SHOULDERS, _HIPS = [5, 6], [11, 12]
 _ENLARGE = 1.3
 """The crop is larger than the joints' extent by this factor."""
 _PEAK = 5
@@ -94,10 +95,7 @@ class MoveNet:
 
     def _take(self, rgb: UInt8[np.ndarray, "H W 3"], where: Person, found: list[Person]) -> None:
         """Look at a person closely; keep it where it is one, and not one that was found already."""
-        sure = where[:, 2] >= _MIN_JOINT
-        xy = where[sure if sure.sum() >= _FEWEST else slice(None), :2]
-        low, high = xy.min(axis=0), xy.max(axis=0)
-        region = Region((low + high) / 2 + 0.5, float(max(_ENLARGE * (high - low).max(), 1)), 0.0)
+        region = _region(where)
         middles, *maps = self._crop(255 * cut(rgb, region, _CROP_SIDE))
         y, x = np.mgrid[: middles.shape[0], : middles.shape[1]] - np.array(middles.shape[:2])[:, None, None] // 2
         central = sigmoid(middles[..., 0]) / (np.hypot(y, x) + _NEAR)
@@ -128,6 +126,19 @@ class MoveNet:
                 person[:, :2] = person[:, :2] * _CELL / scale - 0.5
                 people.append(person)
         return people
+
+
+def _region(person: Person) -> Region:
+    """The crop for a person, in which its trunk is upright: Thunder has seen few people who lie across the picture."""
+    sure = person[:, 2] >= _MIN_JOINT
+    shoulders, hips = person[_SHOULDERS], person[_HIPS]
+    up = (shoulders - hips)[:, :2].mean(axis=0) if sure[[*_SHOULDERS, *_HIPS]].all() else np.array([0.0, -1.0])
+    angle = float(np.arctan2(up[0], -up[1]))
+    c, s = np.cos(angle), np.sin(angle)
+    upright = np.array([[c, s], [-s, c]])
+    xy = person[sure if sure.sum() >= _FEWEST else slice(None), :2] @ upright.T
+    low, high = xy.min(axis=0), xy.max(axis=0)
+    return Region((low + high) / 2 @ upright + 0.5, float(max(_ENLARGE * (high - low).max(), 1)), angle)
 
 
 def _joints(

@@ -185,6 +185,24 @@ def test_two_crops_on_one_person_are_one_and_far_people_are_sought_in_quarters()
     assert np.abs(person[:, :2] - far.people[0]).mean() < 1.5
 
 
+def test_crops_stand_upright() -> None:
+    person = np.column_stack([_person(100, 80, 60), np.ones(17)])
+    person[:, 0] += 0.6 * (100 - person[:, 1])
+    lying = person[:, [1, 0, 2]] * [-1, 1, 1]  # turned by a quarter, clockwise
+    regions = [movenet._region(each) for each in (person, lying)]
+    assert regions[1].angle - regions[0].angle == pytest.approx(np.pi / 2)
+    assert regions[1].side == pytest.approx(regions[0].side)
+    for each, region in zip((person, lying), regions, strict=True):
+        M = region.to_image()
+        inside = np.linalg.solve(M[:, :2], (each[:, :2] + 0.5 - M[:, 2]).T).T
+        assert inside.min() > 0.1
+        assert inside.max() < 0.9
+        trunk = inside[[5, 6]].mean(axis=0) - inside[[11, 12]].mean(axis=0)
+        assert abs(trunk[0]) < 1e-9 < -trunk[1]
+    person[5, 2] = 0.1
+    assert movenet._region(person).angle == 0, "a trunk that is not seen turns nothing"
+
+
 def test_joints_beyond_the_border_are_absent() -> None:
     stage = Stage(_person(128, 128, 90))
     outside = stage.people[0].copy()
