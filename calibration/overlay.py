@@ -70,6 +70,6 @@ def _draw(picture: UInt8[np.ndarray, "h w 3"], view: View, people: Float[np.ndar
         seen = (np.abs(joints) < 4 * _HEIGHT).all(axis=1)  # NaN, and what lies far outside, is not
         for a, b in BONES:
             if seen[a] and seen[b]:
-                ends = [tuple(joints[each].round().astype(int).tolist()) for each in (a, b)]
-                cv2.line(picture, *ends, _COLOURS[person % len(_COLOURS)], 2, cv2.LINE_AA)
+                start, end = joints[[a, b]].round().astype(int).tolist()
+                cv2.line(picture, start, end, _COLOURS[person % len(_COLOURS)], 2, cv2.LINE_AA)
     cv2.putText(picture, view.name, (8, 20), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (255, 255, 255), 1, cv2.LINE_AA)

@@ -79,8 +79,10 @@ class _Writer:
 
     def __init__(self, nodes: Mapping[str, Any], constants: Mapping[str, np.ndarray], size: tuple[int, int]) -> None:
         self._nodes, self._constants, self._size = nodes, constants, size
-        self._buffers, self._tensors, self._operators = [lite.BufferT()], [], []
+        self._buffers = [lite.BufferT()]
         self._codes: list[int] = []
+        self._tensors: list[Any] = []
+        self._operators: list[Any] = []
         self._inputs: list[int] = []
         self._places: dict[str, Place] = {}
 

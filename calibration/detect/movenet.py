@@ -96,10 +96,10 @@ class MoveNet:
     def _take(self, rgb: UInt8[np.ndarray, "H W 3"], where: Person, found: list[Person]) -> None:
         """Look at a person closely; keep it where it is one, and not one that was found already."""
         region = _region(where)
-        middles, *maps = self._crop(255 * cut(rgb, region, _CROP_SIDE))
+        middles, ways, heat, offsets = self._crop(255 * cut(rgb, region, _CROP_SIDE))
         y, x = np.mgrid[: middles.shape[0], : middles.shape[1]] - np.array(middles.shape[:2])[:, None, None] // 2
         central = sigmoid(middles[..., 0]) / (np.hypot(y, x) + _NEAR)
-        person = _joints(int(central.argmax()), *maps, lambda squared: 1 / (np.sqrt(squared) + _NEAR))
+        person = _joints(int(central.argmax()), ways, heat, offsets, lambda squared: 1 / (np.sqrt(squared) + _NEAR))
         M = region.to_image(_CROP_SIDE / _CELL)
         person[:, :2] = person[:, :2] @ M[:, :2].T + M[:, 2] - 0.5
         if person[:, 2].mean() >= _MIN_SCORE and not any(_apart(person, other) < _SAME for other in found):
@@ -115,14 +115,14 @@ class MoveNet:
         picture = np.zeros((*size, 3), np.float32)
         way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
         picture[:height, :width] = cv2.resize(rgb, (width, height), interpolation=way)
-        middles, *maps = self._wholes[size](picture)
+        middles, ways, heat, offsets = self._wholes[size](picture)
         middle = sigmoid(middles[..., 0])
         peaks = np.where(middle >= cv2.dilate(middle, np.ones((_PEAK, _PEAK))), middle, 0).ravel()
         spread = _SPREAD * min(middle.shape)
         people = []
         for cell in np.argsort(-peaks)[:_MOST]:
             if peaks[cell] >= _MIN_SCORE:
-                person = _joints(int(cell), *maps, lambda squared: np.exp(-squared / spread))
+                person = _joints(int(cell), ways, heat, offsets, lambda squared: np.exp(-squared / spread))
                 person[:, :2] = person[:, :2] * _CELL / scale - 0.5
                 people.append(person)
         return people

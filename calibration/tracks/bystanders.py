@@ -25,7 +25,7 @@ def in_scene(state: State, people: Sequence[Float[np.ndarray, "K J 3"]]) -> list
     """
     looking = [_cameras_on(state, points) for points in people]
     most = max(looking, default=0.0)
-    return [count > _FEW * most or not most for count in looking]
+    return [bool(count > _FEW * most or not most) for count in looking]
 
 
 def _cameras_on(state: State, points: Float[np.ndarray, "K J 3"]) -> float:
