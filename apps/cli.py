@@ -19,6 +19,7 @@ COMMANDS = {
     "view": "a finished run in the tabs of the app",
     "batch": "many scenes, on one machine or a cluster; continues after any interruption",
     "calibrate": "videos or keypoints of people to cameras, time offsets and 3D motion",
+    "overlay": "film the skeletons that were found over the videos",
     "evaluate": "measure calibrated cameras and motion against the truth",
     "demo": "the same on a synthetic room whose truth is known",
     "benchmark": "measure a run against a photo set with known cameras",

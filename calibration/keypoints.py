@@ -10,7 +10,7 @@ from typing import Literal
 import tyro
 
 from fewview.calibration.artifact import Take, save_takes
-from fewview.calibration.detect.detector import DetectorName, weights_of
+from fewview.calibration.detect.detector import DetectorChoice, weights_of
 from fewview.calibration.inputs.recording import Recording
 from fewview.calibration.inputs.rig import CameraFiles, find_cameras
 from fewview.recon.errors import InputError
@@ -41,8 +41,9 @@ class KeypointsConfig:
     """Frames a second, one for all cameras or one each, where the files do not say them."""
     skeleton: SkeletonName | None = None
     """Order of the joints; by their number if not given."""
-    detector: DetectorName = "blazepose"
-    """For videos: BlazePose follows one person; rtmlib finds all, where it is installed."""
+    detector: DetectorChoice = "auto"
+    """For videos: BlazePose follows one person, MoveNet up to six; `auto` looks how many there are. rtmlib finds all,
+    where it is installed."""
 
     def sources(self) -> tuple[Path, ...]:
         """Every file and folder that the stage reads.
@@ -67,6 +68,8 @@ class KeypointsFacts:
     """By take, of each camera."""
     sound_offsets_s: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """By take and camera, to be added to its clock; where the sound says it."""
+    detector: str | None = None
+    """What looked for people in videos."""
     frames_detected: int | None = None
     """In which people were looked for; None where all keypoints came from files."""
 
@@ -136,6 +139,7 @@ def _take(path: Path, name: str, config: KeypointsConfig, progress: Progress) ->
 
 def _read(cameras: list[CameraFiles], config: KeypointsConfig, progress: Progress) -> list[Recording]:
     """Keypoints from files where there are some, from the video otherwise."""
+    from fewview.calibration.detect.choice import choose_detector
     from fewview.calibration.detect.detector import make_detectors
     from fewview.calibration.detect.videos import detect_people, video_facts
     from fewview.calibration.inputs.arrays import read_camera
@@ -145,8 +149,9 @@ def _read(cameras: list[CameraFiles], config: KeypointsConfig, progress: Progres
     seen = [(each.camera, each.video) for each in cameras if each.keypoints is None and each.video is not None]
     found = {}
     if seen:
-        make = make_detectors(config.detector, progress)
-        found = {each.camera: each for each in detect_people(seen, make, progress)}
+        detector = choose_detector(seen, progress) if config.detector == "auto" else config.detector
+        progress.tell(KeypointsFacts(detector=detector))
+        found = {each.camera: each for each in detect_people(seen, make_detectors(detector, progress), progress)}
     recordings = []
     for each in cameras:
         if each.keypoints is None:

@@ -11,7 +11,7 @@ from typing import Any, cast
 import numpy as np
 
 from fewview.calibration.observations import Motion, Rig
-from fewview.calibration.skeleton import ACROSS, INDEX, SIDED
+from fewview.calibration.skeleton import BONES
 from fewview.recon.scene import View
 
 _TEMPLATE = Path(__file__).with_name("report_template.html")
@@ -19,8 +19,6 @@ _ANIMATED = 240
 """Frames of the animation."""
 _BINS = 200
 """Points of the curve over time."""
-_HEAD = (("nose", "left_eye"), ("nose", "right_eye"), ("left_eye", "left_ear"), ("right_eye", "right_ear"))
-BONES = tuple((INDEX[a], INDEX[b]) for a, b in _HEAD + ACROSS + SIDED)
 
 
 def write_report(path: Path, rig: Rig, motion: Motion) -> None:

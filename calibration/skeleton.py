@@ -20,6 +20,10 @@ ACROSS = (("left_shoulder", "right_shoulder"), ("left_hip", "right_hip"))
 
 INDEX = {name: index for index, name in enumerate(JOINTS)}
 
+_HEAD = (("nose", "left_eye"), ("nose", "right_eye"), ("left_eye", "left_ear"), ("right_eye", "right_ear"))
+BONES = tuple((INDEX[a], INDEX[b]) for a, b in _HEAD + ACROSS + SIDED)
+"""What is drawn: pairs of joints, by number."""
+
 MIRRORED = tuple(
     INDEX[name.replace("left_", "right_") if name.startswith("left_") else name.replace("right_", "left_")]
     for name in JOINTS

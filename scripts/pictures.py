@@ -18,7 +18,7 @@ from scipy.spatial.transform import Rotation, Slerp
 
 import fewview
 from fewview.apps.cli import main
-from fewview.calibration.report import BONES
+from fewview.calibration.skeleton import BONES
 from fewview.data.gallery import deceive, generate
 from fewview.data.people import CaptureConfig, Walker, capture, ring
 

@@ -108,7 +108,7 @@ PLANNED = {"run", "batch", "calibrate", "demo"}
 """Commands that take a dry run, which reads the input and plans the stages."""
 DONE = {"export": (), "report": (), "models": (), "render": ("--size", "64x48", "--fps", "2")}
 """Commands that are done, with what makes them quick."""
-PARSED = {"app", "view", "doctor", "evaluate", "benchmark", "bench", "synth", "models fetch", "batch status"}
+PARSED = {"app", "view", "doctor", "evaluate", "overlay", "benchmark", "bench", "synth", "models fetch", "batch status"}
 """Commands that would go on, take minutes, fetch or need more than there is here."""
 
 

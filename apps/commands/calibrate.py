@@ -15,7 +15,7 @@ from fewview.apps.commands.report import reported
 from fewview.apps.commands.run import conclude, judged
 from fewview.apps.pipeline import PipelineConfig, rig_stages
 from fewview.calibration.config import CalibrationConfig
-from fewview.calibration.detect.detector import DetectorName
+from fewview.calibration.detect.detector import DetectorChoice
 from fewview.calibration.keypoints import STAGE as KEYPOINTS
 from fewview.calibration.keypoints import KeypointsConfig, SkeletonName
 from fewview.calibration.stage import STAGE as MOTION
@@ -56,8 +56,9 @@ class Arguments:
     """Frames a second, one for all cameras or one each, where the files do not say them."""
     skeleton: SkeletonName | None = None
     """Order of the joints; by their number if not given."""
-    detector: DetectorName = "blazepose"
-    """For videos: BlazePose follows one person; rtmlib finds all, where it is installed."""
+    detector: DetectorChoice = "auto"
+    """For videos: BlazePose follows one person, MoveNet up to six; `auto` looks how many there are. rtmlib finds all,
+    where it is installed."""
     offsets: tuple[str, ...] = ()
     """CAMERA=SECONDS, to be added to a camera's clock to get the common time; kept as they are."""
     sync: Literal["motion", "sound"] = "motion"

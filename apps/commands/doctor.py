@@ -167,6 +167,8 @@ CHECKS: tuple[Callable[[], Finding], ...] = (
     _weights("lightglue-aliked", False),
     _weights("blazepose-detector", False),
     _weights("blazepose-landmarks", False),
+    _weights("movenet-multipose", False),
+    _weights("movenet-thunder", False),
     _cuda,
     _library("gsplat", "gsplat", "pip install 'fewview[gpu]' (only of use with a CUDA GPU)", False),
     _disk,

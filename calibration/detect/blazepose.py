@@ -7,14 +7,13 @@ process: the runtime aborts on what it takes for a bug.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from fewview.calibration.detect.crops import Region, cut, sigmoid
 from fewview.calibration.detect.detector import Person, missing_library, weights_of
 from fewview.recon.io.weights import fetch
 from fewview.recon.progress import Progress
@@ -29,22 +28,6 @@ _ENLARGE = 1.25
 """The crop is larger than the circle around the person by this factor."""
 _KERNEL = 3
 """Half the width of the window in which a heat map refines a landmark."""
-
-
-@dataclass(frozen=True)
-class Region:
-    """A square around a person, turned so that they stand upright in it; pixels, centres at half-integers."""
-
-    centre: Float[np.ndarray, " 2"]
-    side: float
-    angle: float
-    """Radians, from the image's up to the person's, clockwise."""
-
-    def to_image(self, scale: float = 1.0) -> Float[np.ndarray, "2 3"]:
-        """From crop coordinates in [0, `scale`] to pixels."""
-        c, s = np.cos(self.angle) * self.side / scale, np.sin(self.angle) * self.side / scale
-        A = np.array([[c, -s], [s, c]])
-        return np.column_stack([A, self.centre - A @ [scale / 2, scale / 2]])
 
 
 def region_around(centre: Float[np.ndarray, " 2"], reach: Float[np.ndarray, " 2"]) -> Region:
@@ -85,23 +68,23 @@ class BlazePose:
         self._region = None
         if region is None or not region.side > 1:
             return None
-        raw, score, _, heatmap, _ = self._run(self._landmarks, _crop(rgb, region))
+        raw, score, _, heatmap, _ = self._run(self._landmarks, cut(rgb, region, _CROP_SIDE))
         if float(score.ravel()[0]) < _MIN_SCORE:
             return None
         points = raw.reshape(-1, 5).astype(np.float64)
-        xy = _refined(points[:, :2], _sigmoid(heatmap[0]))
+        xy = _refined(points[:, :2], sigmoid(heatmap[0]))
         M = region.to_image(_CROP_SIDE)
         xy = xy @ M[:, :2].T + M[:, 2]
         self._region = region_around(xy[_CENTRE], xy[_REACH])
-        confidence = _sigmoid(points[:, 3]) * _sigmoid(points[:, 4])
+        confidence = sigmoid(points[:, 3]) * sigmoid(points[:, 4])
         return np.concatenate([xy - 0.5, confidence[:, None]], axis=1)[:_LANDMARKS]
 
     def _detect(self, rgb: UInt8[np.ndarray, "H W 3"]) -> Region | None:
         """The person of the highest score in the whole picture."""
         height, width = rgb.shape[:2]
         whole = Region(np.array([width / 2, height / 2]), float(max(width, height)), 0.0)
-        boxes, logits = self._run(self._detector, _crop(rgb, whole, _DETECTOR_SIDE) * 2 - 1)
-        scores = _sigmoid(np.clip(logits[0, :, 0], -100, 100).astype(np.float64))
+        boxes, logits = self._run(self._detector, cut(rgb, whole, _DETECTOR_SIDE) * 2 - 1)
+        scores = sigmoid(np.clip(logits[0, :, 0], -100, 100).astype(np.float64))
         if scores.max() < _MIN_SCORE:
             return None
         values = boxes[0].astype(np.float64).reshape(len(scores), -1, 2) / _DETECTOR_SIDE
@@ -139,19 +122,6 @@ def load_blazepose(progress: Progress) -> Callable[[], BlazePose]:
     return lambda: BlazePose(*map(network, paths))
 
 
-def _crop(rgb: UInt8[np.ndarray, "H W 3"], region: Region, side: int = _CROP_SIDE) -> Float[np.ndarray, "S S 3"]:
-    """The region as an upright picture in [0, 1], black outside the image."""
-    shrink = max(1, int(region.side / side))
-    M = region.to_image(side)
-    if shrink > 1:  # averaged first: single pixels of a large picture are noise
-        height, width = rgb.shape[0] // shrink, rgb.shape[1] // shrink
-        M = M * np.array([[width / rgb.shape[1]], [height / rgb.shape[0]]])
-        rgb = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA)
-    M[:, 2] += M[:, :2] @ [0.5, 0.5] - 0.5  # OpenCV counts pixel centres from integers
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(rgb, M, (side, side), flags=flags).astype(np.float32) / np.float32(255)
-
-
 def _refined(xy: Float[np.ndarray, "K 2"], heat: Float[np.ndarray, "h w K"]) -> Float[np.ndarray, "K 2"]:
     """Landmarks in crop pixels, moved to the centre of mass of their heat map nearby where it is sure."""
     out = xy.copy()
@@ -177,7 +147,3 @@ def _overlaps(values: Float[np.ndarray, "N K 2"], best: Float[np.ndarray, "K 2"]
     high = np.minimum(values[:, 0] + values[:, 1] / 2, best[0] + best[1] / 2)
     shared = np.maximum(high - low, 0).prod(axis=1)
     return shared / np.maximum(values[:, 1].prod(axis=1) + best[1].prod() - shared, 1e-12)
-
-
-def _sigmoid(x: np.ndarray) -> np.ndarray:
-    return 0.5 * (1 + np.tanh(0.5 * x))  # no overflow

@@ -11,10 +11,20 @@ from jaxtyping import Float, UInt8
 from fewview.recon.errors import EnvironmentFault
 from fewview.recon.progress import Progress
 
-DetectorName = Literal["blazepose", "rtmlib"]
+DetectorName = Literal["blazepose", "movenet", "rtmlib"]
+DetectorChoice = Literal["auto", DetectorName]
+"""`auto`: by how many people the videos show."""
 
 Person = Float[np.ndarray, "K 3"]
 """x, y in pixels with centres at integers, and confidence, per joint of the detector's skeleton."""
+
+
+_WEIGHTS: dict[DetectorChoice, tuple[str, ...]] = {
+    "blazepose": ("blazepose-detector", "blazepose-landmarks"),
+    "movenet": ("movenet-multipose-graph", "movenet-multipose", "movenet-thunder-graph", "movenet-thunder"),
+    "rtmlib": (),
+}
+_WEIGHTS["auto"] = _WEIGHTS["blazepose"] + _WEIGHTS["movenet"]
 
 
 class Detector(Protocol):
@@ -27,9 +37,9 @@ class Detector(Protocol):
         """The people of the next frame."""
 
 
-def weights_of(name: DetectorName) -> tuple[str, ...]:
+def weights_of(name: DetectorChoice) -> tuple[str, ...]:
     """Names of the weights in `fewview.recon.io.weights` that it runs; rtmlib has its own."""
-    return ("blazepose-detector", "blazepose-landmarks") if name == "blazepose" else ()
+    return _WEIGHTS[name]
 
 
 def make_detectors(name: DetectorName, progress: Progress) -> Callable[[], Detector]:
@@ -42,6 +52,10 @@ def make_detectors(name: DetectorName, progress: Progress) -> Callable[[], Detec
         from fewview.calibration.detect.blazepose import load_blazepose
 
         return load_blazepose(progress)
+    if name == "movenet":
+        from fewview.calibration.detect.movenet import load_movenet
+
+        return load_movenet(progress)
     from fewview.calibration.detect.rtm import load_rtmlib
 
     return load_rtmlib(progress)

