@@ -52,6 +52,9 @@ class SplatConfig:
     """A Gaussian's longest axis is kept under so many times its second one."""
     exposure: bool = True
     """Fit a gain and an offset per photo and channel."""
+    dropout: float = 1.0
+    """A step leaves out this share of the Gaussians divided by the number of photos, at most half of them, and none
+    once rates fall: the fewer photos, the more looks right from their places alone. 0 leaves out none."""
     rate_position_px: float = 0.1
     """Adam's step for centres, in pixels of the photo that a Gaussian came from."""
     unsure_boost: float = 8.0

@@ -19,6 +19,7 @@ from fewview.splatting.adam import FusedAdam
 from fewview.splatting.cameras import FocalParameters, PoseParameters
 from fewview.splatting.config import SplatConfig
 from fewview.splatting.density import LEAST_OPACITY, ViewError, attributed_error, chosen
+from fewview.splatting.dropout import dropped_out
 from fewview.splatting.exposure import Exposure
 from fewview.splatting.gaussians import Gaussians
 from fewview.splatting.losses import PhotometricLoss
@@ -102,6 +103,7 @@ class Training:
         self.trained = [index for index, weight in enumerate(self.weights) if weight > 0]
         self.schedule = Schedule(config.steps, len(self.trained), config.final_rate, config.stop_early)
         self.curve = Curve()
+        self._random = torch.Generator().manual_seed(config.seed)
         self._allowance = start.count
         """How many Gaussians there may be by now; each growth adds its share of the budget."""
 
@@ -131,7 +133,9 @@ class Training:
     def step(self, index: int, threads: int) -> tuple[float, float]:
         """One step on one view; returns its loss and PSNR before the step."""
         config = self.config
-        seen = self.rendered(index, threads)
+        # The last steps mend what only all together show, such as how opaque layers are that cover each other.
+        share = 0.0 if self.schedule.falling else dropout_share(config.dropout, len(self.trained))
+        seen = self.rendered(dropped_out(self.scene.gaussians(), share, self._random), index, threads)
         image = self.exposure.apply(seen.image, index) if config.exposure else seen.image
         loss, psnr = self.photos[index](image, threads=threads)
         if config.depth_weight:
@@ -152,10 +156,10 @@ class Training:
             self.exposure.pin_mean()
         return loss.item(), psnr
 
-    def rendered(self, index: int, threads: int) -> Rendering:
-        """One view of the scene as it is now, differentiable."""
+    def rendered(self, gaussians: Gaussians, index: int, threads: int) -> Rendering:
+        """One view of `gaussians`, differentiable with respect to them and the camera."""
         return rasterize(
-            self.scene.gaussians(),
+            gaussians,
             self.poses.view_matrix(index),
             self.posed[index].camera,
             intrinsics=self.focals.intrinsics(index),
@@ -166,13 +170,13 @@ class Training:
     def grow(self, threads: int) -> None:
         """Remove what is transparent; split where the error is largest, within the budget."""
         views = []
+        gaussians = self.scene.gaussians().detach()
         for index in self.trained:
             with torch.no_grad():
-                seen = self.rendered(index, threads)
+                seen = self.rendered(gaussians, index, threads)
                 image = self.exposure.apply(seen.image, index) if self.config.exposure else seen.image
                 error = self.photos[index].absolute_error(image)
                 views.append(ViewError(self.poses.view_matrix(index), self.posed[index].camera, error))
-        gaussians = self.scene.gaussians().detach()
         alive = torch.sigmoid(gaussians.logit_opacities) >= LEAST_OPACITY
         self._allowance += round(self.config.grow * self.config.budget / GROWTHS)
         room = max(self._allowance - int(alive.sum()), 0)
@@ -228,6 +232,16 @@ def train(
     with one_torch_thread() as threads:
         training.run(progress, threads)
     return training.result()
+
+
+def dropout_share(dropout: float, views: int) -> float:
+    """Share of the Gaussians that a step at full rates leaves out.
+
+    Args:
+        dropout: see `SplatConfig`.
+        views: how many train.
+    """
+    return min(dropout / views, 0.5)
 
 
 def view_weights(given: Mapping[str, float], names: Sequence[str]) -> Float[np.ndarray, " V"]:

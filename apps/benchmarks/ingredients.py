@@ -27,6 +27,7 @@ INGREDIENTS: dict[str, Callable[[SplatConfig], SplatConfig]] = {
     "no normal term": lambda c: replace(c, normal_weight=0.0),
     "no growth": lambda c: replace(c, grow=0.0),
     "guesses as fine as the rest": lambda c: replace(c, guess_coarseness=1.0),
+    "no dropout": lambda c: replace(c, dropout=0.0),
     "no backdrop": lambda c: replace(c, backdrop=False),
     "colours the same from all sides": lambda c: replace(c, sh_degree=0),
     "opacity prior": lambda c: replace(c, opacity_weight=0.01),

@@ -20,11 +20,14 @@ from fewview.recon.progress import LogProgress
 from fewview.recon.scene import View
 from fewview.recon.views import load_posed
 from fewview.splatting.config import SplatConfig
+from fewview.splatting.dropout import dropped_out
 from fewview.splatting.export import read_ply
+from fewview.splatting.gaussians import Gaussians
 from fewview.splatting.initialize import PointCloud, gaussians_from_points, in_own_view, read_points, thinned
 from fewview.splatting.optimize import choose_device, run
 from fewview.splatting.rasterize import rasterize
 from fewview.splatting.regularize import SurfaceLoss, SurfacePrior
+from fewview.splatting.training import dropout_share
 
 # Poses start off by a degree here, so they need larger steps than those that mapping leaves.
 CONFIG = SplatConfig(steps=150, budget=8000, rate_pose=5e-4)
@@ -142,6 +145,26 @@ def test_gaussians_are_added_within_the_budget(trained: tuple[Path, LogProgress]
     assert len(set(fixed)) == 1
     bare, _ = trainer(replace(CONFIG, steps=60, backdrop=False))
     assert json.loads((bare / "splat" / "training.json").read_text())["curve"]["gaussians"][-1] <= CONFIG.budget
+
+
+def test_steps_leave_out_gaussians_by_the_number_of_photos_and_the_last_ones_none(
+    trainer: Trainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shares: list[float] = []
+
+    def recorded(gaussians: Gaussians, share: float, random: torch.Generator) -> Gaussians:
+        shares.append(share)
+        return dropped_out(gaussians, share, random)
+
+    monkeypatch.setattr("fewview.splatting.training.dropped_out", recorded)
+    config = replace(CONFIG, steps=9, backdrop=False, view_weights={"3.jpg": 0.0})
+    with_dropout, _ = trainer(config)
+    assert shares == [1 / 3] * 6 + [0.0] * 3
+    without, _ = trainer(replace(config, dropout=0.0))
+    assert shares[9:] == [0.0] * 9
+    curves = [json.loads((f / "splat" / "training.json").read_text())["curve"] for f in (with_dropout, without)]
+    assert abs(curves[0]["psnr"][0] - curves[1]["psnr"][0]) > 0.1, "the first step draws another picture"
+    assert (dropout_share(1.0, 1), dropout_share(1.0, 12)) == (0.5, 1 / 12)
 
 
 def test_a_wrong_focal_length_is_corrected_on_request(trainer: Trainer, views: list[tiny.TinyView]) -> None:
