@@ -1,4 +1,4 @@
-"""Floor and ceiling, and how long a metre is in a scene whose scale is unknown. Upright frames, z up."""
+"""Floor and ceiling. Upright frames, z up."""
 
 from __future__ import annotations
 
@@ -39,27 +39,6 @@ def find_levels(surfaces: Surfaces) -> tuple[Level, Level]:
         if ceiling
         else Level(float(max(reach[1], eyes.max() + tol.BELOW_EYES_M)), False, 0.0),
     )
-
-
-def metre_length(surfaces: Surfaces) -> tuple[float, str]:
-    """Scene units per metre by what rooms are like, and in words what was assumed.
-
-    Rooms are 2.5 m high; where no ceiling is seen, cameras are 1.5 m above the floor.
-    """
-    metre = (
-        float(np.median(np.linalg.norm(surfaces.xyz - surfaces.centers[surfaces.view], axis=1))) / tol.ASSUMED_HEIGHT_M
-    )
-    source = f"unknown: the middle distance taken for {tol.ASSUMED_HEIGHT_M} m"
-    for _ in range(3):
-        floor, ceiling = find_levels(surfaces.scaled(1 / metre))
-        eye = float(np.median(surfaces.centers[:, 2])) / metre
-        if floor.observed and ceiling.observed:
-            metre *= (ceiling.height - floor.height) / tol.ASSUMED_HEIGHT_M
-            source = f"assumed: the room is {tol.ASSUMED_HEIGHT_M} m high"
-        elif floor.observed:
-            metre *= (eye - floor.height) / tol.ASSUMED_EYE_M
-            source = f"assumed: the cameras are {tol.ASSUMED_EYE_M} m above the floor"
-    return metre, source
 
 
 def _lowest(z: Float[np.ndarray, " N"], weight: Float[np.ndarray, " N"]) -> Level | None:

@@ -80,10 +80,6 @@ ABOVE_EYES_M = 0.1
 """How far above all cameras a ceiling is."""
 REACH_TAIL = 0.5
 """Percent of the places at either end, which may be strays, where it is asked how far observation reaches."""
-ASSUMED_HEIGHT_M = 2.5
-"""Of a room, where the scale is unknown."""
-ASSUMED_EYE_M = 1.5
-"""Of the cameras above the floor, where no ceiling is seen either."""
 
 # Wall lines (`fewview.layout.walls`)
 WALL_BIN_M = 0.01
