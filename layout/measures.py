@@ -9,7 +9,8 @@ from fewview.layout.model import RoomLayout
 from fewview.recon.scale import Interval, Scale
 
 PLANE_NOISE_M = 0.02
-"""Standard deviation of where a wall, floor or ceiling stands, besides the scale."""
+"""Standard deviation of where a wall, floor or ceiling that was seen stands, besides the scale. (.0204 of 168 planes of
+35 rooms from depth with 1 % noise and 2 % bias)"""
 
 
 @dataclass(frozen=True)

@@ -141,13 +141,13 @@ def straighten(boundary: Boundary) -> Boundary:
         start, middle, end = (corners[(place + step) % len(lines)] for step in range(3))
         if turn < tol.SLIGHT_DEG and not (is_oblique(a) and is_oblique(b)):
             del lines[place if np.linalg.norm(middle - start) < np.linalg.norm(end - middle) else after]
-            place = 0
+            lines, place = list(_merged(lines)), 0
         elif turn < tol.GENTLE_DEG and is_oblique(a) and is_oblique(b):
             direction = (end - start) / np.linalg.norm(end - start)
             normal = np.array([-direction[1], direction[0]])
             lines[place] = Line(float(np.arctan2(normal[1], normal[0])), float(normal @ start))
             del lines[after]
-            place = 0
+            lines, place = list(_merged(lines)), 0
         else:
             place += 1
     return Boundary(tuple(lines))

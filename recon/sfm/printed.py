@@ -15,6 +15,7 @@ from fewview.recon.geometry.fit import fit_sim3
 from fewview.recon.geometry.pose import transform
 from fewview.recon.marker import PAGE_M, TAGS, corners_m
 from fewview.recon.scene import View
+from fewview.recon.sfm.scale import MODEL_NOISE
 
 CORNER_PX = 0.3
 """Standard deviation of a tag's corner, in pixels of a photo of 1000 px. (a quarter of a pixel in rendered photos)"""
@@ -76,7 +77,7 @@ def from_page(seen: Seen, views: Sequence[View]) -> Printed | None:
     if not fit.success or worst > _MISFIT:
         return None
     spread = float(np.linalg.pinv(fit.jac.T @ fit.jac)[6, 6]) * max(1.0, worst) ** 2
-    deviation = float(np.sqrt(spread + PRINT_NOISE**2))
+    deviation = float(np.sqrt(spread + PRINT_NOISE**2 + MODEL_NOISE**2))
     return Printed(float(np.exp(-fit.x[6])), deviation, tuple(view.name for view in showing))
 
 
@@ -109,7 +110,7 @@ def from_one(
     alike = ratios[np.abs(ratios - ratios[np.argmax(agreeing)]) < _ALIKE]
     if len(alike) < _FEW or 2 * len(alike) < len(ratios):
         return None
-    deviation = float(np.hypot(np.std(alike) + _ALIKE / 2, PRINT_NOISE))
+    deviation = float(np.sqrt((np.std(alike) + _ALIKE / 2) ** 2 + PRINT_NOISE**2 + MODEL_NOISE**2))
     return Printed(float(np.exp(np.median(alike))), deviation, (view.name,))
 
 
