@@ -28,6 +28,7 @@ COMMANDS = {
     "export": "copy results in the formats other tools read",
     "report": "write the page again that says what came of a run",
     "render": "film a finished run along a camera path",
+    "marker": "write the page to print that tells photos how long a metre is",
     "models": "list or fetch the weights",
     "doctor": "say what this machine lacks, and the fix",
 }

@@ -150,11 +150,14 @@ def write_rig(out: Path, rig: Rig, cameras: list[str], progress: Progress) -> No
     from fewview.calibration.formats.refit import without_k3
     from fewview.recon.io.cameras import CameraSet, Verdict
     from fewview.recon.io.colmap import SparsePoints, write_camera_exports
+    from fewview.recon.scale import normal
 
     placed = {view.name for view in rig.views}
     verdicts = [Verdict(name, name in placed, rig.unplaced.get(name)) for name in cameras]
     nothing = SparsePoints(np.zeros((0, 3)), np.zeros((0, 3), np.uint8), np.zeros(0), [])
-    write_camera_exports(out, CameraSet(rig.views, rig.units, rig.scale_source, "keypoints", verdicts), nothing)
+    interval = normal(rig.scale_uncertainty) if np.isfinite(rig.scale_uncertainty) else None
+    found = CameraSet(rig.views, rig.units, rig.scale_source, "keypoints", verdicts, scale_interval=interval)
+    write_camera_exports(out, found, nothing)
     write_anipose(out / "calibration.toml", rig.views)
     write_opencv_yaml(out, rig.views)
     refitted = [without_k3(view.camera) for view in rig.views]

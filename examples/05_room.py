@@ -8,11 +8,12 @@ run = fewview.open_run(sys.argv[1])
 plan = run.room()
 if plan is None:
     sys.exit(f"No room: {run.results.room.reason}")
-unit = "m" if run.cameras.units == "metre" else "scene units"
-print(f"{plan.area:.2f} {unit}², {plan.height:.2f} {unit} high")
+plan = plan.scaled(1 / run.results.scale.metre)
+print(run.results.scale.sentence)
+print(f"{plan.area:.2f} m², {plan.height:.2f} m high")
 for number, wall in enumerate(plan.walls, 1):
     seen = f"confidence {wall.confidence:.0%}" if wall.observed else "inferred: nobody saw it"
-    print(f"wall {number}: {wall.length:.2f} {unit}, {seen}")
+    print(f"wall {number}: {wall.length:.2f} m, {seen}")
     for opening in wall.openings:
         print(f"  {opening.kind} from {opening.start:.2f} to {opening.end:.2f}, confidence {opening.confidence:.0%}")
 print("For CAD and the web:", *sorted((run.out / "layout").glob("floorplan.*")), run.out / "layout" / "room.glb")

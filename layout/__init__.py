@@ -38,10 +38,17 @@ class LayoutFacts:
     walls: int | None = None
     inferred_walls: int | None = None
     """Never seen: something must close the room there."""
-    area: float | None = None
-    """In squared units of the run."""
-    height: float | None = None
-    units: str | None = None
+    area_m2: float | None = None
+    area_spread: str | None = None
+    """What to write after it."""
+    height_m: float | None = None
+    height_spread: str | None = None
+    metre: float | None = None
+    """Units of the run."""
+    scale_source: str | None = None
+    scale_interval: tuple[float, float] | None = None
+    """True metres in what is called a metre."""
+    scale_guess: bool | None = None
 
 
 STAGE = StageSpec(

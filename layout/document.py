@@ -4,35 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from fewview.layout.measures import Measure, RoomMeasures, measure
 from fewview.layout.model import Opening, RoomLayout, Slab, Wall
 from fewview.layout.raycast import CEILING, FIRST_WALL, FLOOR, cast
 from fewview.recon.errors import InputError
 from fewview.recon.io.documents import MALFORMED, finite, read_text
+from fewview.recon.scale import Scale
 from fewview.recon.scene import PosedImage
 
 NOTHING = 255
 """In masks: no plane of the layout."""
-
-
-@dataclass(frozen=True)
-class Scale:
-    """How lengths of the scene relate to metres."""
-
-    units: str
-    """`metre` or `unknown`: of the scene, and of every length in the artifact."""
-    source: str
-    """What fixed the scale, in words."""
-    metre: float
-    """Scene units per metre: 1 where units are metres, else what was assumed to find walls."""
-    assumption: str | None
-    """How `metre` was guessed, or None."""
 
 
 def write_layout(
@@ -57,10 +45,11 @@ def write_layout(
         "units": scale.units,
         "scale_source": scale.source,
         "metre": scale.metre,
-        "metre_assumption": scale.assumption,
+        "scale_interval": scale.interval,
+        "scale_guess": scale.guess,
     }
     if layout is not None:
-        document |= _described(layout)
+        document |= _described(layout, measure(layout, scale))
         document["views"] = [_write_view(out, layout, view, key) for view, key in zip(views, keys, strict=True)]
     text = json.dumps(document, indent=1, sort_keys=True, allow_nan=False)
     (out / "layout.json").write_text(text + "\n", encoding="utf-8")
@@ -92,21 +81,24 @@ def read_layout(path: Path) -> RoomLayout | None:
 
 
 def read_scale(path: Path) -> Scale:
-    """What a `layout.json` says of its lengths.
+    """What a `layout.json` says of its lengths, which are those of the world.
 
     Raises:
         InputError: as `read_layout`.
     """
     try:
         document = json.loads(read_text(path, "Name a finished `layout` folder."))
-        assumption = document["metre_assumption"]
-        metre = finite(document["metre"])
-        return Scale(str(document["units"]), str(document["scale_source"]), metre, assumption and str(assumption))
+        ends, metre = document["scale_interval"], finite(document["metre"])
+        interval = None if ends is None else (finite(ends[0]), finite(ends[1]))
+        if metre <= 0 or (interval is not None and not 0 < interval[0] <= interval[1]):
+            raise ValueError(f"a metre of {metre:g} units within {interval} is none")
+        guess = bool(document["scale_guess"])
+        return Scale(str(document["units"]), str(document["scale_source"]), interval, metre, guess)
     except MALFORMED as error:
         raise InputError(f"{path} is not a layout.json of fewview: {error!r}.", "Write it again.") from error
 
 
-def _described(layout: RoomLayout) -> dict[str, Any]:
+def _described(layout: RoomLayout, measures: RoomMeasures) -> dict[str, Any]:
     count = len(layout.walls)
     around = [[FIRST_WALL + i, FIRST_WALL + (i + 1) % count] for i in range(count)]
     kinds = ["floor", "ceiling", *["wall"] * count]
@@ -117,11 +109,17 @@ def _described(layout: RoomLayout) -> dict[str, Any]:
         "floor": asdict(layout.floor),
         "ceiling": asdict(layout.ceiling),
         "height": layout.height,
+        "height_m": _measured(measures.height),
         "area": layout.area,
+        "area_m2": _measured(measures.area),
         "perimeter": layout.perimeter,
+        "perimeter_m": _measured(measures.perimeter),
         "polygon": layout.polygon.tolist(),
         "corners_world": corners.tolist(),
-        "walls": [_wall_entry(wall, index, layout.height) for index, wall in enumerate(layout.walls)],
+        "walls": [
+            _wall_entry(wall, index, layout.height) | {"length_m": _measured(measures.walls[index])}
+            for index, wall in enumerate(layout.walls)
+        ],
         "planes": [
             {
                 "id": index, "type": kind, "normal": plane[:3].tolist(), "offset": float(plane[3]),
@@ -134,6 +132,10 @@ def _described(layout: RoomLayout) -> dict[str, Any]:
             *around,
         ],
     }  # fmt: skip
+
+
+def _measured(measure: Measure) -> dict[str, Any]:
+    return {"value": measure.value, "interval": measure.interval}
 
 
 def _wall_entry(wall: Wall, index: int, height: float) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from fewview.layout.floorplan import label_cells, room_cells
 from fewview.layout.gravity import settle_up, upright_frame, wall_directions
 from fewview.layout.levels import Level, find_levels
 from fewview.layout.model import RoomLayout, Slab, Wall
-from fewview.layout.polygon import Boundary, fit, on_edge, simplify, straighten, trace, turn_oblique
+from fewview.layout.polygon import Boundary, fit, on_edge, simplify, straighten, trace, turn_oblique, without_notches
 from fewview.layout.surfaces import DepthView, Surfaces, gather, mutual_scales
 from fewview.layout.walls import Line, WallLine, find_walls
 from fewview.recon.progress import Progress
@@ -70,6 +70,8 @@ def estimate(surfaces: Surfaces, R_upright_world: Float[np.ndarray, "3 3"]) -> R
         raise NoRoomError("no walls enclose the cameras")
     boundary = trace(labelling.arrangement, room)
     boundary = simplify(boundary, _support(boundary, walls))
+    behind = space.centers()[space.behind.ravel() > 0]
+    boundary = without_notches(boundary, _support(boundary, walls), behind)
     boundary = turn_oblique(straighten(boundary), surfaces)
     boundary, scales = fit(boundary, surfaces)
     boundary = simplify(boundary, _support(boundary, walls))

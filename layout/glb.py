@@ -16,6 +16,7 @@ from fewview.layout.raycast import cast
 from fewview.layout.surfaces import DepthView
 from fewview.recon.geometry.pose import transform
 from fewview.recon.io.glb import write_glb
+from fewview.recon.scale import Scale
 from fewview.recon.scene import PosedImage
 
 EDGE_SHARE = 1 / 64
@@ -27,8 +28,10 @@ _OCCLUDED = 0.06
 _R_GLTF_ROOM = np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]], np.float64)
 
 
-def write_room(path: Path, layout: RoomLayout, views: Sequence[PosedImage], depths: Sequence[DepthView]) -> None:
-    """Write the mesh in the world frame under a node that turns it upright.
+def write_room(
+    path: Path, layout: RoomLayout, scale: Scale, views: Sequence[PosedImage], depths: Sequence[DepthView]
+) -> None:
+    """Write the mesh in the world frame under a node that turns it upright and into metres.
 
     Args:
         views: photos, for the colours.
@@ -37,8 +40,9 @@ def write_room(path: Path, layout: RoomLayout, views: Sequence[PosedImage], dept
     mesh = prism(layout)
     vertices = mesh.vertices @ layout.R_room_world
     T = np.eye(4)
-    T[:3, :3] = _R_GLTF_ROOM @ layout.R_room_world
-    write_glb(path, vertices, mesh.faces, _colours(vertices, layout, views, depths), T)
+    T[:3, :3] = _R_GLTF_ROOM @ layout.R_room_world / scale.metre
+    said = {"scale_source": scale.source, "scale_guess": scale.guess, "scale_interval": scale.interval}
+    write_glb(path, vertices, mesh.faces, _colours(vertices, layout, views, depths), T, said)
 
 
 def prism(layout: RoomLayout, fine: bool = True) -> trimesh.Trimesh:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +11,10 @@ import numpy as np
 from jaxtyping import Float
 
 from fewview.layout.document import read_layout, read_scale
+from fewview.layout.measures import Measure, RoomMeasures, measure
 from fewview.layout.model import Opening, RoomLayout
 from fewview.recon.errors import InputError
+from fewview.recon.scale import Scale
 
 if TYPE_CHECKING:
     import ifcopenshell
@@ -38,9 +40,10 @@ def export_ifc(source: Path, path: Path) -> None:
     if layout is None:
         raise InputError(f"{source} says that the photos show no room.", "There is no plan to export.")
     scale = read_scale(source)
-    note = f"Scale: {scale.assumption or scale.source}. Thickness is not measured."
+    spread = f", {scale.spread}" if scale.interval else ""
+    note = f"Scale: {scale.source}{spread}. Thickness is not measured."
     model = ifcopenshell.file(schema="IFC4")
-    _Writer(model).room(layout.scaled(1 / scale.metre), note)
+    _Writer(model).room(layout.scaled(1 / scale.metre), note, measure(layout, scale), scale)
     model.header.file_name.name = path.name
     model.header.file_name.time_stamp = "1970-01-01T00:00:00"  # the same room is the same file
     model.write(str(path))
@@ -52,7 +55,7 @@ class _Writer:
         self._count = 0
         self._origin = self._frame((0, 0, 0))
 
-    def room(self, layout: RoomLayout, note: str) -> None:
+    def room(self, layout: RoomLayout, note: str, measures: RoomMeasures, scale: Scale) -> None:
         units = [self._new("IfcSIUnit", UnitType=kind, Name=name) for kind, name in (
             ("LENGTHUNIT", "METRE"), ("AREAUNIT", "SQUARE_METRE"), ("VOLUMEUNIT", "CUBIC_METRE"),
             ("PLANEANGLEUNIT", "RADIAN"),
@@ -75,6 +78,13 @@ class _Writer:
         storey = self._root("IfcBuildingStorey", "Storey", ObjectPlacement=self._place(), CompositionType="ELEMENT")
         low, height = layout.floor.height, layout.height
         space = self._solid("IfcSpace", "Room", layout.polygon, low, height, CompositionType="ELEMENT")
+        said: dict[str, tuple[str, Any]] = {
+            "ScaleSource": ("IfcText", scale.source),
+            "ScaleIsAGuess": ("IfcBoolean", scale.guess),
+            **_bounds("Area", "IfcAreaMeasure", measures.area),
+            **_bounds("Height", "IfcLengthMeasure", measures.height),
+        }
+        self._say(space, said)
         for whole, parts in ((project, [building]), (building, [storey]), (storey, [space])):
             self._root("IfcRelAggregates", None, RelatingObject=whole, RelatedObjects=parts)
         outer = layout.moved(np.array([0, 0, *[-THICKNESS_M] * len(layout.walls)])).polygon
@@ -85,7 +95,7 @@ class _Writer:
             after = (index + 1) % len(layout.walls)
             outline = np.stack([wall.start, outer[index], outer[after], wall.end])
             element = self._solid("IfcWall", f"Wall {index}", outline, low, height, PredefinedType="SOLIDWALL")
-            self._facts(element, wall.observed, wall.confidence)
+            self._facts(element, wall.observed, wall.confidence, measures.walls[index])
             elements.append(element)
             for opening in wall.openings:
                 ends = [wall.start + t * wall.direction for t in (opening.start, opening.end)]
@@ -139,14 +149,17 @@ class _Writer:
         shown = self._new("IfcProductDefinitionShape", Representations=[shape])
         return self._root(kind, name, ObjectPlacement=self._place(), Representation=shown, **values)
 
-    def _facts(self, element: Any, observed: bool, confidence: float) -> None:
-        """What was seen of an element, as properties."""
+    def _facts(self, element: Any, observed: bool, confidence: float, length: Measure | None = None) -> None:
+        """What was seen of an element, and how long it is, as properties."""
+        seen = {"Observed": ("IfcBoolean", observed), "Confidence": ("IfcReal", float(confidence))}
+        self._say(element, seen | (_bounds("Length", "IfcLengthMeasure", length) if length else {}))
+
+    def _say(self, element: Any, said: Mapping[str, tuple[str, Any]]) -> None:
+        """Properties: name, type and value."""
         values = [
             self._new("IfcPropertySingleValue", Name=name, NominalValue=self._new(kind, value))
-            for name, kind, value in (
-                ("Observed", "IfcBoolean", observed), ("Confidence", "IfcReal", float(confidence)),
-            )
-        ]  # fmt: skip
+            for name, (kind, value) in said.items()
+        ]
         properties = self._root("IfcPropertySet", "fewview", HasProperties=values)
         self._root("IfcRelDefinesByProperties", None, RelatedObjects=[element], RelatingPropertyDefinition=properties)
 
@@ -167,3 +180,10 @@ class _Writer:
 
     def _new(self, kind: str, *place: Any, **values: Any) -> Any:
         return self._model.create_entity(kind, *place, **values)
+
+
+def _bounds(name: str, kind: str, measure: Measure) -> dict[str, tuple[str, Any]]:
+    """The ends of a measure's interval; nothing where it is a guess."""
+    if measure.interval is None:
+        return {}
+    return {f"{name}{end}": (kind, value) for end, value in zip(("AtLeast", "AtMost"), measure.interval, strict=True)}

@@ -1,11 +1,12 @@
-"""Floor and ceiling, and how long a metre is in a scene whose scale is unknown. Upright frames, z up."""
+"""Floor and ceiling. Upright frames, z up."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
+from scipy.spatial import cKDTree
 
 from fewview.layout import tolerances as tol
 from fewview.layout.surfaces import Surfaces
@@ -23,49 +24,62 @@ class Level:
 
 
 def find_levels(surfaces: Surfaces) -> tuple[Level, Level]:
-    """The lowest floor and the highest ceiling with enough support, metres; else what observation reaches to."""
+    """The lowest floor and the highest ceiling with enough support, metres; else what observation reaches to, or where
+    they mostly are, whichever is farther.
+
+    A table top is no floor: what is seen past its edge lies below it. What is seen through a level, in a place where it
+    was seen, is a reflection in it.
+    """
     z, facing = surfaces.xyz[:, 2], surfaces.normal[:, 2]
     eyes = surfaces.centers[:, 2]
     below, above = (
         (facing > tol.LEVEL_COSINE) & (z < eyes.min() - tol.BELOW_EYES_M),
         (facing < -tol.LEVEL_COSINE) & (z > eyes.max() + tol.ABOVE_EYES_M),
     )
-    floor = _lowest(z[below], surfaces.weight[below])
-    ceiling = _lowest(-z[above], surfaces.weight[above])
+    floor = _floor(surfaces, below)
+    top = next(iter(_levels(-z[above], surfaces.weight[above])), None)
     reach = np.percentile(z, (tol.REACH_TAIL, 100 - tol.REACH_TAIL))
-    return (
-        floor or Level(float(min(reach[0], eyes.min() - tol.BELOW_EYES_M)), False, 0.0),
-        Level(-ceiling.height, True, ceiling.area)
-        if ceiling
-        else Level(float(max(reach[1], eyes.max() + tol.BELOW_EYES_M)), False, 0.0),
-    )
+    floor = floor or Level(float(min(reach[0], np.median(eyes) - tol.USUAL_EYE_M)), False, 0.0)
+    if top:
+        return floor, Level(-top.height, True, top.area)
+    usual = max(floor.height + tol.USUAL_HEIGHT_M, eyes.max() + tol.BELOW_EYES_M)
+    return floor, Level(float(max(reach[1], usual)), False, 0.0)
 
 
-def metre_length(surfaces: Surfaces) -> tuple[float, str]:
-    """Scene units per metre by what rooms are like, and in words what was assumed.
+def _floor(surfaces: Surfaces, facing: Bool[np.ndarray, " N"]) -> Level | None:
+    """The lowest level that is not seen through a higher one, unless more is seen past it than a floor needs.
 
-    Rooms are 2.5 m high; where no ceiling is seen, cameras are 1.5 m above the floor.
+    Args:
+        facing: points that may lie on a floor.
     """
-    metre = (
-        float(np.median(np.linalg.norm(surfaces.xyz - surfaces.centers[surfaces.view], axis=1))) / tol.ASSUMED_HEIGHT_M
-    )
-    source = f"unknown: the middle distance taken for {tol.ASSUMED_HEIGHT_M} m"
-    for _ in range(3):
-        floor, ceiling = find_levels(surfaces.scaled(1 / metre))
-        eye = float(np.median(surfaces.centers[:, 2])) / metre
-        if floor.observed and ceiling.observed:
-            metre *= (ceiling.height - floor.height) / tol.ASSUMED_HEIGHT_M
-            source = f"assumed: the room is {tol.ASSUMED_HEIGHT_M} m high"
-        elif floor.observed:
-            metre *= (eye - floor.height) / tol.ASSUMED_EYE_M
-            source = f"assumed: the cameras are {tol.ASSUMED_EYE_M} m above the floor"
-    return metre, source
+    z, weight = surfaces.xyz[:, 2], surfaces.weight
+    levels = _levels(z[facing], weight[facing])
+    points = [facing & (np.abs(z - level.height) < tol.LEVEL_REACH_M[0]) for level in levels]
+    for k, level in enumerate(levels):
+        above = zip(levels[k + 1 :], points[k + 1 :], strict=True)
+        if any(weight[_past(surfaces, points[k], *other)].sum() < weight[points[k]].sum() / 2 for other in above):
+            continue
+        under = (z < level.height - tol.PAST_M) & (weight > 0)
+        past = float(weight[_past(surfaces, under, level, points[k])].sum())
+        return level if past < tol.LEVEL_SUPPORT_M2 else None
+    return None
 
 
-def _lowest(z: Float[np.ndarray, " N"], weight: Float[np.ndarray, " N"]) -> Level | None:
-    """The lowest peak of the heights' histogram that has enough support and is no fringe of a larger one."""
+def _past(
+    surfaces: Surfaces, under: Bool[np.ndarray, " N"], level: Level, on: Bool[np.ndarray, " N"]
+) -> Int[np.ndarray, " P"]:
+    """Of points below a level, those that are seen beside it, and not through where it was seen."""
+    which = np.flatnonzero(under & (surfaces.xyz[:, 2] < level.height))
+    eyes = surfaces.centers[surfaces.view[which]]
+    share = (eyes[:, 2] - level.height) / (eyes[:, 2] - surfaces.xyz[which, 2])
+    crossing = eyes[:, :2] + share[:, None] * (surfaces.xyz[which, :2] - eyes[:, :2])
+    return which[cKDTree(surfaces.xyz[on, :2]).query(crossing)[0] > tol.PAST_M]
+
+
+def _levels(z: Float[np.ndarray, " N"], weight: Float[np.ndarray, " N"]) -> list[Level]:
+    """Peaks of the heights' histogram that have enough support and are no fringe of a larger one, lowest first."""
     if weight.sum() < tol.LEVEL_SUPPORT_M2:
-        return None
+        return []
     low = z.min() - 0.2
     place = ((z - low) / tol.LEVEL_BIN_M).astype(int)
     histogram = np.bincount(place, weight, place.max() + 12)
@@ -74,10 +88,11 @@ def _lowest(z: Float[np.ndarray, " N"], weight: Float[np.ndarray, " N"]) -> Leve
     window = np.convolve(histogram, np.ones(7), "same")
     peak = (smooth[1:-1] >= smooth[:-2]) & (smooth[1:-1] > smooth[2:]) & (window[1:-1] > tol.LEVEL_SUPPORT_M2)
     peak &= smooth[1:-1] > tol.LEVEL_FRINGE * smooth.max()
-    if not peak.any():
-        return None
-    height = low + (np.flatnonzero(peak)[0] + 1.5) * tol.LEVEL_BIN_M
-    for reach in tol.LEVEL_REACH_M:
-        near = np.abs(z - height) < reach
-        height = float(np.average(z[near], weights=weight[near]))
-    return Level(height, True, float(weight[near].sum()))
+    found = []
+    for start in low + (np.flatnonzero(peak) + 1.5) * tol.LEVEL_BIN_M:
+        height = float(start)
+        for reach in tol.LEVEL_REACH_M:
+            near = np.abs(z - height) < reach
+            height = float(np.average(z[near], weights=weight[near]))
+        found.append(Level(height, True, float(weight[near].sum())))
+    return found

@@ -5,15 +5,18 @@ A closed door or a curtained window leaves no trace in depth: it is absent, not 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import cv2
 import numpy as np
 from jaxtyping import Float
+from scipy.spatial import cKDTree
 
 from fewview.layout import tolerances as tol
 from fewview.layout.model import Opening, OpeningKind, RoomLayout, Wall
+from fewview.layout.opening_odds import Seen, SmallView, WallRays, measures, probability
 from fewview.layout.raycast import FIRST_WALL, first_hits, on_wall, room_rays
 from fewview.layout.surfaces import DepthView
 
@@ -26,6 +29,7 @@ class WallEvidence:
     """-1 wall, 1 open, 0 between; NaN where no ray tells."""
     beyond: Float[np.ndarray, "Z T"]
     """Mean distance behind the wall's plane at which rays end."""
+    rays: WallRays
 
 
 def find_openings(layout: RoomLayout, views: Sequence[DepthView]) -> RoomLayout:
@@ -35,19 +39,33 @@ def find_openings(layout: RoomLayout, views: Sequence[DepthView]) -> RoomLayout:
         layout: metres.
         views: metres, the layout's world.
     """
-    evidence = gather_evidence(layout, views)
-    walls = [
-        replace(wall, openings=tuple(_openings(wall, layout.height, found))) if wall.observed else wall
-        for wall, found in zip(layout.walls, evidence, strict=True)
-    ]
+    walls = list(layout.walls)
+    for index, opening, told in candidates(layout, views):
+        confidence = round(probability(told), 3)
+        if confidence >= tol.DRAWN:
+            found = (*walls[index].openings, replace(opening, confidence=confidence))
+            walls[index] = replace(walls[index], openings=found)
     return replace(layout, walls=tuple(walls))
 
 
-def gather_evidence(layout: RoomLayout, views: Sequence[DepthView]) -> list[WallEvidence]:
-    """Of every wall. Rays that end in the room, before the wall, tell nothing about it."""
+def candidates(layout: RoomLayout, views: Sequence[DepthView]) -> list[tuple[int, Opening, dict[str, float]]]:
+    """What may be openings of observed walls, along each: the wall's index, the rectangle, and what speaks for it."""
+    evidence, seen = gather_evidence(layout, views)
+    out = []
+    for index, (wall, found) in enumerate(zip(layout.walls, evidence, strict=True)):
+        for opening in _openings(wall, layout.height, found) if wall.observed else []:
+            rectangle = (opening.start, opening.end, opening.low, opening.high)
+            out.append((index, opening, measures(found.rays, rectangle, layout, wall, seen)))
+    return out
+
+
+def gather_evidence(layout: RoomLayout, views: Sequence[DepthView]) -> tuple[list[WallEvidence], Seen]:
+    """Of every wall, and what all views see. Rays that end in the room, before the wall, tell nothing about it."""
     shapes = [_shape(wall.length, layout.height) for wall in layout.walls]
     sums = [np.zeros((3, *shape)) for shape in shapes]
-    for view in views:
+    parts: list[list[WallRays]] = [[] for _ in layout.walls]
+    smalls, indoors = [], []
+    for number, view in enumerate(views):
         small = view.camera.fitted(tol.OPENING_LONG_SIDE_PX)
         rows = ((np.arange(small.height) + 0.5) * view.camera.height / small.height).astype(int)
         columns = ((np.arange(small.width) + 0.5) * view.camera.width / small.width).astype(int)
@@ -56,7 +74,13 @@ def gather_evidence(layout: RoomLayout, views: Sequence[DepthView]) -> list[Wall
         labels, shell = first_hits(layout, eye, rays)
         ratio = depth / shell
         near = np.abs(ratio - 1) < tol.OPENING_SAME
-        ratio /= np.median(ratio[near]) if near.any() else 1.0
+        scale = float(np.median(ratio[near])) if near.any() else 1.0
+        ratio /= scale
+        T = np.eye(4)
+        T[:3, :3], T[:3, 3] = layout.R_room_world @ view.T_world_camera[:3, :3], eye
+        smalls.append(SmallView(small, T, depth / scale))
+        inside = np.isfinite(ratio) & (confidence > 0) & (ratio < 1 + tol.OPENING_SAME)
+        indoors.append(eye + (shell * ratio)[inside][:, None] * rays[inside])
         for index, wall in enumerate(layout.walls):
             here = (labels == FIRST_WALL + index) & np.isfinite(ratio) & (confidence > 0)
             away = float((eye[:2] - wall.start) @ wall.normal)
@@ -68,18 +92,23 @@ def gather_evidence(layout: RoomLayout, views: Sequence[DepthView]) -> list[Wall
                 np.clip((up / tol.OPENING_CELL_M).astype(int), 0, shapes[index][0] - 1),
                 np.clip((along / tol.OPENING_CELL_M).astype(int), 0, shapes[index][1] - 1),
             )
+            ends = eye + (shell * ratio)[here][:, None] * rays[here]
+            many = np.full(len(along), number)
+            parts[index].append(WallRays(along, up, beyond, limit, confidence[here], many, ends))
             tells = beyond > -limit
             cell, weight = np.ravel_multi_index(place, shapes[index])[tells], confidence[here][tells]
             for total, told in zip(sums[index], (1.0, value[tells], np.minimum(beyond[tells], 1.0)), strict=True):
                 total += np.bincount(cell, weight * told, total.size).reshape(total.shape)
     out = []
-    for total in sums:
+    for total, told in zip(sums, parts, strict=True):
         # Far away and at a slant, rays are farther apart than cells.
         weight, value, beyond = (cv2.blur(part, (3, 3), borderType=cv2.BORDER_CONSTANT) for part in total)
         known = weight > tol.KNOWN_WEIGHT
         weight = np.where(known, weight, np.nan)
-        out.append(WallEvidence(value / weight, beyond / weight))
-    return out
+        whole = WallRays(*(np.concatenate([getattr(part, each.name) for part in told]) for each in fields(WallRays)))
+        out.append(WallEvidence(value / weight, beyond / weight, whole))
+    cloud = np.concatenate(indoors)
+    return out, Seen(smalls, cKDTree(cloud[:: max(1, -(-len(cloud) // tol.INDOOR_POINTS))]))
 
 
 def best_rectangle(value: Float[np.ndarray, "Z T"]) -> tuple[int, int, int, int]:
@@ -111,7 +140,7 @@ def _openings(wall: Wall, height: float, evidence: WallEvidence) -> list[Opening
 
 
 def _judged(wall: Wall, height: float, evidence: WallEvidence, z0: int, z1: int, t0: int, t1: int) -> Opening | None:
-    """The opening, or None where the rectangle is none."""
+    """What may be an opening, or None where the rectangle is none."""
     inside = evidence.value[z0:z1, t0:t1]
     known = np.isfinite(inside)
     beyond = evidence.beyond[z0:z1, t0:t1][known]
@@ -132,8 +161,7 @@ def _judged(wall: Wall, height: float, evidence: WallEvidence, z0: int, z1: int,
     high = height if to_top else z1 * tol.OPENING_CELL_M
     if min(end - start, high - low) < tol.MIN_SIDE_M:
         return None
-    confidence = float((inside[known] > 0).mean() * known.mean() * np.mean(shares))
-    return Opening(_kind(end - start, low, high), start, end, low, high, round(confidence, 3))
+    return Opening(_kind(end - start, low, high), start, end, low, high, math.nan)
 
 
 def _kind(width: float, low: float, high: float) -> OpeningKind:

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import shapely
 from jaxtyping import Bool, Float
+from shapely.geometry import Polygon
 
 from fewview.layout import tolerances as tol
 from fewview.layout.arrangement import Arrangement
@@ -92,6 +94,40 @@ def simplify(boundary: Boundary, support: Sequence[float]) -> Boundary:
     return Boundary(_merged(lines))
 
 
+def without_notches(boundary: Boundary, support: Sequence[float], behind: Float[np.ndarray, "P 2"]) -> Boundary:
+    """Gives up walls that nobody saw and that make a concave corner: their neighbours meet instead.
+
+    Of two rooms that explain the same, the one with fewer corners is likelier. What lies behind surfaces stays outside.
+
+    Args:
+        support: per edge, its supported length.
+        behind: places of the plan, one per cell of the grid, that lie behind surfaces.
+    """
+    lines, weights = list(boundary.lines), list(support)
+    place = 0
+    while place < len(lines) and len(lines) > 4:
+        corners = Boundary(tuple(lines)).corners()
+        count = len(lines)
+        pair = (place, (place + 1) % count)
+        ends = np.roll(corners, -1, 0) - corners
+        unseen = all(weights[k] < tol.OBSERVED_SHARE * np.linalg.norm(ends[k]) for k in pair)
+        concave = ends[pair[0]][0] * ends[pair[1]][1] - ends[pair[0]][1] * ends[pair[1]][0] < 0
+        around = (lines[place - 1], lines[(place + 2) % count])
+        if not (unseen and concave) or _parallel(*around):
+            place += 1
+            continue
+        filled = [_meet(*around), *(corners[(place + step) % count] for step in (2, 1, 0))]
+        area = abs(_area(np.stack(filled)))
+        hidden = np.count_nonzero(shapely.contains_xy(Polygon(filled), behind)) * tol.SPACE_CELL_M**2
+        if not Polygon(filled).is_valid or hidden > area / 2:
+            place += 1
+            continue
+        for k in sorted(pair, reverse=True):
+            del lines[k], weights[k]
+        place = 0
+    return Boundary(tuple(lines))
+
+
 def straighten(boundary: Boundary) -> Boundary:
     """Neighbouring oblique edges that hardly turn become one, through their outer ends; beside an edge along an axis,
     the longer one stays."""
@@ -105,13 +141,13 @@ def straighten(boundary: Boundary) -> Boundary:
         start, middle, end = (corners[(place + step) % len(lines)] for step in range(3))
         if turn < tol.SLIGHT_DEG and not (is_oblique(a) and is_oblique(b)):
             del lines[place if np.linalg.norm(middle - start) < np.linalg.norm(end - middle) else after]
-            place = 0
+            lines, place = list(_merged(lines)), 0
         elif turn < tol.GENTLE_DEG and is_oblique(a) and is_oblique(b):
             direction = (end - start) / np.linalg.norm(end - start)
             normal = np.array([-direction[1], direction[0]])
             lines[place] = Line(float(np.arctan2(normal[1], normal[0])), float(normal @ start))
             del lines[after]
-            place = 0
+            lines, place = list(_merged(lines)), 0
         else:
             place += 1
     return Boundary(tuple(lines))

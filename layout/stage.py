@@ -10,14 +10,15 @@ import numpy as np
 from PIL import Image
 
 from fewview.layout import LayoutConfig, LayoutFacts
-from fewview.layout.document import Scale, write_layout
+from fewview.layout.document import write_layout
 from fewview.layout.doubt import NoRoomError
 from fewview.layout.dxf import write_dxf
 from fewview.layout.estimate import estimate, upright_surfaces
 from fewview.layout.glb import write_room
+from fewview.layout.heights import Height, doors_of, guess, heights_of
 from fewview.layout.hints import weigh
-from fewview.layout.levels import metre_length
 from fewview.layout.lines import refine
+from fewview.layout.measures import measure
 from fewview.layout.model import RoomLayout
 from fewview.layout.openings import find_openings
 from fewview.layout.overlay import draw
@@ -28,8 +29,11 @@ from fewview.recon.errors import ReconstructionError
 from fewview.recon.io.cameras import CameraSet, read_cameras
 from fewview.recon.photos import load_photos
 from fewview.recon.progress import Progress
+from fewview.recon.scale import PROBABILITY, Scale
 from fewview.recon.scene import PosedImage
 from fewview.recon.views import load_posed
+
+_AFTER_LENGTHS = f"±: the truth lies within with a probability of {PROBABILITY:g}; ?: it ends where nobody saw."
 
 
 def run(inputs: Mapping[str, Path], config: LayoutConfig, out: Path, progress: Progress) -> None:
@@ -56,26 +60,31 @@ def run(inputs: Mapping[str, Path], config: LayoutConfig, out: Path, progress: P
     if layout is None:
         progress.note(f"These photos show no room: {reason}. There is no plan.")
         return
-    metric = scale.units == "metre"
-    unknown = f"Scale unknown; the size of this drawing is {scale.assumption}"
-    unit, note = ("m", f"Scale: {scale.source}") if metric else ("units", unknown)
-    notes = [note, *unseen(layout)]
-    write_svg(out / "floorplan.svg", layout, unit, scale.metre, notes)
-    write_dxf(out / "floorplan.dxf", layout, unit, scale.metre, notes)
-    write_room(out / "room.glb", layout, photos, depths)
+    notes = [*explained(scale), *unseen(layout)]
+    write_svg(out / "floorplan.svg", layout, scale, notes)
+    write_dxf(out / "floorplan.dxf", layout, scale, notes)
+    write_room(out / "room.glb", layout, scale, photos, depths)
     (out / "overlays").mkdir()
     for index, photo in enumerate(photos):
         Image.fromarray(draw(layout, photo)).save(out / "overlays" / f"{keys[photo.name]}.jpg", quality=92)
         progress.step(index + 1, len(photos), "overlay")
+    found = measure(layout, scale)
     progress.tell(
         LayoutFacts(
             walls=len(layout.walls),
             inferred_walls=sum(not wall.observed for wall in layout.walls),
-            area=round(layout.area, 4),
-            height=round(layout.height, 4),
-            units=scale.units,
+            area_m2=round(found.area.value, 4),
+            area_spread=found.area.spread,
+            height_m=round(found.height.value, 4),
+            height_spread=found.height.spread,
+            metre=scale.metre,
+            scale_source=scale.source,
+            scale_interval=scale.interval,
+            scale_guess=scale.guess,
         )
     )
+    if scale.guess:
+        progress.note(scale.sentence)
 
 
 def find_room(
@@ -86,20 +95,27 @@ def find_room(
     Args:
         depths, photos: of the same views.
     """
-    metric = cameras.units == "metre"
-    metre, assumption = 1.0, None
+    scale = cameras.scale
+    heights: list[Height] = []
     try:
         surfaces, R = upright_surfaces(depths, photos, progress)
-        if not metric:
-            metre, assumption = metre_length(surfaces)
-        layout, reason = estimate(surfaces.scaled(1 / metre), R), None
-        views = [depth.transformed(np.eye(3), 1 / metre) for depth in depths]
+        if scale.units != "metre":
+            heights = heights_of(surfaces)
+            scale = guess(heights)
+        layout = estimate(surfaces.scaled(1 / scale.metre), R)
+        views = [depth.transformed(np.eye(3), 1 / scale.metre) for depth in depths]
         posed = [replace(p, T_world_camera=v.T_world_camera) for p, v in zip(photos, views, strict=True)]
         layout = refine(layout, views, posed)
-        layout = find_openings(layout, views).scaled(metre)
+        layout = find_openings(layout, views).scaled(scale.metre)
     except (NoRoomError, ReconstructionError) as error:
-        layout, reason = None, str(error)
-    return layout, reason, Scale(cameras.units, cameras.scale_source, metre, assumption)
+        return None, str(error), cameras.scale
+    return layout, None, guess([*heights, *doors_of(layout)]) if heights else scale
+
+
+def explained(scale: Scale) -> list[str]:
+    """What the plan says of its lengths."""
+    told = f"Scale: {scale.source}"
+    return [told] if scale.interval is None else [f"{told}; {scale.spread}", _AFTER_LENGTHS]
 
 
 def unseen(layout: RoomLayout) -> list[str]:

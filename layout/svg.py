@@ -4,40 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from textwrap import wrap
 from xml.sax.saxutils import escape
 
 import numpy as np
 from shapely.geometry import Polygon
 
 from fewview.layout.dimensions import dimension_sides
+from fewview.layout.measures import Measure, measure
 from fewview.layout.model import RoomLayout, Wall
+from fewview.recon.scale import Scale
 
-PX_PER_LENGTH = 100.0
-"""Per metre (or per scene unit of a size like a metre's)."""
+PX_PER_M = 100.0
 Place = Callable[[np.ndarray], tuple[float, float]]
 """From the plan to the drawing."""
 _MARGIN = 90.0
 _LINE_PX = 15.0
+_CHARACTER_PX = 6.0
+"""Of a note, on average."""
 _NUMBERED_PX = 20.0
 """Shorter walls bear no number."""
 _COLOURS = {"door": "#a0522d", "window": "#1e7fd0", "opening": "#7a7a7a"}
 
 
-def write_svg(path: Path, layout: RoomLayout, unit: str, metre: float, notes: Sequence[str]) -> None:
+def write_svg(path: Path, layout: RoomLayout, scale: Scale, notes: Sequence[str]) -> None:
     """Write the plan: walls (numbered from 1, dashed where inferred), openings, lengths, area, height and a scale bar.
 
+    Every measure is in metres, with half the width of its interval.
+
     Args:
-        unit: name of the lengths' unit, such as `m`.
-        metre: scene units per metre (an assumption where the scale is unknown): only the drawing's size depends on it.
+        layout: scene units.
         notes: lines below the plan, such as where the scale comes from.
     """
-    path.write_text(draw(layout, unit, metre, notes), encoding="utf-8")
+    path.write_text(draw(layout, scale, notes), encoding="utf-8")
 
 
-def draw(layout: RoomLayout, unit: str, metre: float, notes: Sequence[str]) -> str:
-    scale = PX_PER_LENGTH / metre
+def draw(layout: RoomLayout, known: Scale, notes: Sequence[str]) -> str:
+    measures, layout, scale = measure(layout, known), layout.scaled(1 / known.metre), PX_PER_M
     low, high = layout.polygon.min(0), layout.polygon.max(0)
     width, height = (high - low) * scale + 2 * _MARGIN
+    notes = [line for note in notes for line in wrap(note, max(20, int((width - _MARGIN) / _CHARACTER_PX)))]
     height += 35 + _LINE_PX * len(notes)
 
     def at(point: np.ndarray) -> tuple[float, float]:
@@ -62,15 +68,15 @@ def draw(layout: RoomLayout, unit: str, metre: float, notes: Sequence[str]) -> s
         )
         parts += _openings(wall, at)
         side = int(sides[index])
-        parts += _dimension(wall, side, at, unit)
+        parts += _dimension(wall, side, at, measures.walls[index])
         if wall.length * scale > _NUMBERED_PX:
             x, y = at((wall.start + wall.end) / 2 - side * wall.normal * 14 / scale)
             parts.append(_text(x, y + 4, str(index + 1), size=11))
     middle = at(np.array(Polygon(layout.polygon).representative_point().coords[0]))
-    parts.append(_text(middle[0], middle[1], f"{layout.area:.2f} {unit}²", size=18))
-    parts.append(_text(middle[0], middle[1] + 20, f"height {layout.height:.2f} {unit}"))
+    parts.append(_text(middle[0], middle[1], f"{measures.area.value:.2f} m² {measures.area.spread}", size=18))
+    parts.append(_text(middle[0], middle[1] + 20, f"height {measures.height.value:.2f} m {measures.height.spread}"))
     below = height - 14 - _LINE_PX * (len(notes) - 1)
-    parts += _scale_bar(scale, metre, unit, below - 26)
+    parts += _scale_bar(below - 26)
     for line, note in enumerate(notes):
         parts.append(_text(_MARGIN, below + _LINE_PX * line, note, anchor="start", size=11))
     return "\n".join([*parts, "</svg>"]) + "\n"
@@ -88,7 +94,7 @@ def _openings(wall: Wall, at: Place) -> list[str]:
     return out
 
 
-def _dimension(wall: Wall, side: int, at: Place, unit: str) -> list[str]:
+def _dimension(wall: Wall, side: int, at: Place, length: Measure) -> list[str]:
     """A dimension line beside the wall, with its length."""
     (x1, y1), (x2, y2) = at(wall.start), at(wall.end)
     # The normal points inside; the drawing's y is turned over.
@@ -102,18 +108,18 @@ def _dimension(wall: Wall, side: int, at: Place, unit: str) -> list[str]:
     line = f'<path d="{" ".join(steps)}" stroke="#555555" stroke-width="1" fill="none"/>'
     label = (
         f'<text x="{middle_x:.2f}" y="{middle_y:.2f}" text-anchor="middle" dominant-baseline="middle" '
-        f'transform="rotate({angle:.2f} {middle_x:.2f} {middle_y:.2f})">{wall.length:.2f} {unit}</text>'
+        f'transform="rotate({angle:.2f} {middle_x:.2f} {middle_y:.2f})">{length.value:.2f} m'
+        f'<tspan font-size="10" fill="#777777"> {length.spread}</tspan></text>'
     )
     return [line, label]
 
 
-def _scale_bar(scale: float, metre: float, unit: str, y: float) -> list[str]:
-    length = metre if unit == "m" else 10 ** np.floor(np.log10(metre))
+def _scale_bar(y: float) -> list[str]:
     x = _MARGIN
     return [
-        f'<path id="scale-bar" d="M{x:.2f} {y - 5:.2f} V{y:.2f} H{x + length * scale:.2f} V{y - 5:.2f}" '
+        f'<path id="scale-bar" d="M{x:.2f} {y - 5:.2f} V{y:.2f} H{x + PX_PER_M:.2f} V{y - 5:.2f}" '
         'stroke="black" stroke-width="2" fill="none"/>',
-        _text(x + length * scale + 8, y, f"{length:g} {unit}", anchor="start"),
+        _text(x + PX_PER_M + 8, y, "1 m", anchor="start"),
     ]
 
 

@@ -78,12 +78,14 @@ BELOW_EYES_M = 0.3
 """How far below all cameras the floor is, and, unseen, the ceiling above them."""
 ABOVE_EYES_M = 0.1
 """How far above all cameras a ceiling is."""
+PAST_M = 0.3
+"""Below a level, and beside where it was seen, of what is seen past its edge."""
+USUAL_EYE_M = 1.46
+"""Of the cameras above a floor that nobody sees, unless what is seen reaches lower. (`fewview.layout.heights`)"""
+USUAL_HEIGHT_M = 2.5
+"""The same of a ceiling above the floor. (`fewview.layout.heights`)"""
 REACH_TAIL = 0.5
 """Percent of the places at either end, which may be strays, where it is asked how far observation reaches."""
-ASSUMED_HEIGHT_M = 2.5
-"""Of a room, where the scale is unknown."""
-ASSUMED_EYE_M = 1.5
-"""Of the cameras above the floor, where no ceiling is seen either."""
 
 # Wall lines (`fewview.layout.walls`)
 WALL_BIN_M = 0.01
@@ -281,3 +283,19 @@ DOOR_WIDTH_M = 1.3
 """Of a door at most."""
 DOOR_HEIGHT_M = 1.7
 """Of a door at least."""
+MIRROR_REACH_M = 0.05
+"""From what is seen in the room to what a mirror shows of it..."""
+MIRROR_REACH_SHARE = 0.04
+"""... and this share of how far behind the mirror it seems to be."""
+ACROSS_COSINE = 0.2
+"""Between the normals of two walls that run across each other."""
+DEEP_M = 1.0
+"""Behind an opening, beyond which more depth says no more."""
+EDGE_SHARE = 0.15
+"""Of an opening's width and height, just inside its edges."""
+AGREE_SHARE = 0.03
+"""Relative depth within which two views see the same behind a wall."""
+INDOOR_POINTS = 20_000
+"""Ends of rays in the room that mirrored ones are compared with, at most."""
+DRAWN = 0.5
+"""Probability below which an opening is none. (derived: it is a probability)"""

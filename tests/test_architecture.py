@@ -8,13 +8,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 FLOORS = (
-    {"recon", "recon.errors", "recon.facts", "recon.durations"},
+    {"recon", "recon.errors", "recon.facts", "recon.durations", "recon.scale"},
     {"recon.progress"},
     {"recon.stage"},
     {"recon.dag"},
     {"recon.geometry"},
     {"recon.scene"},
-    {"recon.io", "recon.directions", "recon.metrics"},
+    {"recon.io", "recon.directions", "recon.metrics", "recon.marker"},
     {"recon.networks", "recon.photos", "recon.matching.artifact", "recon.pointmaps.artifact", "recon.depth.artifact"},
     {"recon.views", "recon.originals", "recon.camera_source", "recon.measure"},
     {"recon.ingest", "recon.matching", "recon.pointmaps", "recon.sfm", "recon.depth"},

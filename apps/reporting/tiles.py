@@ -74,9 +74,11 @@ def _of_scale(results: Results) -> list[Tile]:
     scale = results.scale
     if scale is None:
         return []
+    if scale.guess:
+        return [Tile("Scale", "a guess", scale.spread)]
     if scale.units != "metre":
         return [Tile("Scale", "unknown", "lengths are not metres")]
-    return [Tile("Scale", "metres", "" if scale.uncertainty is None else f"to {formats.share(scale.uncertainty)}")]
+    return [Tile("Scale", "metres", scale.spread)]
 
 
 def _of_time(results: Results) -> Tile:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from fewview.recon.dag.verdict import RunVerdict
+from fewview.recon.scale import Scale
 from fewview.recon.stage import StageSpec
 
 FactsT = TypeVar("FactsT")
@@ -157,33 +158,10 @@ class Room:
     walls: int = 0
     inferred_walls: int = 0
     """Never seen: something must close the room there."""
-    area: float | None = None
-    """In squared units of the run."""
-    height: float | None = None
-
-
-@dataclass(frozen=True)
-class Scale:
-    """How long one unit of the world is."""
-
-    units: str
-    """`metre` or `unknown`."""
-    source: str
-    """What fixed it, in words."""
-    uncertainty: float | None
-    """Relative standard deviation, where it was estimated."""
-
-    @property
-    def unit(self) -> str:
-        """As written after a length."""
-        return "m" if self.units == "metre" else "units"
-
-    @property
-    def sentence(self) -> str:
-        if self.units != "metre":
-            return "The scale is unknown: lengths are in units of the scene, not metres."
-        spread = "" if self.uncertainty is None else f", to {self.uncertainty:.1%}"
-        return f"Lengths are in metres ({self.source}{spread})."
+    area: str = ""
+    """Square metres, and how sure."""
+    height: str = ""
+    """Metres, and how sure."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ from fewview.apps.results.model import (
     Rig,
     RigCamera,
     Room,
-    Scale,
     StageResult,
     Training,
     WeightsUsed,
@@ -38,6 +37,7 @@ from fewview.recon.matching import STAGE as MATCHES
 from fewview.recon.matching.artifact import load_pairs
 from fewview.recon.matching.sift import Sift
 from fewview.recon.pointmaps import STAGE as POINTMAPS
+from fewview.recon.scale import Scale
 from fewview.recon.sfm import STAGE as CAMERAS
 from fewview.splatting.artifact import read_training
 from fewview.splatting.config import SPLAT
@@ -73,9 +73,10 @@ def _read(out: Path) -> Results:
     cameras = read_cameras(out / placed) if placed else None
     calibrated = load_rig(out / MOTION.name) if MOTION.name in done else None
     rig = _rig(calibrated) if calibrated else None
-    scale = _scale(cameras, calibrated) if cameras else None
+    layout = done[LAYOUT.name].told(LAYOUT) if LAYOUT.name in done else None
+    scale = _scale(cameras, layout) if cameras else None
     photos = read_photos(out, done, cameras if CAMERAS.name in done else None)
-    room = _room(done[LAYOUT.name].told(LAYOUT)) if LAYOUT.name in done else None
+    room = _room(layout) if layout else None
     state, until = str(manifest["state"]), manifest["request"]["until"]
     return Results(
         out=out,
@@ -141,15 +142,19 @@ def _rig(record: RigRecord) -> Rig:
     )
 
 
-def _scale(cameras: CameraSet, rig: RigRecord | None) -> Scale:
-    same = rig is not None and rig.scale_source == cameras.scale_source
-    return Scale(cameras.units, cameras.scale_source, rig.scale_uncertainty if rig and same else None)
+def _scale(cameras: CameraSet, room: LayoutFacts | None) -> Scale:
+    """That of the cameras; where it is unknown, what the room tells of it."""
+    if cameras.units == "metre" or room is None or room.metre is None or room.scale_interval is None:
+        return cameras.scale
+    low, high = room.scale_interval
+    return Scale(cameras.units, room.scale_source or "", (low, high), room.metre, bool(room.scale_guess))
 
 
 def _room(told: LayoutFacts) -> Room:
     if not told.room:
         return Room(False, told.reason)
-    return Room(True, None, told.walls or 0, told.inferred_walls or 0, told.area, told.height)
+    area, height = f"{told.area_m2:.2f} m² {told.area_spread}", f"{told.height_m:.2f} m {told.height_spread}"
+    return Room(True, None, told.walls or 0, told.inferred_walls or 0, area, height)
 
 
 def _pairs(out: Path) -> tuple[PairResult, ...]:

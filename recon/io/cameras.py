@@ -13,6 +13,7 @@ import numpy as np
 
 from fewview.recon.errors import InputError
 from fewview.recon.io.documents import MALFORMED, read_text
+from fewview.recon.scale import Interval, Scale
 from fewview.recon.scene import Camera, View
 
 UNITS = ("unknown", "metre")
@@ -80,6 +81,12 @@ class CameraSet:
     """What to photograph next, in sentences."""
     lenses: tuple[LensEstimate, ...] = ()
     """Of the registered views; empty where nobody asked."""
+    scale_interval: Interval | None = None
+    """See `Scale.interval`."""
+
+    @property
+    def scale(self) -> Scale:
+        return Scale(self.units, self.scale_source, self.scale_interval)
 
     def view(self, name: str) -> View:
         return next(view for view in self.views if view.name == name)
@@ -90,6 +97,7 @@ def write_cameras(folder: Path, cameras: CameraSet) -> None:
     document = {
         "units": cameras.units,
         "scale_source": cameras.scale_source,
+        "scale_interval": cameras.scale_interval,
         "prior": cameras.prior,
         "given": list(cameras.given),
         "advice": list(cameras.advice),
@@ -115,6 +123,7 @@ def read_cameras(folder: Path) -> CameraSet:
             views=[_view(entry) for entry in document["views"]],
             units=document["units"],
             scale_source=document["scale_source"],
+            scale_interval=_interval(document.get("scale_interval")),
             prior=document["prior"],
             given=tuple(document["given"]),
             advice=tuple(document["advice"]),
@@ -170,6 +179,15 @@ def _view_entry(view: View) -> dict[str, Any]:
     entry: dict[str, Any] = asdict(view.camera)
     entry["distortion"] = list(view.camera.distortion)
     return {"name": view.name, "world_from_camera": view.T_world_camera.tolist(), **entry}
+
+
+def _interval(ends: Any) -> Interval | None:
+    if ends is None:
+        return None
+    low, high = map(float, ends)
+    if not 0 < low <= high < math.inf:
+        raise ValueError(f"the interval of the scale is {low:g} to {high:g}")
+    return low, high
 
 
 def _lens(entry: dict[str, Any]) -> LensEstimate:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ def write_glb(
     faces: Int[np.ndarray, "F 3"],
     colors: UInt8[np.ndarray, "V 3"],
     T_gltf_mesh: Float[np.ndarray, "4 4"],
+    extras: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a mesh that viewers show in exactly its colours (unlit, both sides).
 
@@ -29,6 +31,7 @@ def write_glb(
         faces: indices into `vertices`.
         colors: sRGB. The format wants linear light, so they are stored as linear 16-bit values.
         T_gltf_mesh: mesh to glTF axes (y up, metres), stored as the node's matrix.
+        extras: what the scene says of itself, JSON.
     """
     positions = np.ascontiguousarray(vertices, "<f4")
     linear = np.full((len(colors), 4), 65535, "<u2")
@@ -51,7 +54,7 @@ def write_glb(
     document = {
         "asset": {"version": "2.0", "generator": "fewview"},
         "scene": 0,
-        "scenes": [{"nodes": [0]}],
+        "scenes": [{"nodes": [0], **({"extras": dict(extras)} if extras else {})}],
         "nodes": [{"name": "scene", "mesh": 0, "matrix": np.asarray(T_gltf_mesh, float).T.reshape(-1).tolist()}],
         "meshes": [
             {"primitives": [{"attributes": {"POSITION": 0, "COLOR_0": 1}, "indices": 2, "material": 0, "mode": 4}]}

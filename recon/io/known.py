@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fewview.recon.errors import InputError
 from fewview.recon.io.transforms import SizeOf, read_transforms
+from fewview.recon.scale import Scale
 from fewview.recon.scene import View
 
 _COLMAP = ("cameras", "images", "points3D", "rigs", "frames")
@@ -19,10 +20,7 @@ class KnownCameras:
     """Views as their file names them, with the units of their positions."""
 
     views: list[View]
-    units: str
-    """`unknown` or `metre`."""
-    scale_source: str
-    """What fixed the scale, in words."""
+    scale: Scale
 
 
 def model_files(path: Path) -> tuple[Path, ...]:
@@ -64,10 +62,10 @@ def read_known(path: Path, size_of: SizeOf | None = None) -> KnownCameras:
     from fewview.recon.io.colmap import read_model  # pycolmap takes a second to import
 
     file = model_files(path)[0]
-    nothing = "none: the given cameras do not state their units"
+    nothing = Scale("unknown", "none: the given cameras do not state their units")
     if file.suffix != ".json":
-        return KnownCameras(read_model(file.parent)[0], "unknown", nothing)
+        return KnownCameras(read_model(file.parent)[0], nothing)
     if file.name == "cameras.json":
         cameras = read_cameras(file.parent)
-        return KnownCameras(cameras.views, cameras.units, cameras.scale_source)
-    return KnownCameras(read_transforms(file, size_of), "unknown", nothing)
+        return KnownCameras(cameras.views, cameras.scale)
+    return KnownCameras(read_transforms(file, size_of), nothing)

@@ -27,6 +27,8 @@ from fewview.recon.scene import Camera, View
 
 K = TypeVar("K")
 V = TypeVar("V")
+_SCALE_INTERVAL = (0.84, 1.19)
+"""Of a network's metres: a tenth is their standard deviation. (assumed, as what the user is told)"""
 _LEAST = 2
 """Photos with pointmaps that can be placed to each other."""
 
@@ -221,4 +223,5 @@ def _write(out: Path, photos: Sequence[Photo], views: dict[int, PlacedMap], sour
             y=(view.y + photo.height / 2).astype(np.float32),
         ).save(out, photo.key)
     scale_source = f"estimated by {source.kind}, which may be wrong by a tenth" if units == "metre" else "none"
-    write_cameras(out, CameraSet(cameras, units, scale_source, source.kind, verdicts))
+    interval = _SCALE_INTERVAL if units == "metre" else None
+    write_cameras(out, CameraSet(cameras, units, scale_source, source.kind, verdicts, scale_interval=interval))

@@ -14,6 +14,7 @@ from fewview.recon.errors import InputError
 from fewview.recon.io.known import read_known
 from fewview.recon.io.transforms import SizeOf
 from fewview.recon.photos import Photo, named_like
+from fewview.recon.scale import Scale
 from fewview.recon.scene import Camera, View
 
 _SHAPE_TOLERANCE = 0.01
@@ -28,8 +29,7 @@ class Known:
     cameras: dict[int, Camera] = field(default_factory=dict)
     poses: dict[int, Float[np.ndarray, "4 4"]] = field(default_factory=dict)
     """Camera to world, in the frame and units of their file."""
-    units: str = "unknown"
-    scale_source: str = "none"
+    scale: Scale = field(default_factory=lambda: Scale("unknown", "none"))
     misfits: dict[int, str] = field(default_factory=dict)
     """Why what the file says of a photo cannot be used."""
 
@@ -52,11 +52,11 @@ def join_known(photos: Sequence[Photo], known: Path | None, intrinsics: str | No
         cameras, misfits = _fitted(photos, views)
         poses = {i: views[i].T_world_camera for i in cameras}
         _check_count(len(poses), known)
-        out = Known(cameras, poses, read.units, read.scale_source, misfits)
+        out = Known(cameras, poses, read.scale, misfits)
     if intrinsics is not None:
         cameras, misfits = _intrinsics(photos, intrinsics)
-        out = Known(out.cameras | cameras, out.poses, out.units, out.scale_source, out.misfits | misfits)
-    return Known(_shared(photos, out.cameras), out.poses, out.units, out.scale_source, out.misfits)
+        out = Known(out.cameras | cameras, out.poses, out.scale, out.misfits | misfits)
+    return Known(_shared(photos, out.cameras), out.poses, out.scale, out.misfits)
 
 
 def check_known(photos: Sequence[str] | None, known: Path | None, intrinsics: str | None) -> None:

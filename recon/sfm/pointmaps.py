@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float
 from fewview.recon.geometry.pose import invert_rigid
 from fewview.recon.io.cameras import read_cameras
 from fewview.recon.pointmaps.artifact import StoredPointmap
+from fewview.recon.scale import Scale
 from fewview.recon.scene import Camera, View
 from fewview.recon.sfm.belief import WEIGHTS
 from fewview.recon.sfm.bundle import Bundle
@@ -61,8 +62,7 @@ class Pointmaps:
     """By photo."""
 
     maps: dict[int, SeenMap]
-    units: str
-    scale_source: str
+    scale: Scale
 
 
 def load_pointmaps(folder: Path, graph: MatchGraph) -> Pointmaps:
@@ -74,7 +74,7 @@ def load_pointmaps(folder: Path, graph: MatchGraph) -> Pointmaps:
             stored = StoredPointmap.load(folder, photo.key)
             depth, x, y = (each.astype(np.float64) for each in (stored.depth, stored.x, stored.y))
             maps[i] = SeenMap(views[photo.name], depth, x, y)
-    return Pointmaps(maps, cameras.units, cameras.scale_source)
+    return Pointmaps(maps, cameras.scale)
 
 
 def hardly_matched(graph: MatchGraph, maps: Mapping[int, SeenMap]) -> list[int]:

@@ -58,7 +58,9 @@ def place_rig(
         seen = errors[found.bundle.image == k] / sensors.scale[found.photos[k]]
         error = round(float(seen.mean()), 4) if len(seen) else None
         verdicts.append(Verdict(photo.name, True, None, len(seen), error))
-    cameras = CameraSet(views, known.units, known.scale_source, "keypoints", verdicts=verdicts)
+    cameras = CameraSet(
+        views, known.scale.units, known.scale.source, "keypoints", verdicts, scale_interval=known.scale.interval
+    )
     write_camera_exports(out, cameras, make_points(found, sensors, graph, lenses, photos_folder))
     moved = [
         float(np.linalg.norm(view.center - known.poses[i][:3, 3]))
@@ -69,8 +71,8 @@ def place_rig(
         MappingFacts(
             prior="keypoints",
             prior_reason=parse_source(config.source).reason(),
-            units=known.units,
-            scale_source=known.scale_source,
+            units=known.scale.units,
+            scale_source=known.scale.source,
             registered=f"{len(views)} of {len(graph.photos)}",
             observations=len(errors),
             points=len(found.bundle.points),

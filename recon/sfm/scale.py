@@ -1,4 +1,4 @@
-"""The scale of the world, from one length that the user knows."""
+"""The scale of the world, from one length that the user knows, and how sure it is."""
 
 from __future__ import annotations
 
@@ -11,14 +11,23 @@ import numpy as np
 from jaxtyping import Float
 
 from fewview.recon.errors import InputError
+from fewview.recon.measure import PICK_PX
 from fewview.recon.scene import View
 from fewview.recon.sfm.lens import ideal, to_ideal
 
+MODEL_NOISE = 0.007
+"""Standard deviation of the logarithm of a length in a model of few photos, against other lengths in it. (the median
+error of .4 degrees of the directions between cameras of real sets, docs/figures.md)"""
 _FORM = "Write A.jpg:B.jpg=METRES, or for each end a point picked in two photos: A.jpg@X,Y+B.jpg@X,Y."
 _NUMBER = r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)"
 _PICK = re.compile(rf"(?P<name>.+?)@(?P<x>{_NUMBER}),(?P<y>{_NUMBER})(?:\+(?=.)|$)", re.DOTALL)
 _PICKED = re.compile(r"@[0-9.]+,[0-9.]+(?=[+:]|$)")
 """No name may hold this: all else that a file may be called can be told apart."""
+_TAPE_M = 0.003
+"""Standard deviation of a length that the user measured between two points. (assumed: a folding rule)"""
+_CENTRE_M = 0.02
+"""Standard deviation of where a camera was, for who measures between two of them. (assumed: a lens is so far from the
+middle of a hand)"""
 _MAX_MISS = 0.02
 """How far, in long sides, a picked pixel may lie from the point that its picks have in common."""
 
@@ -69,6 +78,16 @@ def metres_per_unit(length: KnownLength, views: Sequence[View]) -> float:
     """How many metres a scene unit is.
 
     Raises:
+        InputError: see `known_scale`.
+    """
+    return known_scale(length, views)[0]
+
+
+def known_scale(length: KnownLength, views: Sequence[View]) -> tuple[float, float]:
+    """How many metres a scene unit is, and the standard deviation of its logarithm: of the user's measuring and
+    picking, and of lengths in a model of few photos.
+
+    Raises:
         InputError: a photo is not among the views, the two ends coincide, the pixels picked for a point do not
             show one point, or the names can be read in two ways.
     """
@@ -85,13 +104,16 @@ def metres_per_unit(length: KnownLength, views: Sequence[View]) -> float:
         raise InputError(
             f"--scale {length.text} can be read in {len(fitting)} ways: {ways}.", "Rename photos with a colon."
         )
-    first, second = (_position(end, by_name, length.text) for end in fitting[0])
+    (first, spread), (second, other_spread) = (_position(end, by_name, length.text) for end in fitting[0])
     distance = float(np.linalg.norm(first - second))
     centers = np.array([view.center for view in views])
     extent = float(np.linalg.norm(centers - centers.mean(axis=0), axis=1).max())
     if distance <= 1e-6 * extent:
         raise InputError(f"The two ends of --scale {length.text} are in one place.", "Choose two that are apart.")
-    return length.metres / distance
+    along = (first - second) / distance
+    measured = [_CENTRE_M if end.photo else _TAPE_M for end in fitting[0]]
+    picked = math.sqrt(float(along @ (spread + other_spread) @ along)) / distance
+    return length.metres / distance, math.hypot(picked, *(each / length.metres for each in measured), MODEL_NOISE)
 
 
 def _end(part: str) -> End | None:
@@ -109,10 +131,12 @@ def _names(end: End) -> list[str]:
     return [end.photo] if end.photo else [name for name, _, _ in end.pixels]
 
 
-def _position(end: End, by_name: Mapping[str, View], text: str) -> Float[np.ndarray, " 3"]:
-    """World position; a picked point is where its rays pass each other most closely."""
+def _position(
+    end: End, by_name: Mapping[str, View], text: str
+) -> tuple[Float[np.ndarray, " 3"], Float[np.ndarray, "3 3"]]:
+    """World position and its covariance by the picks; a picked point is where its rays pass each other most closely."""
     if end.photo:
-        return by_name[end.photo].center
+        return by_name[end.photo].center, np.zeros((3, 3))
     centers, rays = [], []
     for name, x, y in end.pixels:
         view = by_name[name]
@@ -125,6 +149,7 @@ def _position(end: End, by_name: Mapping[str, View], text: str) -> Float[np.ndar
     point, _, rank, _ = np.linalg.lstsq(
         np.sum(across, axis=0), np.sum([A @ c for A, c in zip(across, centers, strict=True)], axis=0), rcond=1e-9
     )
+    told = np.zeros((3, 3))
     for (name, x, y), center, ray in zip(end.pixels, centers, rays, strict=True):
         towards = point - center
         view = by_name[name]
@@ -134,4 +159,6 @@ def _position(end: End, by_name: Mapping[str, View], text: str) -> Float[np.ndar
                 f"The pixels of --scale {text} do not show one point: {name}@{x:g},{y:g} looks past it.",
                 "Pick a corner that is sharp in both photos, seen from places that are well apart.",
             )
-    return point
+        click = PICK_PX * max(view.camera.width, view.camera.height) / 1000 / view.camera.fx
+        told += (np.eye(3) - np.outer(ray, ray)) / (click * float(ray @ towards)) ** 2
+    return point, np.linalg.pinv(told)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +12,10 @@ from threadpoolctl import threadpool_limits
 from fewview.recon.camera_source import parse_source
 from fewview.recon.io.cameras import CameraSet, Verdict
 from fewview.recon.io.colmap import write_camera_exports
+from fewview.recon.marker import find_tags
 from fewview.recon.photos import Photo, load_photos
 from fewview.recon.progress import Progress
+from fewview.recon.scale import Scale, normal
 from fewview.recon.sfm import MappingConfig, MappingFacts
 from fewview.recon.sfm.advice import bare_sides, overlaps, what_next
 from fewview.recon.sfm.evidence import agreements
@@ -45,9 +47,10 @@ from fewview.recon.sfm.pointmaps import (
     posed,
     with_points,
 )
+from fewview.recon.sfm.printed import from_one, from_page
 from fewview.recon.sfm.reasons import UNSUPPORTED, no_model, why_left_out
 from fewview.recon.sfm.refine import without_photo
-from fewview.recon.sfm.scale import metres_per_unit, parse_length
+from fewview.recon.sfm.scale import known_scale, parse_length
 
 
 # The matrices are small: threads that wait for each other take longest, most of all beside other work.
@@ -84,11 +87,14 @@ def place_photos(
     found, judged = probabilities(best, prior, graph, sensors, config)
     # Where poses come from pointmaps or the user, matches are not all that speaks for them.
     probable = {i: found.get(i, 0.0) for i in best.photos if seen is None and i not in known.poses}
-    best, units, scale_source = _in_frame(best, known, seen, sensors, graph, config)
+    best, scale = _in_frame(best, known, seen, sensors, graph, config)
+    if config.scale is None and known.scale.units != "metre":
+        best, scale = _by_page(best, scale, known, sensors, graph, photos_folder, progress)
     cameras = CameraSet(
         views=make_views(best, sensors, graph, known.cameras),
-        units=units,
-        scale_source=scale_source,
+        units=scale.units,
+        scale_source=scale.source,
+        scale_interval=scale.interval,
         prior=kind,
         verdicts=_verdicts(load_photos(photos_folder, excluded=True), graph, best, sensors, fates, known, probable),
         given=tuple(graph.photos[i].name for i in best.photos if i in known.poses),
@@ -189,21 +195,61 @@ def _in_frame(
     sensors: Sensors,
     graph: MatchGraph,
     config: MappingConfig,
-) -> tuple[Candidate, str, str]:
-    """The model in its world frame, the units of that, and what fixed them."""
-    units, scale_source = known.units, known.scale_source
+) -> tuple[Candidate, Scale]:
+    """The model in its world frame, and what is known of its scale."""
+    scale = known.scale
     if not known.poses:
         depth = float(np.median(best.bundle.in_camera()[:, 2]))
         best = replace(best, bundle=normalise(best.bundle))
-        units, scale_source = "unknown", "none: the median depth of the sparse points is set to 1"
-        if seen is not None and seen.units == "metre":
+        scale = Scale("unknown", "none: the median depth of the sparse points is set to 1")
+        if seen is not None and seen.scale.units == "metre":
             best = replace(best, bundle=scaled(best.bundle, depth))
-            units, scale_source = "metre", seen.scale_source
+            scale = seen.scale
     if config.scale is None:
-        return best, units, scale_source
-    length = parse_length(config.scale)
-    metres = metres_per_unit(length, make_views(best, sensors, graph, known.cameras))
-    return replace(best, bundle=scaled(best.bundle, metres)), "metre", f"given: {config.scale}"
+        return best, scale
+    metres, deviation = known_scale(parse_length(config.scale), make_views(best, sensors, graph, known.cameras))
+    bundle = scaled(best.bundle, metres)
+    return replace(best, bundle=bundle), Scale("metre", f"given: {config.scale}", normal(deviation))
+
+
+def _by_page(
+    best: Candidate,
+    scale: Scale,
+    known: Known,
+    sensors: Sensors,
+    graph: MatchGraph,
+    photos_folder: Path,
+    progress: Progress,
+) -> tuple[Candidate, Scale]:
+    """In metres, where photos show the printed page that tells how long one is."""
+    seen = {}
+    for i in best.photos:
+        image = graph.photos[i].load_image8(photos_folder)
+        shrunk = np.array([graph.photos[i].width / image.shape[1], graph.photos[i].height / image.shape[0]])
+        seen[graph.photos[i].name] = {tag: corners * shrunk for tag, corners in find_tags(image).items()}
+    showing = [name for name, tags in seen.items() if tags]
+    if not showing:
+        return best, scale
+    views = make_views(best, sensors, graph, known.cameras)
+    printed = from_page(seen, views)
+    for k, view in enumerate(views):
+        if printed is None and view.name in showing:
+            points = best.bundle.points[best.bundle.point[best.bundle.image == k]]
+            printed = from_one(seen[view.name], view, points)
+    if printed is None:
+        why = "its corners do not fit one flat page, or only one photo shows it and little around it"
+        progress.fallback(f"the scale of the printed page in {', '.join(showing)}", "none", why)
+        return best, scale
+    source = f"the printed page that {_few(printed.photos)}"
+    bundle = scaled(best.bundle, printed.metres)
+    return replace(best, bundle=bundle), Scale("metre", source, normal(printed.deviation))
+
+
+def _few(names: Sequence[str]) -> str:
+    """The photos that show something, or how many."""
+    if len(names) > 3:
+        return f"{len(names)} photos show"
+    return f"{names[0]} shows" if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]} show"
 
 
 def _verdicts(

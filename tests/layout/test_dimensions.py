@@ -16,6 +16,7 @@ from shapely.geometry import LineString
 from fewview.layout.dimensions import dimension_sides
 from fewview.layout.dxf import write_dxf
 from fewview.layout.svg import draw
+from fewview.recon.scale import Scale
 from tests.layout.prisms import L_SHAPE, RECTANGLE, SLANTED, room
 
 T_SHAPE = np.array([[0, 0], [5, 0], [5, 2.4], [3.6, 2.4], [3.6, 4], [1.4, 4], [1.4, 2.4], [0, 2.4]])
@@ -30,11 +31,11 @@ def _crossings(lines: list[LineString]) -> int:
 @pytest.mark.parametrize("polygon", SHAPES, ids=["rectangle", "l", "slanted", "t", "u"])
 def test_drawn_dimensions_do_not_cross(polygon: np.ndarray, tmp_path: Path) -> None:
     layout = room(polygon)
-    paths = re.findall(r'<path d="M([\d.]+) ([\d.]+) L([\d.]+) ([\d.]+)', draw(layout, "m", 1.0, []))
+    paths = re.findall(r'<path d="M([\d.]+) ([\d.]+) L([\d.]+) ([\d.]+)', draw(layout, Scale("metre", "a tape"), []))
     lines = [LineString([(float(a), float(b)), (float(c), float(d))]) for a, b, c, d in paths]
     assert len(lines) == len(polygon)
     assert _crossings(lines) == 0
-    write_dxf(tmp_path / "plan.dxf", layout, "m", 1.0, [])
+    write_dxf(tmp_path / "plan.dxf", layout, Scale("metre", "a tape"), [])
     lines = []
     for dimension in ezdxf.readfile(tmp_path / "plan.dxf").modelspace().query("DIMENSION"):
         along = dimension.dxf.defpoint3 - dimension.dxf.defpoint2

@@ -122,14 +122,16 @@ def test_furnished_room_with_biased_depth() -> None:
     assert score.recall == 1
 
 
-def test_scale_is_assumed_where_unknown_and_said() -> None:
+def test_scale_is_guessed_where_unknown_and_said() -> None:
     views = [view.transformed(np.eye(3), 0.3) for view in look(room(RECTANGLE), turning())]
     layout, _, scale = find_room(
         views, photos(room(RECTANGLE), views, blank=True), CameraSet([], units="unknown"), LogProgress()
     )
     assert layout is not None
-    assert scale.metre == pytest.approx(0.3, rel=0.02)
-    assert scale.assumption == "assumed: the room is 2.5 m high"
+    assert scale.metre == pytest.approx(0.3, rel=0.03)
+    assert scale.guess
+    assert scale.sentence.startswith("The scale is a guess: 3.")
+    assert scale.source == "guessed from how high cameras are held and how high rooms are"
     assert layout.height == pytest.approx(0.75, rel=0.02), "lengths stay in scene units"
 
 

@@ -16,10 +16,11 @@ import trimesh
 from shapely.geometry import Polygon
 
 from fewview.apps.cli import main
-from fewview.layout.document import Scale, write_layout
+from fewview.layout.document import write_layout
 from fewview.layout.ifc import export_ifc
 from fewview.layout.model import Opening, RoomLayout
 from fewview.recon.errors import InputError
+from fewview.recon.scale import Scale
 from tests.layout.prisms import L_SHAPE, room
 
 DOOR, WINDOW = Opening("door", 0.5, 1.4, 0.0, 2.0, 0.9), Opening("window", 2.0, 3.0, 0.9, 2.1, 0.8)
@@ -29,7 +30,7 @@ METRE = 0.4
 
 def _write(folder: Path, layout: RoomLayout | None) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    scale = Scale("unknown", "unknown", METRE, "assumed: the room is 2.5 m high")
+    scale = Scale("unknown", "guessed from how high rooms are", (0.9, 1.1), METRE, guess=True)
     write_layout(folder, layout and layout.scaled(METRE), None if layout else "no floor", scale, [], [])
     return folder / "layout.json"
 
@@ -56,7 +57,7 @@ def test_everything_is_read_back_in_metres(truth: RoomLayout, tmp_path: Path) ->
     ifcopenshell.validate.validate(model, log)
     assert not log.statements
     (project,) = model.by_type("IfcProject")
-    assert "assumed: the room is 2.5 m high" in project.Description
+    assert "guessed from how high rooms are, within −10 and +10 %" in project.Description
     (space,) = model.by_type("IfcSpace")
     assert _volume(space) == pytest.approx(truth.area * truth.height, rel=1e-6)
     walls = model.by_type("IfcWall")
@@ -78,6 +79,10 @@ def test_everything_is_read_back_in_metres(truth: RoomLayout, tmp_path: Path) ->
     assert door.FillsVoids[0].RelatingOpeningElement.VoidsElements[0].RelatingBuildingElement == walls[0]
     facts = [element.IsDefinedBy[0].RelatingPropertyDefinition.HasProperties for element in walls]
     assert [fact[0].NominalValue.wrappedValue for fact in facts] == [True, False, True, True, True, True]
+    assert "LengthAtLeast" not in {fact.Name for fact in facts[0]}, "where it ends nobody saw"
+    bounds = {fact.Name: fact.NominalValue.wrappedValue for fact in facts[3]}
+    length = float(np.linalg.norm(L_SHAPE[4] - L_SHAPE[3]))
+    assert bounds["LengthAtLeast"] < 0.9 * length < 1.1 * length < bounds["LengthAtMost"]
     again = tmp_path / "again" / "room.ifc"
     export_ifc(_write(tmp_path / "again", truth), again)
     assert again.read_bytes() == (tmp_path / "room.ifc").read_bytes()

@@ -18,7 +18,7 @@ from ezdxf.entitydb import EntityDB
 
 from fewview.data.gallery import Room, generate
 from fewview.layout import LayoutConfig
-from fewview.layout.document import read_layout
+from fewview.layout.document import read_layout, read_scale
 from fewview.layout.dxf import write_dxf
 from fewview.layout.glb import prism
 from fewview.layout.model import Opening
@@ -28,8 +28,10 @@ from fewview.recon.depth.artifact import VERIFIED, DepthMap
 from fewview.recon.io.cameras import CameraSet, write_cameras
 from fewview.recon.photos import Photo, save_photos
 from fewview.recon.progress import LogProgress
+from fewview.recon.scale import Scale
 from tests.layout.prisms import L_SHAPE, room
 
+METRES = Scale("metre", "a tape")
 SCALE = 0.4
 """Scene units per metre."""
 
@@ -70,7 +72,11 @@ def test_document_says_what_was_found(made: tuple[Room, dict[str, Path], Path]) 
     document = json.loads((out / "layout.json").read_text())
     assert document["room"] is True
     assert document["units"] == "unknown"
-    assert document["metre_assumption"] == "assumed: the room is 2.5 m high"
+    assert document["scale_source"] == "guessed from how high cameras are held and how high rooms are"
+    assert document["scale_guess"] is True
+    low, high = document["scale_interval"]
+    assert 0.85 < low < 1 < high < 1.15
+    assert low < SCALE / document["metre"] < high
     layout = read_layout(out / "layout.json")
     assert layout is not None
     assert len(document["walls"]) == len(layout.walls) == 6
@@ -111,18 +117,27 @@ def test_plan_is_read_by_ezdxf_and_svgelements(made: tuple[Room, dict[str, Path]
     assert not drawing.audit().errors
     space = drawing.modelspace()
     (outline,) = [line for line in space.query("LWPOLYLINE") if line.dxf.layer == "WALLS"]
-    assert np.array(outline.get_points("xy")) == pytest.approx(layout.polygon)
+    metres = layout.scaled(1 / read_scale(out / "layout.json").metre)
+    assert drawing.units == 6, "metres"
+    assert np.array(outline.get_points("xy")) == pytest.approx(metres.polygon)
     measured = sorted(dimension.get_measurement() for dimension in space.query("DIMENSION"))
-    assert measured == pytest.approx(sorted(wall.length for wall in layout.walls), abs=1e-6)
+    assert measured == pytest.approx(sorted(wall.length for wall in metres.walls), abs=1e-6)
     svg = svgelements.SVG.parse(str(out / "floorplan.svg"))
     (floor,) = [shape for shape in svg.elements() if isinstance(shape, svgelements.Polygon)]
     corners = np.array([[point.x, point.y] for point in floor.points])[:6]
-    scale = 100 / json.loads((out / "layout.json").read_text())["metre"]
+    document = json.loads((out / "layout.json").read_text())
+    scale = 100 / document["metre"]
     sides = np.linalg.norm(np.roll(corners, -1, 0) - corners, axis=1)
-    assert sides == pytest.approx([scale * wall.length for wall in layout.walls], abs=0.2)
+    assert sides == pytest.approx([scale * wall.length for wall in layout.walls], rel=2e-3), "its width is rounded"
     texts = [str(text.text) for text in svg.elements() if isinstance(text, svgelements.Text)]
-    assert f"{layout.area:.2f} units²" in texts
-    assert sum(text == f"{wall.length:.2f} units" for wall in layout.walls for text in texts) >= 6
+    assert any(text.startswith(f"{metres.area:.2f} m²") for text in texts)
+    for wall, entry in zip(metres.walls, document["walls"], strict=True):
+        assert entry["length_m"]["value"] == pytest.approx(wall.length)
+        assert any(text.startswith(f"{wall.length:.2f} m") for text in texts)
+        if entry["length_m"]["interval"] is not None:
+            low, high = entry["length_m"]["interval"]
+            assert low < wall.length * document["scale_interval"][0]
+            assert high > wall.length * document["scale_interval"][1]
 
 
 def test_the_plan_is_the_same_file_in_every_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,7 +146,7 @@ def test_the_plan_is_the_same_file_in_every_process(tmp_path: Path, monkeypatch:
     for name, back in (("one.dxf", False), ("other.dxf", True)):
         order = partial(sorted, reverse=back)
         monkeypatch.setattr(EntityDB, "dxf_types_in_use", lambda self, order=order: order(in_use(self)))
-        write_dxf(tmp_path / name, room(L_SHAPE), "m", 1.0, [])
+        write_dxf(tmp_path / name, room(L_SHAPE), METRES, [])
     assert (tmp_path / "one.dxf").read_bytes() == (tmp_path / "other.dxf").read_bytes()
 
 
@@ -140,12 +155,12 @@ def test_openings_are_drawn_where_they_are(tmp_path: Path) -> None:
     door, window = Opening("door", 0.5, 1.4, 0.0, 2.0, 0.9), Opening("window", 2.0, 3.2, 0.9, 2.1, 0.8)
     walls[0] = replace(walls[0], openings=(door, window))  # along y = 0
     layout = replace(room(L_SHAPE), walls=tuple(walls))
-    write_dxf(tmp_path / "plan.dxf", layout, "m", 1.0, [])
+    write_dxf(tmp_path / "plan.dxf", layout, METRES, [])
     space = ezdxf.readfile(tmp_path / "plan.dxf").modelspace()
     for opening in (door, window):
         (line,) = space.query(f'LINE[layer=="{opening.kind.upper()}"]')
         assert [*line.dxf.start, *line.dxf.end] == pytest.approx([opening.start, 0, 0, opening.end, 0, 0])
-    write_svg(tmp_path / "plan.svg", layout, "m", 1.0, [])
+    write_svg(tmp_path / "plan.svg", layout, METRES, [])
     drawn = {line.values["class"]: line for line in svgelements.SVG.parse(str(tmp_path / "plan.svg")).elements()
              if isinstance(line, svgelements.SimpleLine)}  # fmt: skip
     for opening in (door, window):
@@ -158,11 +173,13 @@ def test_walls_nobody_saw_are_named_on_the_plan(tmp_path: Path) -> None:
     layout = replace(seen, walls=tuple(replace(wall, observed=i not in (1, 3)) for i, wall in enumerate(seen.walls)))
     notes = ["Scale: known", *unseen(layout)]
     assert notes[1:] == ["Dashed: walls 2, 4 were not seen; where the room ends there, and so its area, is a guess."]
-    write_svg(tmp_path / "plan.svg", layout, "m", 1.0, notes)
-    write_dxf(tmp_path / "plan.dxf", layout, "m", 1.0, notes)
+    write_svg(tmp_path / "plan.svg", layout, METRES, notes)
+    write_dxf(tmp_path / "plan.dxf", layout, METRES, notes)
     svg = svgelements.SVG.parse(str(tmp_path / "plan.svg"))
     texts = {str(text.text): text for text in svg.elements() if isinstance(text, svgelements.Text)}
-    assert texts[notes[0]].y < texts[notes[1]].y < svg.height
+    first = next(text for said, text in texts.items() if said.startswith("Dashed: walls 2, 4 were not seen"))
+    assert texts[notes[0]].y < first.y < svg.height
+    assert " ".join(said for said, text in texts.items() if text.y >= first.y) == notes[1], "wrapped"
     written = ezdxf.readfile(tmp_path / "plan.dxf").modelspace().query("TEXT")
     places = {text.dxf.text: text.dxf.insert.y for text in written}
     assert places[notes[1]] < places[notes[0]] < layout.polygon.min(0)[1]
@@ -176,8 +193,11 @@ def test_room_is_watertight(made: tuple[Room, dict[str, Path], Path]) -> None:
     (coloured,) = scene.geometry.values()
     mesh = trimesh.load(out / "room.glb", force="mesh")
     assert mesh.is_watertight
-    assert mesh.volume == pytest.approx(layout.area * layout.height, rel=1e-4)
-    assert mesh.extents[1] == pytest.approx(layout.height, rel=1e-4), "glTF has y up"
+    scale = read_scale(out / "layout.json")
+    metres = layout.scaled(1 / scale.metre)
+    assert mesh.volume == pytest.approx(metres.area * metres.height, rel=1e-4)
+    assert mesh.extents[1] == pytest.approx(metres.height, rel=1e-4), "glTF has y up"
+    assert scene.metadata["scale_interval"] == pytest.approx(scale.interval)
     assert np.ptp(coloured.visual.vertex_attributes["color"][:, :3].astype(int)) > 20_000, "coloured from the photos"
     assert prism(room(L_SHAPE), fine=False).is_watertight
 

@@ -118,6 +118,9 @@ def test_a_known_length_makes_metres(tmp_path: Path) -> None:
     assert (cameras.units, cameras.scale_source) == ("metre", f"given: 0.png:4.png={length}")
     assert progress.facts["units"] == "metre"
     got = np.linalg.norm(cameras.view("1.png").center - cameras.view("3.png").center)
+    assert cameras.scale_interval is not None
+    low, high = cameras.scale_interval
+    assert 0.96 < low < np.linalg.norm(views[1].center - views[3].center) / got < high < 1.04
     assert got == pytest.approx(np.linalg.norm(views[1].center - views[3].center), rel=5e-3)
 
 

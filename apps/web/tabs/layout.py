@@ -14,7 +14,8 @@ from fewview.apps.web.bundle import shown_mesh
 from fewview.apps.web.server import Server
 from fewview.apps.web.store import within
 from fewview.apps.web.tabs.pictures import pictures
-from fewview.layout.document import read_layout
+from fewview.layout.document import read_layout, read_scale
+from fewview.layout.measures import Measure, measure
 
 
 class LayoutTab:
@@ -61,24 +62,24 @@ def _plan(results: Results) -> str:
     if drawing is not None:
         parts.append(html.svg_picture(drawing, "Floor plan with dimensions; the table below says the same."))
     if document is not None:
-        parts += _dimensions(document, results.scale.unit)
+        parts += _dimensions(document)
     return "".join(parts)
 
 
-def _dimensions(document: Path, unit: str) -> list[str]:
+def _dimensions(document: Path) -> list[str]:
     layout = read_layout(document)
     if layout is None:
         return []
-    area = f"{unit}²" if unit == "m" else "square units"
+    found = measure(layout, read_scale(document))
     whole = [
-        ("Floor area", f"{layout.area:.2f} {area}"),
-        ("Perimeter", f"{layout.perimeter:.2f} {unit}"),
-        ("Height", f"{layout.height:.2f} {unit}"),
+        ("Floor area", _told(found.area, "m²")),
+        ("Perimeter", _told(found.perimeter, "m")),
+        ("Height", _told(found.height, "m")),
     ]
     walls = [
         (
             number,
-            f"{wall.length:.2f} {unit}",
+            _told(found.walls[number - 1], "m"),
             "seen" if wall.observed else "inferred: no photo shows it",
             f"{wall.confidence:.0%}",
         )
@@ -88,3 +89,10 @@ def _dimensions(document: Path, unit: str) -> list[str]:
         html.table(("room", ""), whole),
         html.table(("wall", "length", "how it is known", "confidence"), walls),
     ]
+
+
+def _told(measure: Measure, unit: str) -> str:
+    if measure.interval is None:
+        return f"{measure.value:.2f} {unit}, a guess: it ends where no photo shows"
+    low, high = measure.interval
+    return f"{measure.value:.2f} {unit} ({low:.2f} to {high:.2f})"

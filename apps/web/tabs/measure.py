@@ -11,12 +11,13 @@ from gradio.components import Component
 from jaxtyping import UInt8
 from PIL import Image, ImageDraw
 
-from fewview.apps.results import Results, Scale
+from fewview.apps.results import Results
 from fewview.apps.web.server import Server
 from fewview.recon.errors import InputError
 from fewview.recon.io.cameras import read_cameras
 from fewview.recon.measure import Distance, SurfacePoint, distance, known_length, pick
 from fewview.recon.photos import Photo, load_photos
+from fewview.recon.scale import Scale
 from fewview.recon.sfm.scale import metres_per_unit, parse_length
 
 _COLOURS = {"A": "#d81b60", "B": "#1e5fd8"}
@@ -117,6 +118,10 @@ def describe(measured: Distance, scale: Scale) -> str:
     text = f"**{length} ± {spread} {scale.unit}** (standard deviation, from the confidence of the depth)."
     if measured.completed:
         text += " One end lies where only one photo looks: its depth is a guess from its surroundings."
+    if scale.guess:
+        metres = measured.length / scale.metre
+        low, high = scale.around(metres, measured.deviation / scale.metre)
+        text += f" That is {metres:.2f} m ({low:.2f} to {high:.2f}), {scale.source}."
     if scale.units != "metre":
         text += " **Unknown scale:** these are units of the scene, not metres. Give a known length to set it."
     return text
