@@ -27,6 +27,7 @@ COMMANDS = {
     "export": "copy results in the formats other tools read",
     "report": "write the page again that says what came of a run",
     "render": "film a finished run along a camera path",
+    "pictures": "plan and elevations to scale, depth in metres, a contact sheet",
     "models": "list or fetch the weights",
     "doctor": "say what this machine lacks, and the fix",
 }
