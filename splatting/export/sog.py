@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Int, UInt8
+from jaxtyping import Float, Float32, Int, Integer, UInt8
 from PIL import Image
 from threadpoolctl import threadpool_limits
 
@@ -145,7 +145,7 @@ def _packed_quaternions(quats: Float[np.ndarray, "N 4"]) -> UInt8[np.ndarray, "N
     return np.concatenate([stored, 252 + largest[:, None]], 1).astype(np.uint8)
 
 
-def _picture(values: Int[np.ndarray, "N C"]) -> UInt8[np.ndarray, "h w 4"]:
+def _picture(values: Integer[np.ndarray, "N C"]) -> UInt8[np.ndarray, "h w 4"]:
     """A pixel each row, row by row; sides are multiples of 4, as the format's own writer makes them."""
     width = max(4, math.ceil(math.sqrt(len(values)) / 4) * 4)
     height = max(4, math.ceil(len(values) / width / 4) * 4)

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import zstandard
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int, Integer, UInt8
 
 from fewview.recon.errors import InputError
 from fewview.splatting.export.axes import half_turn
@@ -120,7 +120,7 @@ def pack_quaternions(quats: Float[np.ndarray, "N 4"]) -> Int[np.ndarray, " N"]:
     return packed
 
 
-def unpack_quaternions(packed: Int[np.ndarray, " N"]) -> Float[np.ndarray, "N 4"]:
+def unpack_quaternions(packed: Integer[np.ndarray, " N"]) -> Float[np.ndarray, "N 4"]:
     """Inverse of `pack_quaternions`, up to rounding and sign."""
     left = packed.astype(np.int64)
     rows, largest = np.arange(len(left)), left >> 30
