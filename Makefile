@@ -3,6 +3,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
+READERS := tests/readers/node_modules/.ready
 
 .PHONY: setup demo test lint docs pictures native clean
 
@@ -15,11 +16,17 @@ $(STAMP): pyproject.toml constraints.txt CMakeLists.txt $(shell find recon splat
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
+# Programs of others that read our files, through npm.
+$(READERS): tests/readers/package.json
+	command -v npm >/dev/null || ./scripts/system-libraries nodejs npm
+	npm install --prefix tests/readers --no-package-lock --legacy-peer-deps --ignore-scripts --no-audit --no-fund --silent
+	touch $@
+
 demo: setup
 	$(BIN)/fewview demo --out demo
 
 # The browser tests drive Debian's Chromium.
-test: setup
+test: setup $(READERS)
 	./scripts/system-libraries chromium
 	$(BIN)/python -m pytest
 

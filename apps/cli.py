@@ -29,6 +29,7 @@ COMMANDS = {
     "report": "write the page again that says what came of a run",
     "render": "film a finished run along a camera path",
     "marker": "write the page to print that tells photos how long a metre is",
+    "pictures": "plan and elevations to scale, depth in metres, a contact sheet",
     "models": "list or fetch the weights",
     "doctor": "say what this machine lacks, and the fix",
 }

@@ -106,7 +106,13 @@ def _commands(document: Path) -> list[list[str]]:
 TYPED = [document for document in DOCUMENTS if _commands(document)]
 PLANNED = {"run", "batch", "calibrate", "demo"}
 """Commands that take a dry run, which reads the input and plans the stages."""
-DONE = {"export": (), "report": (), "models": (), "render": ("--size", "64x48", "--fps", "2")}
+DONE = {
+    "export": (),
+    "pictures": ("--size", "64"),
+    "report": (),
+    "models": (),
+    "render": ("--size", "64x48", "--fps", "2"),
+}
 """Commands that are done, with what makes them quick."""
 PARSED = {"app", "view", "doctor", "evaluate", "overlay", "benchmark", "bench", "synth", "models fetch", "batch status"}
 """Commands that would go on, take minutes, fetch or need more than there is here."""
@@ -171,7 +177,7 @@ def test_options_in_the_text_are_there(capsys: pytest.CaptureFixture[str]) -> No
     helps = {}
     for command in ("app", "batch", "benchmark", "bench rasteriser", "bench thresholds", "bench ingredients"):
         helps[command] = _options(command, capsys)
-    for command in ("calibrate", "evaluate", "export", "render", "run", "synth rooms"):
+    for command in ("calibrate", "evaluate", "export", "pictures", "render", "run", "synth rooms"):
         helps[command] = _options(command, capsys)
     helps["run"] |= _options("run --cameras keypoints", capsys) | {"--layout.hints"}
     helps["benchmark"] |= _options("benchmark --structured3d x", capsys)

@@ -73,6 +73,10 @@ class Points:
     def save(self, folder: Path) -> None:
         """Write `points.npz` and `points.ply`."""
         np.savez(folder / "points.npz", **self.__dict__)
+        self.save_ply(folder / "points.ply")
+
+    def save_ply(self, path: Path) -> None:
+        """Write places, normals and colours, for viewers."""
         names = ("x", "y", "z", "nx", "ny", "nz")
         layout = np.dtype([(n, "<f4") for n in names] + [(n, "u1") for n in ("red", "green", "blue")])
         vertices = np.zeros(len(self.xyz), layout)
@@ -83,7 +87,7 @@ class Points:
         properties = [f"property float {n}" for n in names]
         properties += [f"property uchar {n}" for n in ("red", "green", "blue")]
         header = ["ply", "format binary_little_endian 1.0", f"element vertex {len(vertices)}", *properties]
-        with open(folder / "points.ply", "wb") as file:
+        with path.open("wb") as file:
             file.write(("\n".join([*header, "end_header"]) + "\n").encode())
             file.write(vertices.tobytes())
 

@@ -6,10 +6,13 @@ import json
 import struct
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Float32, Int, UInt8
+
+from fewview.recon.errors import InputError
+from fewview.recon.io.documents import MALFORMED
 
 _ARRAY_BUFFER, _ELEMENT_ARRAY_BUFFER = 34962, 34963
 _UINT16, _UINT32, _FLOAT32 = 5123, 5125, 5126
@@ -35,7 +38,7 @@ def write_glb(
     """
     positions = np.ascontiguousarray(vertices, "<f4")
     linear = np.full((len(colors), 4), 65535, "<u2")
-    linear[:, :3] = np.round(_srgb_to_linear(colors) * 65535)
+    linear[:, :3] = np.round(srgb_to_linear(colors) * 65535)
     arrays = [
         (positions, _FLOAT32, "VEC3", _ARRAY_BUFFER),
         (linear, _UINT16, "VEC4", _ARRAY_BUFFER),
@@ -72,7 +75,49 @@ def write_glb(
         "bufferViews": views,
         "accessors": accessors,
     }
-    path.write_bytes(_assembled(document, struct.pack("<I4s", len(payload), b"BIN\0") + payload))
+    path.write_bytes(assembled(document, struct.pack("<I4s", len(payload), b"BIN\0") + payload))
+
+
+def with_matrix(data: bytes, T_gltf_mesh: Float[np.ndarray, "4 4"]) -> bytes:
+    """What `write_glb` wrote, under another matrix."""
+    end = 20 + int.from_bytes(data[12:16], "little")
+    document = json.loads(data[20:end])
+    document["nodes"][0]["matrix"] = np.asarray(T_gltf_mesh, float).T.reshape(-1).tolist()
+    return assembled(document, data[end:])
+
+
+class GlbMesh(NamedTuple):
+    """What `write_glb` wrote."""
+
+    vertices: Float32[np.ndarray, "V 3"]
+    """The mesh's own frame."""
+    faces: Int[np.ndarray, "F 3"]
+    light: Float[np.ndarray, "V 3"]
+    """Colours as linear light in [0, 1]."""
+
+
+def read_glb(path: Path) -> GlbMesh:
+    """The mesh in a file of `write_glb`, and of no other program.
+
+    Raises:
+        InputError: it is none of ours.
+    """
+    data = path.read_bytes()
+    try:
+        end = 20 + int.from_bytes(data[12:16], "little")
+        views = json.loads(data[20:end])["bufferViews"]
+        parts = [data[end + 8 + view["byteOffset"] :][: view["byteLength"]] for view in views]
+        vertices, colours, faces = (
+            np.frombuffer(part, kind).reshape(-1, width)
+            for part, kind, width in zip(parts, ("<f4", "<u2", "<u4"), (3, 4, 3), strict=True)
+        )
+        if len(colours) != len(vertices) or faces.max(initial=0) >= max(len(vertices), 1):
+            raise ValueError("its parts do not fit together")
+    except MALFORMED as error:
+        raise InputError(
+            f"{path} is no mesh of fewview: {error!r}.", "Give the `fewview run` command again."
+        ) from error
+    return GlbMesh(vertices, faces.astype(np.int64), colours[:, :3] / 65535)
 
 
 def one_sided(data: bytes, inside: bool) -> bytes:
@@ -86,19 +131,20 @@ def one_sided(data: bytes, inside: bool) -> bytes:
     for material in document["materials"]:
         material["doubleSided"] = False
     if not inside:
-        return _assembled(document, data[end:])
+        return assembled(document, data[end:])
     faces = np.frombuffer(data[end + 8 + document["bufferViews"][2]["byteOffset"] :], "<u4").reshape(-1, 3)
-    return _assembled(document, data[end : len(data) - faces.nbytes] + faces[:, ::-1].tobytes())
+    return assembled(document, data[end : len(data) - faces.nbytes] + faces[:, ::-1].tobytes())
 
 
-def _assembled(document: dict[str, Any], binary: bytes) -> bytes:
-    """A GLB of its JSON and its binary chunk."""
+def assembled(document: dict[str, Any], binary: bytes) -> bytes:
+    """A GLB of its JSON and its binary chunk, header included."""
     header = json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
     header += b" " * (-len(header) % 4)
     start = struct.pack("<4sII", b"glTF", 2, 12 + 8 + len(header) + len(binary))
     return start + struct.pack("<I4s", len(header), b"JSON") + header + binary
 
 
-def _srgb_to_linear(colors: UInt8[np.ndarray, "V 3"]) -> Float[np.ndarray, "V 3"]:
+def srgb_to_linear(colors: UInt8[np.ndarray, "V 3"]) -> Float[np.ndarray, "V 3"]:
+    """Light in [0, 1] of 8-bit sRGB (IEC 61966-2-1)."""
     value = colors.astype(np.float64) / 255
     return np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+from jaxtyping import Float, UInt8
+
 from fewview.recon.errors import InputError
 from fewview.splatting.gaussians import Gaussians
 
@@ -35,3 +38,9 @@ def checked(gaussians: Gaussians, path: Path, kind: str) -> Gaussians:
         if not bool(tensor.isfinite().all()):
             raise malformed(path, kind, "it holds NaN or infinite values")
     return gaussians.normalized()
+
+
+def logits_of_bytes(opacities: UInt8[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
+    """A byte stands for an interval: its ends have no logit, the middle of the outermost half steps does."""
+    alpha = np.clip(opacities / 255, 0.25 / 255, 254.75 / 255)
+    return np.log(alpha / (1 - alpha))

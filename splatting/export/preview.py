@@ -52,10 +52,15 @@ def preview(gaussians: Gaussians, views: Sequence[View], budget: int) -> Gaussia
     best = torch.argsort(-weights.sum(0)[front], stable=True)[:budget]
     keep = front[best].sort().values
     kept = gaussians.map(lambda tensor: tensor[keep])
+    return moved(from_everywhere(kept, views), *frame)
+
+
+def from_everywhere(gaussians: Gaussians, views: Sequence[View]) -> Gaussians:
+    """In the mean of the colours that the photos see, whatever the direction: for places that no photo was taken from,
+    where harmonics are a guess."""
     poses = [torch.from_numpy(view.T_camera_world).float() for view in views]
-    colours = torch.stack([view_colours(kept, pose, kept.degree) for pose in poses]).mean(0)
-    constant = ((colours - 0.5) / SH_C0)[:, None]
-    return moved(replace(kept, sh=constant), *frame)
+    colours = torch.stack([view_colours(gaussians, pose, gaussians.degree) for pose in poses]).mean(0)
+    return replace(gaussians, sh=((colours - 0.5) / SH_C0)[:, None])
 
 
 def contributions(gaussians: Gaussians, views: Sequence[View]) -> tuple[Float[Tensor, "V N"], Float[np.ndarray, " V"]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from fewview.splatting.export.files import checked, malformed, read_bytes
+from fewview.splatting.export.files import checked, logits_of_bytes, malformed, read_bytes
 from fewview.splatting.gaussians import SH_C0, Gaussians
 
 _LAYOUT = np.dtype([("center", "<f4", 3), ("scale", "<f4", 3), ("rgba", "u1", 4), ("quat", "u1", 4)])
@@ -52,13 +52,11 @@ def read_splat(path: Path) -> Gaussians:
         raise malformed(path, ".splat", "it holds negative sizes")
     quats = table["quat"].astype(np.float32) / 128 - 1
     quats[~quats.any(1), 0] = 1
-    # A byte stands for an interval: its ends have no logit, the middle of the outermost half steps does.
-    alpha = np.clip(table["rgba"][:, 3] / 255, 0.25 / 255, 254.75 / 255)
     columns = {
         "means": table["center"],
         "quats": quats,
         "log_scales": np.log(np.maximum(table["scale"], _SMALLEST_SCALE)),
-        "logit_opacities": np.log(alpha / (1 - alpha)),
+        "logit_opacities": logits_of_bytes(table["rgba"][:, 3]),
         "sh": ((table["rgba"][:, :3] / 255 - 0.5) / SH_C0)[:, None],
     }
     tensors = {name: torch.from_numpy(np.array(value, np.float32)) for name, value in columns.items()}

@@ -1,13 +1,14 @@
 """SPZ, Niantic's compressed format (github.com/nianticlabs/spz): about a tenth of the PLY.
 
-A gzip stream: a header of 16 bytes, then one attribute after the other for all Gaussians: positions (24-bit fixed
-point), opacities, colours, log scales, rotations, harmonics (a byte each). Axes are RUB (x right, y up, z back) where
-ours are RDF, so y and z change sign here, and with them parts of the quaternions and of the harmonics.
+One attribute after the other for all Gaussians: positions (24-bit fixed point), opacities, colours, log scales,
+rotations, harmonics (a byte each). Version 4 has a header of 32 bytes, a table of sizes, and a zstd stream for each
+attribute that is not empty; versions 2 and 3 are one gzip stream with a header of 16 bytes. Axes are RUB (x right, y
+up, z back) where ours are RDF.
 """
 
 from __future__ import annotations
 
-import gzip
+import io
 import struct
 import zlib
 from dataclasses import dataclass
@@ -15,38 +16,42 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+import zstandard
+from jaxtyping import Float, Int, Integer, UInt8
 
 from fewview.recon.errors import InputError
-from fewview.splatting.export.files import checked, malformed, read_bytes
+from fewview.splatting.export.axes import half_turn
+from fewview.splatting.export.files import checked, logits_of_bytes, malformed, read_bytes
 from fewview.splatting.gaussians import Gaussians
 
 _HEADER = struct.Struct("<IIIBBBB")
-"""Magic, version, number of Gaussians, degree, fractional bits of positions, flags, zero."""
+"""Magic, version, number of Gaussians, degree, fractional bits of positions, flags; then the number of streams
+(version 4) or zero."""
+_TABLE_OFFSET = struct.Struct("<I12x")
+"""What follows in version 4: where the table stands, and zeros."""
+_TABLE_ENTRY = struct.Struct("<QQ")
+"""Bytes of a stream, compressed and not."""
 _MAGIC = 0x5053474E
 _EXTENDED = 2
 """Flag: records follow that only their vendors read."""
-_VERSION = 3
 _MOST_FRACTIONAL_BITS = 16
 _COLOR_SCALE = 0.15
 _INFLATION = 1040
 """No gzip stream grows by more."""
-
-_AXES = np.array([1, -1, -1], np.float32)
-_QUATERNION = np.array([1, 1, -1, -1], np.float32)
-"""wxyz: turning both axes' signs is half a turn about x."""
-_HARMONICS = np.array([-1, -1, 1, -1, 1, 1, -1, 1, -1, 1, -1, -1, 1, -1, 1], np.float32)
-"""Parity in y and z of each harmonic of degrees 1 to 3, by its polynomial (`fewview.splatting.reference.sh_basis`)."""
+_ZSTD_INFLATION = 1024
+"""Bytes of positions in a file of version 4 for each byte of the file, at most: Niantic's library refuses more."""
+_ZSTD_LEVEL = 12
+"""Niantic's."""
 
 
 def write_spz(path: Path, gaussians: Gaussians) -> None:
-    """Write `gaussians` as SPZ version 3; the same Gaussians give the same bytes.
+    """Write `gaussians` as SPZ version 4; the same Gaussians give the same bytes.
 
     Raises:
         InputError: the scene is larger than 24 bits can say (8 million units).
     """
-    gaussians = gaussians.detach().to("cpu").normalized()
-    means = gaussians.means.double().numpy() * _AXES
+    gaussians = half_turn(gaussians.detach().to("cpu").normalized())
+    means = gaussians.means.double().numpy()
     reach = float(np.abs(means).max(initial=0))
     bits = min(_MOST_FRACTIONAL_BITS, 23 - int(np.ceil(np.log2(reach + 1))))
     if bits < 0:
@@ -57,15 +62,19 @@ def write_spz(path: Path, gaussians: Gaussians) -> None:
         _byte(torch.sigmoid(gaussians.logit_opacities).numpy() * 255),
         _byte((gaussians.sh[:, 0].numpy() * _COLOR_SCALE + 0.5) * 255),
         _byte((gaussians.log_scales.numpy() + 10) * 16),
-        pack_quaternions(gaussians.quats.numpy() * _QUATERNION).astype("<u4").view(np.uint8),
-        _byte(gaussians.sh[:, 1:].numpy() * _signs(gaussians.degree) * 128 + 128),
+        pack_quaternions(gaussians.quats.numpy()).astype("<u4").view(np.uint8),
+        _byte(gaussians.sh[:, 1:].numpy() * 128 + 128),
     ]
-    header = _HEADER.pack(_MAGIC, _VERSION, gaussians.count, gaussians.degree, bits, 0, 0)
-    path.write_bytes(gzip.compress(header + b"".join(map(np.ndarray.tobytes, columns)), mtime=0))
+    streams = [column.tobytes() for column in columns if column.size]
+    squeezed = [zstandard.ZstdCompressor(level=_ZSTD_LEVEL).compress(stream) for stream in streams]
+    header = _HEADER.pack(_MAGIC, 4, gaussians.count, gaussians.degree, bits, 0, len(streams))
+    table = [_TABLE_ENTRY.pack(len(small), len(stream)) for small, stream in zip(squeezed, streams, strict=True)]
+    offset = _TABLE_OFFSET.pack(_HEADER.size + _TABLE_OFFSET.size)
+    path.write_bytes(b"".join([header, offset, *table, *squeezed]))
 
 
 def read_spz(path: Path) -> Gaussians:
-    """Read SPZ of version 2 or 3, whoever wrote it; extensions are passed over.
+    """Read SPZ of version 2, 3 or 4, whoever wrote it; extensions are passed over.
 
     Returns:
         Float32 tensors on the CPU in our axes, quaternions unit.
@@ -73,7 +82,9 @@ def read_spz(path: Path) -> Gaussians:
     Raises:
         InputError: the file is missing, cut short, not such an SPZ, or of a degree beyond 3.
     """
-    header, body = _inflate(path, read_bytes(path))
+    data = read_bytes(path)
+    plain = data[:4] == _MAGIC.to_bytes(4, "little")
+    header, body = _unpack(path, data) if plain else _inflate(path, data)
     count, coefficients = header.count, (header.degree + 1) ** 2 - 1
     ends = np.cumsum(header.widths) * count
     position, opacity, colour, scale, rotation, harmonic = (
@@ -81,22 +92,17 @@ def read_spz(path: Path) -> Gaussians:
     )
     fixed = np.zeros((count, 3, 4), np.uint8)
     fixed[..., 1:] = position.reshape(count, 3, 3)
-    # In the upper three bytes, the sign needs no care.
-    means = (fixed.reshape(count, 12).view("<i4") >> 8) * 2.0**-header.fractional_bits
-    quats = unpack_quaternions(rotation.view("<u4")[:, 0]) if header.version == 3 else _first_three(rotation)
-    # A byte stands for an interval: its ends have no logit, the middle of the outermost half steps does.
-    alpha = np.clip(opacity[:, 0] / 255, 0.25 / 255, 254.75 / 255)
     constant = (colour / 255 - 0.5) / _COLOR_SCALE
-    higher = (harmonic.reshape(count, coefficients, 3) / 128.0 - 1) * _signs(header.degree)
     columns = {
-        "means": means * _AXES,
-        "quats": quats * _QUATERNION,
+        # In the upper three bytes, the sign needs no care.
+        "means": (fixed.reshape(count, 12).view("<i4") >> 8) * 2.0**-header.fractional_bits,
+        "quats": unpack_quaternions(rotation.view("<u4")[:, 0]) if header.version > 2 else _first_three(rotation),
         "log_scales": scale / 16 - 10,
-        "logit_opacities": np.log(alpha / (1 - alpha)),
-        "sh": np.concatenate([constant[:, None], higher], 1),
+        "logit_opacities": logits_of_bytes(opacity[:, 0]),
+        "sh": np.concatenate([constant[:, None], harmonic.reshape(count, coefficients, 3) / 128.0 - 1], 1),
     }
     tensors = {name: torch.from_numpy(np.ascontiguousarray(value, np.float32)) for name, value in columns.items()}
-    return checked(Gaussians(**tensors), path, "SPZ")
+    return half_turn(checked(Gaussians(**tensors), path, "SPZ"))
 
 
 def pack_quaternions(quats: Float[np.ndarray, "N 4"]) -> Int[np.ndarray, " N"]:
@@ -114,7 +120,7 @@ def pack_quaternions(quats: Float[np.ndarray, "N 4"]) -> Int[np.ndarray, " N"]:
     return packed
 
 
-def unpack_quaternions(packed: Int[np.ndarray, " N"]) -> Float[np.ndarray, "N 4"]:
+def unpack_quaternions(packed: Integer[np.ndarray, " N"]) -> Float[np.ndarray, "N 4"]:
     """Inverse of `pack_quaternions`, up to rounding and sign."""
     left = packed.astype(np.int64)
     rows, largest = np.arange(len(left)), left >> 30
@@ -142,28 +148,69 @@ class _Header:
     degree: int
     fractional_bits: int
     flags: int
+    streams: int
 
     @property
     def widths(self) -> list[int]:
         """Bytes of each attribute of one Gaussian, in the order of the file."""
-        return [9, 1, 3, 3, 4 if self.version == 3 else 3, 3 * ((self.degree + 1) ** 2 - 1)]
+        return [9, 1, 3, 3, 4 if self.version > 2 else 3, 3 * ((self.degree + 1) ** 2 - 1)]
+
+
+def _header(path: Path, start: bytes, versions: tuple[int, ...]) -> _Header:
+    if len(start) < _HEADER.size:
+        raise malformed(path, "SPZ", "it is cut short")
+    magic, *fields = _HEADER.unpack(start)
+    header = _Header(*fields)
+    if magic != _MAGIC:
+        raise malformed(path, "SPZ", "it does not begin like one")
+    if header.version not in versions:
+        raise malformed(path, "SPZ", f"it is of version {header.version}, and 2, 3 and 4 are known")
+    if header.degree > 3:
+        raise malformed(path, "SPZ", f"its spherical harmonics are of degree {header.degree}, and 3 is the most")
+    return header
+
+
+def _unpack(path: Path, data: bytes) -> tuple[_Header, UInt8[np.ndarray, " B"]]:
+    """Version 4: the header and exactly the bytes it announces."""
+    header = _header(path, data[: _HEADER.size], (4,))
+    after = data[_HEADER.size : _HEADER.size + _TABLE_OFFSET.size]
+    if len(after) < _TABLE_OFFSET.size:
+        raise malformed(path, "SPZ", "it is cut short")
+    if header.count * header.widths[0] > _ZSTD_INFLATION * len(data):
+        raise malformed(path, "SPZ", f"it is too short for the {header.count} Gaussians that it announces")
+    sizes = [width * header.count for width in header.widths if width * header.count]
+    if header.streams != len(sizes):
+        raise malformed(path, "SPZ", f"it holds {header.streams} streams in place of {len(sizes)}")
+    (at,) = _TABLE_OFFSET.unpack(after)
+    begin = at + len(sizes) * _TABLE_ENTRY.size
+    table = data[at:begin]
+    if len(table) < len(sizes) * _TABLE_ENTRY.size:
+        raise malformed(path, "SPZ", "it is cut short")
+    parts = []
+    for (small, large), size in zip(_TABLE_ENTRY.iter_unpack(table), sizes, strict=True):
+        end = begin + small
+        if large != size:
+            raise malformed(path, "SPZ", f"a stream has {large} bytes in place of {size}")
+        if end > len(data):
+            raise malformed(path, "SPZ", "it is cut short")
+        try:
+            # A stream, as what a frame says of its own size need not be true.
+            part = zstandard.ZstdDecompressor().stream_reader(io.BytesIO(data[begin:end])).read(size)
+        except zstandard.ZstdError as error:
+            raise malformed(path, "SPZ", f"a stream is no zstd ({error})") from None
+        if len(part) < size:
+            raise malformed(path, "SPZ", "it is cut short")
+        parts.append(part)
+        begin = end
+    return header, np.frombuffer(b"".join(parts), np.uint8)
 
 
 def _inflate(path: Path, data: bytes) -> tuple[_Header, UInt8[np.ndarray, " B"]]:
-    """The header and exactly the bytes it announces: never more memory than the file's size allows for."""
+    """Versions 2 and 3: the header and exactly the bytes it announces: never more memory than the file's size allows
+    for."""
     stream = zlib.decompressobj(wbits=31)
     try:
-        start = stream.decompress(data, _HEADER.size)
-        if len(start) < _HEADER.size:
-            raise malformed(path, "SPZ", "it is cut short")
-        magic, *fields, _ = _HEADER.unpack(start)
-        header = _Header(*fields)
-        if magic != _MAGIC:
-            raise malformed(path, "SPZ", "it does not begin like one")
-        if header.version not in (2, 3):
-            raise malformed(path, "SPZ", f"it is of version {header.version}, and 2 and 3 are known")
-        if header.degree > 3:
-            raise malformed(path, "SPZ", f"its spherical harmonics are of degree {header.degree}, and 3 is the most")
+        header = _header(path, stream.decompress(data, _HEADER.size), (2, 3))
         size = header.count * sum(header.widths)
         if size > _INFLATION * len(data):
             raise malformed(path, "SPZ", f"it is too short for the {header.count} Gaussians that it announces")
@@ -171,18 +218,12 @@ def _inflate(path: Path, data: bytes) -> tuple[_Header, UInt8[np.ndarray, " B"]]
         # One more byte makes zlib read the checksum.
         more = stream.decompress(stream.unconsumed_tail, 1)
     except zlib.error as error:
-        version_4 = data[:4] == _MAGIC.to_bytes(4, "little")
-        why = "it is of version 4, and 2 and 3 are known" if version_4 else f"it is no gzip stream ({error})"
-        raise malformed(path, "SPZ", why) from None
+        raise malformed(path, "SPZ", f"it is no gzip stream ({error})") from None
     if len(body) < size or not (stream.eof or more):
         raise malformed(path, "SPZ", "it is cut short")
     if more and not header.flags & _EXTENDED:
         raise malformed(path, "SPZ", "it holds more than it announces")
     return header, np.frombuffer(body, np.uint8)
-
-
-def _signs(degree: int) -> Float[np.ndarray, "K 1"]:
-    return _HARMONICS[: (degree + 1) ** 2 - 1, None]
 
 
 def _byte(values: np.ndarray) -> np.ndarray:

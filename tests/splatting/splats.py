@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import shutil
+import subprocess
 from pathlib import Path
 
 import gaussforge
 import numpy as np
+import pytest
 import torch
 from plyfile import PlyData
 from torch import Tensor
@@ -67,3 +70,19 @@ def read_elsewhere(path: Path, kind: str) -> Gaussians:
 def written_elsewhere(ply: Path, kind: str, spz_version: int = 3) -> bytes:
     """What gaussforge makes of a PLY; it leaves axes as they are."""
     return gaussforge.GaussForge().convert(ply.read_bytes(), "ply", kind, spz_version=spz_version)["data"]
+
+
+READERS = Path(__file__).parents[1] / "readers" / "node_modules"
+
+
+def by_splat_transform(path: Path) -> Gaussians:
+    """By PlayCanvas's own tool, in the frame of the PLY; the test is skipped where npm has not brought it."""
+    tool = READERS / "@playcanvas" / "splat-transform" / "bin" / "cli.mjs"
+    if not tool.exists() or shutil.which("node") is None:
+        pytest.skip("needs splat-transform (`make test` installs it)")
+    ply = path.with_name(f"{path.name}.ply")
+    subprocess.run(["node", str(tool), "--quiet", "--overwrite", str(path), str(ply)], check=True)
+    read = by_plyfile(ply)
+    # A whole byte of opacity has an infinite logit there.
+    read.logit_opacities.clamp_(-12, 12)
+    return read

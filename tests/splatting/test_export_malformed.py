@@ -10,9 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
-from splats import some_gaussians
+from splats import some_gaussians, written_elsewhere
 
 from fewview.recon.errors import InputError
 from fewview.splatting.export import read_ply, read_splat, read_spz, write_ply, write_splat, write_spz
@@ -36,13 +37,13 @@ def refused_or_sound(read: Reader, path: Path, data: bytes) -> None:
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """A small file of each format, and what is inside the SPZ."""
+    """A small file of each format, and what is inside an SPZ of version 3."""
     folder = tmp_path_factory.mktemp("sound")
     files = {}
     for kind, (write, _) in FORMATS.items():
         write(folder / kind, some_gaussians(6, 1))
         files[kind] = (folder / kind).read_bytes()
-    return files | {"inside": gzip.decompress(files["spz"])}
+    return files | {"inside": gzip.decompress(written_elsewhere(folder / "ply", "spz", 3))}
 
 
 @given(
@@ -68,6 +69,18 @@ def test_any_damage(
     refused_or_sound(FORMATS[kind][1], tmp_path_factory.getbasetemp() / "damaged", damaged)
 
 
+def spz4(*sizes: int, count: int = 1, version: int = 4, streams: int | None = None, at: int = 32) -> bytes:
+    """Version 4 of degree 0, with streams of zeros of these sizes."""
+    parts = [zstandard.compress(bytes(size)) for size in sizes]
+    head = struct.pack("<IIIBBBB", 0x5053474E, version, count, 0, 12, 0, len(parts) if streams is None else streams)
+    table = b"".join(struct.pack("<QQ", len(part), size) for part, size in zip(parts, sizes, strict=True))
+    return head + struct.pack("<I12x", at) + table + b"".join(parts)
+
+
+SOUND = (9, 1, 3, 3, 4)
+"""Bytes of the attributes of one Gaussian."""
+
+
 def spz(count: int = 0, magic: int = 0x5053474E, version: int = 3, degree: int = 0, body: bytes = b"") -> bytes:
     return gzip.compress(struct.pack("<IIIBBBB", magic, version, count, degree, 12, 0, 0) + body)
 
@@ -88,8 +101,17 @@ def spz(count: int = 0, magic: int = 0x5053474E, version: int = 3, degree: int =
         ("splat", b"\0" * 12 + struct.pack("<3f", 1, -1, 1) + b"\0" * 8, "it holds negative sizes"),
         ("spz", b"hello", "it is no gzip stream"),
         ("spz", gzip.compress(b"hello"), "it is cut short"),
+        ("spz", spz4(*SOUND)[:20], "it is cut short"),
+        ("spz", spz4(*SOUND)[:60], "it is cut short"),
+        ("spz", spz4(*SOUND)[:-1], "it is cut short"),
+        ("spz", spz4(*SOUND, at=2**31), "it is cut short"),
+        ("spz", spz4(*SOUND, version=5), "it is of version 5, and 2, 3 and 4 are known"),
+        ("spz", spz4(*SOUND, count=2**31), "it is too short for the 2147483648 Gaussians that it announces"),
+        ("spz", spz4(*SOUND[:4]), "it holds 4 streams in place of 5"),
+        ("spz", spz4(*SOUND[:4], 5), "a stream has 5 bytes in place of 4"),
+        ("spz", spz4(*SOUND).replace(b"\x28\xb5\x2f\xfd", b"zstd"), "a stream is no zstd"),
         ("spz", spz(magic=1), "it does not begin like one"),
-        ("spz", spz(version=1), "it is of version 1, and 2 and 3 are known"),
+        ("spz", spz(version=1), "it is of version 1, and 2, 3 and 4 are known"),
         ("spz", spz(degree=4), "its spherical harmonics are of degree 4, and 3 is the most"),
         ("spz", spz(count=2**32 - 1), "it is too short for the 4294967295 Gaussians that it announces"),
         ("spz", spz(count=2, body=b"\0" * 39), "it is cut short"),
