@@ -14,14 +14,14 @@ _FEW = 0.5
 """Of the cameras that look where somebody else is: who is looked at by no more is a bystander, or a mirror's image."""
 
 
-def in_scene(state: State, people: Sequence[Float[np.ndarray, "K J 3"]]) -> list[bool]:
+def in_scene(state: State, people: Sequence[Float[np.ndarray, "_ J 3"]]) -> list[bool]:
     """For each person whether it is in the scene, or a bystander.
 
     It counts which cameras' images hold the place, not which of them found the person there: whom others hide is no
     bystander.
 
     Args:
-        people: joints in the frame of the cameras, NaN where unknown.
+        people: joints in the frame of the cameras at as many instants as each has, NaN where unknown.
     """
     looking = [_cameras_on(state, points) for points in people]
     most = max(looking, default=0.0)
