@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 
-from fewview.recon.geometry.pose import transform
 from fewview.recon.scene import Camera
 from fewview.splatting.gaussians import Gaussians
 from fewview.splatting.pictures import to_8bit
@@ -126,8 +125,3 @@ def with_scale(drawing: Drawing, units: str) -> UInt8[np.ndarray, "h W 3"]:
     at = (left, round(height * 0.85))
     cv2.putText(strip, f"{length:g} {units}", at, cv2.FONT_HERSHEY_SIMPLEX, letters, (0, 0, 0), 1, cv2.LINE_AA)
     return np.concatenate([drawing.image, strip])
-
-
-def where(drawing: Drawing, points: Float[np.ndarray, "N 3"]) -> Float[np.ndarray, "N 2"]:
-    """Pixels of points of the world, half-integer centres."""
-    return transform(drawing.T_picture_world, points)[:, :2] / drawing.units_per_px

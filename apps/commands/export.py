@@ -146,6 +146,13 @@ _KINDS: dict[Format, _Kind] = {
 }
 
 
+_UNITS_OF: dict[Format, str] = {
+    **dict.fromkeys(("mesh-glb", "mesh-ply", "mesh-usdz"), "splat"),
+    **dict.fromkeys(("room-usdz", "points", "las", "e57"), "cameras"),
+}
+"""The stage whose cameras say the units, where it is not the format's own."""
+
+
 def listing() -> str:
     """What each format is for, a line each."""
     width, file = max(map(len, _KINDS)), max(len(kind.file) for kind in _KINDS.values())
@@ -189,6 +196,8 @@ def _stages(run: Path, found: Mapping[Format, Path]) -> Iterator[str]:
         yield path.relative_to(run).parts[0]
         if name in ("colmap", "transforms"):
             yield "photos"
+        if name in _UNITS_OF:
+            yield _UNITS_OF[name]
 
 
 def _write(run: Path, found: Mapping[Format, Path], to: Path, axes: Axes) -> dict[Format, str]:
@@ -212,10 +221,8 @@ def _write_one(name: Format, source: Path, place: Path, axes: Axes) -> None:
     elif name in SPLATS:
         convert_splats(source, name, place, axes)
     else:
-        stage = source.parent.name
-        units = units_of(source.parents[1] / ("splat" if stage == "mesh" else "cameras"))
-        convert = convert_points if stage == "depth" else convert_mesh
-        convert(source, place, axes, units)
+        convert = convert_points if source.parent.name == "depth" else convert_mesh
+        convert(source, place, axes, units_of(source.parents[1] / _UNITS_OF[name]))
 
 
 def _write_cameras(run: Path, to: Path, formats: tuple[Format, ...], axes: Axes) -> None:

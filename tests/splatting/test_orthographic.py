@@ -12,9 +12,10 @@ import torch
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
+from fewview.recon.geometry.pose import transform
 from fewview.recon.io.depth_files import write_depth_exr, write_depth_png
 from fewview.splatting.gaussians import SH_C0, Gaussians
-from fewview.splatting.orthographic import Box, Drawing, box_around, elevations, plan, where, with_scale
+from fewview.splatting.orthographic import Box, Drawing, box_around, elevations, plan, with_scale
 
 R_BOX_WORLD = Rotation.random(random_state=1).as_matrix()
 SHIFT = np.array([3.0, -2, 1])
@@ -60,7 +61,8 @@ def test_the_plan_is_true_to_scale_and_cut_below_the_ceiling() -> None:
     for k, place in places.items():
         x, y, _ = BALLS[k]
         np.testing.assert_allclose(place, [100 * (x + 0.25), 100 * (5.25 - y)], atol=0.5)
-        np.testing.assert_allclose(place, where(drawing, gaussians.means[[k]].double().numpy())[0], atol=0.5)
+        told = transform(drawing.T_picture_world, gaussians.means[[k]].double().numpy())[0, :2]
+        np.testing.assert_allclose(place, told / drawing.units_per_px, atol=0.5)
     assert set(seen(plan(gaussians, box, 550, 1.0))) == {0, 1, 2}
 
 
