@@ -20,12 +20,11 @@ from fewview.recon.errors import InputError
 from fewview.recon.geometry.pose import transform
 from fewview.recon.io.cameras import CameraSet, read_cameras
 from fewview.recon.photos import load_photos
+from fewview.recon.scale import PICK_PX
 from fewview.recon.scene import Camera, View
 
 RIGHT_WITHIN = 0.02
 """Confidence is the probability that a depth is right to this share of itself."""
-PICK_PX = 1.0
-"""Standard deviation of a click, in pixels of a photo of 1000 px."""
 _MAX_CONFIDENCE = 0.98
 """A depth surer than that is still taken to be wrong by a few thousandths."""
 _GRAZING = 0.1

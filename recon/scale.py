@@ -9,6 +9,8 @@ PROBABILITY = 0.9
 """That the truth lies in an interval (the convention of every interval in a run's files)."""
 DEVIATIONS = 1.6449
 """Standard deviations from the middle of a normal distribution to the ends of such an interval. (derived)"""
+PICK_PX = 1.0
+"""Standard deviation of a click, in pixels of a photo of 1000 px."""
 
 Interval = tuple[float, float]
 """The least and the most, between which the truth lies with `PROBABILITY`."""

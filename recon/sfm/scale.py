@@ -11,7 +11,6 @@ import numpy as np
 from jaxtyping import Float
 
 from fewview.recon.errors import InputError
-from fewview.recon.measure import PICK_PX
 from fewview.recon.scene import View
 from fewview.recon.sfm.lens import ideal, to_ideal
 
