@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from fewview.recon.errors import InputError
+from fewview.recon.scale import PICK_PX
 from fewview.recon.scene import View
 from fewview.recon.sfm.lens import ideal, to_ideal
 
