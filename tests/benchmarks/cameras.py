@@ -331,12 +331,13 @@ def reliability_plot(lines: Sequence[Row]) -> str:
     for value in (0, 0.25, 0.5, 0.75, 1):
         parts.append(f'<text x="{x(value):g}" y="{y(0) + 15:g}" text-anchor="middle">{value:g}</text>')
         parts.append(f'<text x="{x(0) - 5:g}" y="{y(value) + 4:g}" text-anchor="end">{value:g}</text>')
-    for line in lines:
+    for index, line in enumerate(lines):
         interval = binomtest(round(line["right"] * line["photos"]), line["photos"]).proportion_ci(0.9, "wilson")
         at, bar = x(line["stated"]), f"V{y(interval.high):.1f}"
         parts.append(f'<path d="M{at:.1f} {y(interval.low):.1f}{bar}" stroke="#2a6fb0" stroke-width="2"/>')
         parts.append(f'<circle cx="{at:.1f}" cy="{y(line["right"]):.1f}" r="4" fill="#2a6fb0"/>')
-        parts.append(f'<text x="{at - 6:.1f}" y="{y(line["right"]) - 6:.1f}" text-anchor="end">{line["photos"]}</text>')
+        height = y(line["right"]) + (14 if index % 2 else -6)  # neighbours must not cover each other
+        parts.append(f'<text x="{at - 6:.1f}" y="{height:.1f}" text-anchor="end">{line["photos"]}</text>')
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
