@@ -22,7 +22,7 @@ def to_8bit(image: Float[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "H W 3"]:
 
 def compared(
     photo: Float[np.ndarray, "H W 3"], rendered: Float[np.ndarray, "H W 3"], mask: Bool[np.ndarray, "H W"]
-) -> UInt8[np.ndarray, "H 3W 3"]:
+) -> UInt8[np.ndarray, "H 3*W 3"]:
     """Photo | render | absolute error (mean of the channels, black = 0, white = 0.5 or more); ignored pixels grey."""
     error = np.abs(photo - np.clip(rendered, 0, 1)).mean(-1, keepdims=True).repeat(3, -1) * 2
     shown = np.where(mask[..., None], error, np.float32(0.25))
