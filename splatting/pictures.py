@@ -15,7 +15,7 @@ Range = tuple[float, float]
 """Nearest and farthest depth of a colour scale, scene units."""
 
 
-def to_8bit(image: Float[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "H W 3"]:
+def to_8bit(image: Float[np.ndarray, "*shape 3"]) -> UInt8[np.ndarray, "*shape 3"]:
     """[0, 1] to 0..255, clipped and rounded."""
     return np.round(np.clip(image, 0, 1) * 255).astype(np.uint8)
 

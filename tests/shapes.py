@@ -12,7 +12,7 @@ from typing import Any, get_args
 import jaxtyping
 from beartype import beartype
 
-PACKAGES = ("calibration", "layout", "recon.matching", "recon.sfm", "splatting")
+PACKAGES = ("calibration", "layout", "recon.matching", "recon.sfm")
 
 
 def checked(function: Callable[..., Any]) -> Callable[..., Any]:
