@@ -122,7 +122,7 @@ def _merged(own: Placed | None, sensors: Sensors, placing: Placing) -> list[Plac
 
 def _mapped(shared: Placed, single: Int[np.ndarray, " I"], placing: Placing) -> list[Placed]:
     """Mapped anew with one photo of another lens than the others, each photo in turn."""
-    found = [_map(shared, divided(shared.sensors, single == i), placing) for i in single[single >= 0]]
+    found = [_map(shared, divided(shared.sensors, (single == i).astype(int)), placing) for i in single[single >= 0]]
     return [one for one in found if one is not None and _is_apart(one, shared.sensors)]
 
 
