@@ -159,12 +159,13 @@ def test_steps_leave_out_gaussians_by_the_number_of_photos_and_the_last_ones_non
     monkeypatch.setattr("fewview.splatting.training.dropped_out", recorded)
     config = replace(CONFIG, steps=9, backdrop=False, view_weights={"3.jpg": 0.0})
     with_dropout, _ = trainer(config)
-    assert shares == [1 / 3] * 6 + [0.0] * 3
+    assert shares == pytest.approx([1 / 3] * 6 + [0.0] * 3)
     without, _ = trainer(replace(config, dropout=0.0))
     assert shares[9:] == [0.0] * 9
     curves = [json.loads((f / "splat" / "training.json").read_text())["curve"] for f in (with_dropout, without)]
     assert abs(curves[0]["psnr"][0] - curves[1]["psnr"][0]) > 0.1, "the first step draws another picture"
-    assert (dropout_share(1.0, 1), dropout_share(1.0, 12)) == (0.5, 1 / 12)
+    assert [dropout_share(1.0, views) for views in (1, 6, 12)] == [0.5, 0.0, 0.0]
+    assert 0 < dropout_share(1.0, 5) < dropout_share(1.0, 4) < dropout_share(1.0, 3)
 
 
 def test_a_wrong_focal_length_is_corrected_on_request(trainer: Trainer, views: list[tiny.TinyView]) -> None:
