@@ -12,17 +12,16 @@ from jaxtyping import Float
 
 from fewview.recon.depth.artifact import Points
 from fewview.recon.errors import InputError
-from fewview.recon.geometry.pose import transform
+from fewview.recon.geometry.pose import Y_UP, Z_UP, rigid, transform
 from fewview.recon.io.cameras import read_cameras
 from fewview.recon.io.glb import read_glb, with_matrix
 
 if TYPE_CHECKING:
+    from fewview.layout.model import RoomLayout
     from fewview.recon.io.usd import Up
     from fewview.splatting.gaussians import Gaussians
 
-_Z_UP = np.array([[1.0, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
-"""From y down to z up, x to the right of both."""
-_Y_UP = np.diag([1.0, -1.0, -1.0, 1.0])
+_T_Z_UP, _T_Y_UP = rigid(Z_UP, np.zeros(3)), rigid(Y_UP, np.zeros(3))
 
 
 @dataclass(frozen=True)
@@ -37,15 +36,15 @@ class Axes:
     @property
     def T_file_world(self) -> Float[np.ndarray, "4 4"]:
         """For files that are free to choose."""
-        return _Z_UP @ self.T_level_world if self.z_up else self.T_level_world
+        return _T_Z_UP @ self.T_level_world if self.z_up else self.T_level_world
 
     @property
     def T_z_up_world(self) -> Float[np.ndarray, "4 4"]:
-        return _Z_UP @ self.T_level_world
+        return _T_Z_UP @ self.T_level_world
 
     @property
     def T_y_up_world(self) -> Float[np.ndarray, "4 4"]:
-        return _Y_UP @ self.T_level_world
+        return _T_Y_UP @ self.T_level_world
 
     @property
     def unchanged(self) -> bool:
@@ -65,10 +64,7 @@ def axes_of(run: Path, z_up: bool, floor_at_zero: bool) -> Axes:
     """
     if not z_up and not floor_at_zero:
         return AS_THEY_ARE
-    from fewview.layout.document import read_layout
-
-    file = run / "layout" / "layout.json"
-    layout = read_layout(file) if file.is_file() else None
+    layout = layout_of(run)
     T = np.eye(4)
     if layout is None:
         if floor_at_zero:
@@ -78,10 +74,18 @@ def axes_of(run: Path, z_up: bool, floor_at_zero: bool) -> Axes:
             )
         return Axes(T, z_up)
     # The room has z up: x stays, its z becomes -y and its y becomes z.
-    T[:3, :3] = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]]) @ layout.R_room_world
+    T[:3, :3] = Z_UP.T @ layout.R_room_world
     if floor_at_zero:
         T[1, 3] = layout.floor.height
     return Axes(T, z_up)
+
+
+def layout_of(run: Path) -> RoomLayout | None:
+    """The room's plan of a run; None where there is no room, or the stage has not finished."""
+    from fewview.layout.document import read_layout
+
+    file = run / "layout" / "layout.json"
+    return read_layout(file) if file.is_file() else None
 
 
 def units_of(folder: Path) -> str:

@@ -98,7 +98,8 @@ def measures(
     seen: Seen,
 ) -> dict[str, float]:
     """What the rays through a rectangle (start, end, low, high; metres) say of it."""
-    through = rays.take(rays.inside(*rectangle) & (rays.behind > rays.limit))
+    rays = rays.take(rays.inside(*rectangle))
+    through = rays.take(rays.behind > rays.limit)
     if not len(through.along):
         return {name: 0.0 for name in ("confidence", "agreement", "contradiction", "mirrored", "step", "deep")}
     agreement, contradiction = _agreement(through, rectangle, layout, wall, seen)
@@ -108,7 +109,7 @@ def measures(
         "contradiction": contradiction,
         # Much of a space behind a door may lie by chance where a mirror would show the room: nearly all of it does not.
         "mirrored": _mirrored(through, layout, wall, seen) ** 4,
-        "step": _step(rays.take(rays.inside(*rectangle)), rectangle),
+        "step": _step(rays, rectangle),
         "deep": float(np.log(min(np.median(through.behind), tol.DEEP_M))),
     }
 

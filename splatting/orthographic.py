@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 
+from fewview.recon.geometry.pose import Z_UP
 from fewview.recon.scene import Camera
 from fewview.splatting.gaussians import Gaussians
 from fewview.splatting.pictures import to_8bit
@@ -49,10 +50,9 @@ class Drawing:
 
 def box_around(gaussians: Gaussians) -> Box:
     """A box in the world's axes around a scene that is no room."""
-    R = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
-    places = gaussians.means.double().numpy() @ R.T
+    places = gaussians.means.double().numpy() @ Z_UP.T
     low, high = np.percentile(places, _OUTSIDE, axis=0)
-    return Box(R, low, high, inside=False)
+    return Box(Z_UP, low, high, inside=False)
 
 
 def plan(gaussians: Gaussians, box: Box, long_side: int, cut: float) -> Drawing:

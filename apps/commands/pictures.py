@@ -14,6 +14,7 @@ import tyro
 
 from fewview.apps.commands.export import check_run, find_result
 from fewview.apps.contact_sheet import contact_sheet
+from fewview.apps.conversion import layout_of
 from fewview.apps.unfinished import unfinished
 from fewview.recon.dag.faults import writing
 from fewview.recon.dag.reading import reading, verify
@@ -77,7 +78,6 @@ def main(arguments: Arguments) -> int:
 
 def _draw(arguments: Arguments, folder: Path) -> None:
     """Plan and elevations, and `pictures.json` with their scale."""
-    from fewview.layout.document import read_layout
     from fewview.splatting.export import read_ply
     from fewview.splatting.export.preview import from_everywhere
     from fewview.splatting.orthographic import Box, box_around, elevations, plan, with_scale
@@ -87,11 +87,9 @@ def _draw(arguments: Arguments, folder: Path) -> None:
     verify(run, "splat")
     cameras = read_cameras(ply.parent)
     gaussians = from_everywhere(read_ply(ply), cameras.views)
-    file = run / "layout" / "layout.json"
-    layout = None
-    if file.is_file():
+    if (run / "layout" / "layout.json").is_file():
         verify(run, "layout")
-        layout = read_layout(file)
+    layout = layout_of(run)
     if layout is None:
         print("No room is known: the whole scene is drawn, and up is the cameras' mean up.", file=sys.stderr)
         box = box_around(gaussians)

@@ -14,11 +14,6 @@ from fewview.recon.geometry.pose import invert_rigid
 from fewview.recon.io.cameras import canonical_distortion, check_intrinsics, check_rigid
 from fewview.recon.scene import Camera, View
 
-Z_UP = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
-"""From our world to one with z up, such as Pose2Sim's and C3D's."""
-Y_UP = np.diag([1.0, -1.0, -1.0])
-"""From our world to one with y up, such as OpenSim's."""
-
 
 def turned(view: View, axes: Float[np.ndarray, "3 3"]) -> View:
     """The view in the world whose axes are turned by `axes`."""

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from fewview.calibration.formats.axes import Z_UP
 from fewview.calibration.formats.motion import MARKERS
+from fewview.recon.geometry.pose import Z_UP
 
 _BLOCK = 512
 _PARAMETERS_AT = 2

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from fewview.calibration.formats.axes import Z_UP, opencv_camera, opencv_matrix, turned, view_of
+from fewview.calibration.formats.axes import opencv_camera, opencv_matrix, turned, view_of
 from fewview.recon.errors import InputError
+from fewview.recon.geometry.pose import Z_UP
 from fewview.recon.io.documents import MALFORMED, read_text
 from fewview.recon.scene import Camera, View
 

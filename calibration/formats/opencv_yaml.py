@@ -11,8 +11,9 @@ import numpy as np
 import yaml
 from scipy.spatial.transform import Rotation
 
-from fewview.calibration.formats.axes import Z_UP, opencv_camera, opencv_matrix, turned, view_of
+from fewview.calibration.formats.axes import opencv_camera, opencv_matrix, turned, view_of
 from fewview.recon.errors import InputError
+from fewview.recon.geometry.pose import Z_UP
 from fewview.recon.io.documents import MALFORMED, finite, read_text
 from fewview.recon.io.inputs import Names
 from fewview.recon.scene import Camera, View

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from fewview.calibration.formats.axes import Z_UP, opencv_camera, turned, view_of
+from fewview.calibration.formats.axes import opencv_camera, turned, view_of
 from fewview.recon.errors import InputError
+from fewview.recon.geometry.pose import Z_UP
 from fewview.recon.io.documents import MALFORMED, read_text
 from fewview.recon.scene import Camera, View
 

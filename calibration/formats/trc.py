@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from fewview.calibration.formats.axes import Y_UP
 from fewview.calibration.formats.motion import MARKERS
+from fewview.recon.geometry.pose import Y_UP
 
 
 def write_trc(path: Path, xyz: Float[np.ndarray, "T J 3"], fps: float, start_s: float, units: str) -> None:

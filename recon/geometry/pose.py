@@ -7,6 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+Z_UP = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
+"""From our worlds, which have y down, to those with z up, such as rooms, Pose2Sim's and C3D's."""
+Y_UP = np.diag([1.0, -1.0, -1.0])
+"""To those with y up, such as OpenSim's and glTF's."""
+
 
 def rigid(R: Float[np.ndarray, "3 3"], t: Float[np.ndarray, " 3"]) -> Float[np.ndarray, "4 4"]:
     """The motion x -> R x + t."""

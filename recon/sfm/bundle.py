@@ -14,6 +14,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.spatial.transform import Rotation
 
+from fewview.recon.geometry.pose import skew
+
 _KERNEL = 2.0
 """Scale of the Cauchy kernel in standard deviations of the noise."""
 _MIN_DEPTH = 1e-9
@@ -346,16 +348,11 @@ def pose_deviations(
             towards = seen + bundle.t[i]
             length = max(float(np.linalg.norm(towards)), _MIN_DEPTH)
             move = np.zeros((3, 6 * count))
-            move[:, own] = np.hstack([-_cross(seen), np.eye(3)])
-            move[:, there] = bundle.R[i] @ bundle.R[j].T @ np.hstack([-_cross(bundle.t[j]), -np.eye(3)])
+            move[:, own] = np.hstack([-skew(seen), np.eye(3)])
+            move[:, there] = bundle.R[i] @ bundle.R[j].T @ np.hstack([-skew(bundle.t[j]), -np.eye(3)])
             across = (np.eye(3) - np.outer(towards, towards) / length**2) / length @ move
             direction[i, j] = np.sqrt(max(np.trace(across @ C @ across.T), 0.0))
     return rotation, direction
-
-
-def _cross(v: Float[np.ndarray, " 3"]) -> Float[np.ndarray, "3 3"]:
-    """The matrix that takes w to v x w."""
-    return np.array([[0, -v[2], v[1]], [v[2], 0, -v[0]], [-v[1], v[0], 0]])
 
 
 def _covariance(bundle: Bundle, prior: Prior, noise_px: float) -> Float[np.ndarray, "C C"]:

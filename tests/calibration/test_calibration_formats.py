@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 from small_rig import ring, walker
 
-from fewview.calibration.formats.axes import Z_UP, opencv_matrix, turned
+from fewview.calibration.formats.axes import opencv_matrix, turned
 from fewview.calibration.formats.c3d import write_c3d
 from fewview.calibration.formats.calibration_toml import read_calibration_toml, write_anipose, write_pose2sim
 from fewview.calibration.formats.known import match_names, read_cameras_file
@@ -27,6 +27,7 @@ from fewview.calibration.formats.refit import without_k3
 from fewview.calibration.formats.trc import write_trc
 from fewview.calibration.observations import Motion
 from fewview.recon.errors import InputError
+from fewview.recon.geometry.pose import Z_UP
 from fewview.recon.io.cameras import CameraSet, canonical_distortion, write_cameras
 from fewview.recon.scene import Camera, View
 
